@@ -1,0 +1,30 @@
+# ARGS reaches pytest (make test ARGS="-k camera") and the demo.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test demo lint format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what the system lacks, make .venv and fill it
+	@scripts/setup
+
+test: ## Set up, then check style, types and the manifest, and run the tests
+	@scripts/test $(ARGS)
+
+demo: ## Set up, then denoise a made-up image into demo-output/
+	@scripts/demo $(ARGS)
+
+lint: setup ## Check style and types only
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: setup ## Put the code in the project's style
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean: ## Remove caches, built packages and demo-output/ (.venv stays)
+	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist demo-output
+	find . -name .venv -prune -o -type d -name __pycache__ -exec rm -rf {} +

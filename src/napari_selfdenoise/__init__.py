@@ -1,0 +1,75 @@
+"""Denoise one noisy microscopy image with no clean image.
+
+Examples
+--------
+>>> from napari_selfdenoise import denoise, read_image, recipe, train, write_image
+>>> image = read_image("noisy.tif")  # doctest: +SKIP
+>>> model = train(image, recipe("fast"))  # doctest: +SKIP
+>>> write_image(denoise(image, model).denoised, "denoised.tif")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from napari_selfdenoise.config import TrainingConfig
+    from napari_selfdenoise.errors import DenoisingError, RequestError
+    from napari_selfdenoise.image import Image
+    from napari_selfdenoise.io import read_image, write_image
+    from napari_selfdenoise.model import TrainedModel
+    from napari_selfdenoise.model_file import load_model, save_model
+    from napari_selfdenoise.noise_models import NoiseCurve
+    from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
+    from napari_selfdenoise.recipes import recipe
+    from napari_selfdenoise.training import STOP, train, train_steps
+
+_HOMES = {
+    "STOP": "training",
+    "Denoised": "prediction",
+    "DenoisingError": "errors",
+    "Image": "image",
+    "NoiseCurve": "noise_models",
+    "RequestError": "errors",
+    "TrainedModel": "model",
+    "TrainingConfig": "config",
+    "denoise": "prediction",
+    "load_model": "model_file",
+    "predict_tiles": "prediction",
+    "read_image": "io",
+    "recipe": "recipes",
+    "save_model": "model_file",
+    "train": "training",
+    "train_steps": "training",
+    "write_image": "io",
+}
+
+__all__ = [
+    "STOP",
+    "Denoised",
+    "DenoisingError",
+    "Image",
+    "NoiseCurve",
+    "RequestError",
+    "TrainedModel",
+    "TrainingConfig",
+    "denoise",
+    "load_model",
+    "predict_tiles",
+    "read_image",
+    "recipe",
+    "save_model",
+    "train",
+    "train_steps",
+    "write_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes a second to import: napari's menus must not wait for it.
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,225 @@
+"""The whole run as one frozen value.
+
+Each parameter is declared once, here or in the part it belongs to: the form, the
+command line, the model file and the documentation are made from these fields.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.masking import Masking, RandomMask
+from napari_selfdenoise.networks import UNet
+from napari_selfdenoise.noise_models import NoiseModel, NoiseNetwork
+from napari_selfdenoise.signals import PointSignal
+
+
+class TrainingConfig(BaseModel):
+    """Everything that decides a training and the prediction after it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str = Field(
+        "fast",
+        title="Recipe",
+        description="Name of the recipe that these settings started from.",
+    )
+    masking: Masking = Field(
+        RandomMask(),
+        title="Masking",
+        description="Which pixels are hidden from the network, and what fills them.",
+    )
+    network: UNet = Field(
+        UNet(),
+        title="Network",
+        description="How the context of a pixel becomes its prediction.",
+    )
+    signal: PointSignal = Field(
+        PointSignal(),
+        title="Signal head",
+        description="What the network says about the signal of each pixel.",
+    )
+    noise_model: NoiseModel = Field(
+        NoiseNetwork(),
+        title="Noise model",
+        description="How an observation scatters around the signal.",
+    )
+    objective: Literal["squared_error", "likelihood"] = Field(
+        "squared_error",
+        title="Objective",
+        description="What teaches the network: the squared error, with the noise model "
+        "learning beside it from the residuals, or the likelihood under the noise "
+        "model, both learning jointly.",
+    )
+    budget_s: float | None = Field(
+        60.0,
+        gt=0,
+        title="Time budget",
+        description="Training time; automatic: until stopped. Ignored where a number "
+        "of steps is given.",
+        json_schema_extra={"unit": "s"},
+    )
+    steps: int | None = Field(
+        None,
+        ge=1,
+        title="Steps",
+        description="Number of training steps, in place of the time budget. The same "
+        "seed and number of steps give the same result on the same device.",
+    )
+    patch_size: int = Field(
+        96,
+        ge=16,
+        le=1024,
+        title="Patch size",
+        description="Side of the square patches the network is trained on.",
+        json_schema_extra={"unit": "px"},
+    )
+    batch_size: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        title="Patches a step",
+        description="Number of patches that each step learns from.",
+    )
+    learning_rate: float = Field(
+        2e-3,
+        gt=0,
+        le=0.1,
+        title="Learning rate",
+        description="Largest step size of the optimiser; it falls to zero along a "
+        "cosine over the budget.",
+    )
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Weight decay",
+        description="How strongly weights are pulled to zero (AdamW).",
+    )
+    ema_decay: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        title="Weight averaging",
+        description="Decay of the running average of the weights that is the result.",
+    )
+    augment: bool = Field(
+        True,
+        title="Flip and transpose patches",
+        description="Train on all eight orientations of the patches.",
+    )
+    flips: bool = Field(
+        True,
+        title="Average eight orientations",
+        description="Predict all flips and transposes of the image and average them: "
+        "better, and eight times slower to predict.",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        title="Seed",
+        description="Where all randomness comes from.",
+    )
+    device: str = Field(
+        "auto",
+        title="Device",
+        description="auto, cpu, cuda, cuda:1, mps: where the network is trained.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        title="Precision",
+        description="Number format of the convolutions. Automatic: bfloat16 where a "
+        "short trial shows that it is faster.",
+    )
+
+    def override(self, changes: dict[str, Any]) -> TrainingConfig:
+        """Return this config with some fields changed.
+
+        Parameters
+        ----------
+        changes : dict
+            Values by dotted field name, such as ``{"masking.fraction": 0.1}``; text is
+            converted. A union's name alone chooses its member by kind
+            (``{"masking": "grid"}``).
+
+        Raises
+        ------
+        RequestError
+            If a name or a value is not valid.
+        """
+        content = self.model_dump()
+        # Members are chosen before their fields are set, whatever the order given.
+        for name in sorted(changes, key=lambda key: key.count(".")):
+            _set(content, name.split("."), changes[name])
+        return parse_config(content)
+
+
+def _set(content: dict[str, Any], path: list[str], value: Any) -> None:
+    *parents, name = path
+    for parent in parents:
+        content = content.get(parent, {})
+    if name not in content and not parents:
+        raise RequestError(
+            f"There is no setting called {'.'.join(path)}.",
+            f"Choose one of {', '.join(content)}.",
+        )
+    current = content.get(name)
+    if isinstance(current, dict) and isinstance(value, str):
+        # The name of a union's member; its fields start at their defaults.
+        content[name] = current if current.get("kind") == value else {"kind": value}
+    else:
+        content[name] = value
+
+
+def parse_config(content: dict[str, Any]) -> TrainingConfig:
+    """Validate a config from plain values.
+
+    Raises
+    ------
+    RequestError
+        With a sentence for each setting that is not valid.
+    """
+    try:
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(
+            " ".join(_sentence(item) for item in error.errors()),
+            "See `selfdenoise train --help` for the settings and their ranges.",
+        ) from error
+
+
+def _sentence(item: Any) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    return f"{place or 'settings'}: {item['msg']} (found {item['input']!r})."
+
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_budget(text: str) -> float | None:
+    """Seconds in a budget such as "60s", "2 min" or "until I stop" (None).
+
+    Raises
+    ------
+    RequestError
+        If the text is no duration, or the duration is not positive.
+    """
+    if "stop" in text.lower():
+        return None
+    match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", text)
+    unit = match[2].lower()[:1] if match else "?"
+    try:
+        seconds = float(match[1]) * _UNITS[unit] if match else 0.0
+    except (KeyError, ValueError):
+        seconds = 0.0
+    if seconds <= 0:
+        raise RequestError(
+            f"A training budget of {text!r} leaves no time to learn.",
+            'Give a duration above zero, such as "30s" or "2min".',
+        )
+    return seconds

@@ -1,0 +1,146 @@
+"""Which device computes, and in which number format it is fastest."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+import torch.nn.functional as F
+
+from napari_selfdenoise.errors import DenoisingError, RequestError
+
+
+def available_devices() -> dict[str, str]:
+    """Devices of this machine: name for `resolve_device` -> what to show."""
+    devices = {}
+    for index in range(torch.cuda.device_count()):
+        devices[f"cuda:{index}"] = f"GPU: {torch.cuda.get_device_name(index)}"
+    if torch.backends.mps.is_available():
+        devices["mps"] = "GPU: Apple Metal"
+    devices["cpu"] = f"CPU ({os.cpu_count()} cores)"
+    return devices
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device a name stands for; "auto" is the first GPU, else the CPU.
+
+    Raises
+    ------
+    RequestError
+        If this machine has no such device.
+    """
+    devices = available_devices()
+    if name == "auto":
+        return torch.device(next(iter(devices)))
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in devices:
+        raise RequestError(
+            f"The device {name!r} is not there; this machine has {', '.join(devices)}.",
+            'Choose one of these, or "auto".',
+        )
+    return torch.device(wanted)
+
+
+@functools.cache
+def fastest_precision(device: torch.device) -> torch.dtype:
+    """Number format that trains a small network faster, by a trial of < 1 s.
+
+    bfloat16 is 6 times faster on CPUs that have units for it, and slower on others;
+    it must win clearly, so that the choice does not hang on the machine's mood.
+    """
+    seconds = {
+        dtype: trial_seconds(device, dtype) for dtype in (torch.float32, torch.bfloat16)
+    }
+    wins = seconds[torch.bfloat16] < 0.75 * seconds[torch.float32]
+    return torch.bfloat16 if wins else torch.float32
+
+
+def resolve_precision(device: torch.device, name: str) -> torch.dtype:
+    """Return the number format that a config's `precision` asks for."""
+    if name == "auto":
+        return fastest_precision(device)
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def autocast(
+    device: torch.device, dtype: torch.dtype
+) -> AbstractContextManager[object]:
+    """Context in which convolutions run in `dtype`."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def trial_seconds(device: torch.device, dtype: torch.dtype) -> float:
+    """Time a forward and backward pass of two convolutions; inf if it cannot."""
+    weight = torch.full((32, 32, 3, 3), 0.01, device=device, requires_grad=True)
+    image = torch.ones((2, 32, 96, 96), device=device)
+    image = image.contiguous(memory_format=torch.channels_last)
+    best = float("inf")
+    try:
+        for _ in range(4):
+            start = time.perf_counter()
+            with autocast(device, dtype):
+                loss = F.conv2d(F.conv2d(image, weight), weight).sum()
+            torch.autograd.backward(loss)
+            _synchronize(device)
+            best = min(best, time.perf_counter() - start)
+    except (RuntimeError, NotImplementedError):
+        return float("inf")  # this device cannot compute in this format
+    return best
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def compute_threads() -> int:
+    """Threads to compute with: OMP_NUM_THREADS, or all cores but one.
+
+    Threads of one convolution wait for each other. With every core taken, anything
+    else that runs, be it a window, makes training 3 to 6 times slower.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() else max(1, (os.cpu_count() or 2) - 1)
+
+
+@contextmanager
+def computing(in_background: bool) -> Iterator[None]:
+    """Set the number of compute threads, and put it back afterwards.
+
+    Parameters
+    ----------
+    in_background : bool
+        Lower this thread's priority as well, on Linux, so that a window stays smooth.
+        A thread cannot raise it again: only for threads that do nothing else.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(compute_threads())
+    if in_background and sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def memory_errors_as_sentences(what: str) -> Iterator[None]:
+    """Turn a device's out-of-memory into a sentence that says what to try."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DenoisingError(
+            f"The device ran out of memory while {what}.",
+            "Choose a smaller batch or a narrower network, close other programs that "
+            "use the GPU, or choose the CPU.",
+        ) from error

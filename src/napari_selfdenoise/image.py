@@ -1,0 +1,284 @@
+"""An array with axes, pixel size and units, and its 2-D planes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.errors import RequestError
+
+UNNAMED_AXES = "IQPRUVW"
+"""Letters for axes whose meaning is not known; all of them are samples."""
+
+_NOUNS = {
+    "T": ("time point", "time points"),
+    "Z": ("plane", "planes"),
+    "C": ("channel", "channels"),
+}
+
+PlaneIndex = tuple[int, ...]
+"""Position along every axis but Y and X, in the order of the image's axes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """What is known of an image beside its pixels.
+
+    Parameters
+    ----------
+    data : array
+        NumPy, dask or zarr array; lazy arrays stay lazy. Raw camera units.
+    axes : str
+        One letter an axis, in the order of `data`: T time, C channel, Z depth, Y row,
+        X column, S colour sample; any letter of `UNNAMED_AXES` for an axis whose
+        meaning is not known. Y and X must be there.
+    pixel_size : tuple of float, optional
+        Extent of one step along each axis, in `units`; 1 where not known.
+    units : tuple of str, optional
+        Unit of each axis; "pixel" where not known.
+    name : str
+        What the user calls the image.
+
+    Raises
+    ------
+    RequestError
+        If the axes do not fit the array.
+    """
+
+    data: Any
+    axes: str
+    pixel_size: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", self.axes.upper())
+        _check_axes(self.axes, tuple(self.data.shape))
+        if not self.pixel_size:
+            object.__setattr__(self, "pixel_size", (1.0,) * self.ndim)
+        if not self.units:
+            object.__setattr__(self, "units", ("pixel",) * self.ndim)
+        if not len(self.pixel_size) == len(self.units) == self.ndim:
+            raise RequestError(
+                f"{self.ndim} axes ({self.axes}) but {len(self.pixel_size)} pixel "
+                f"sizes and {len(self.units)} units.",
+                "Give one of each an axis.",
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        return tuple(int(n) for n in self.data.shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.axes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        dtype: np.dtype[Any] = np.dtype(self.data.dtype)
+        return dtype
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each axis by its letter."""
+        return dict(zip(self.axes, self.shape, strict=True))
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns of one plane."""
+        return self.sizes["Y"], self.sizes["X"]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; 1 where there is no channel axis."""
+        return self.sizes.get("C", 1)
+
+    @property
+    def outer_axes(self) -> str:
+        """The axes that number the planes: all but Y and X, in order."""
+        return "".join(a for a in self.axes if a not in "YX")
+
+    def planes(self, channel: int | None = None) -> Iterator[PlaneIndex]:
+        """Every plane of the image, or of one channel."""
+        ranges = [
+            (channel,) if axis == "C" and channel is not None else range(length)
+            for axis, length in self.sizes.items()
+            if axis not in "YX"
+        ]
+        return itertools.product(*ranges)
+
+    def channel_of(self, plane: PlaneIndex) -> int:
+        """Channel that a plane belongs to."""
+        return plane[self.outer_axes.index("C")] if "C" in self.axes else 0
+
+    def slices(
+        self, plane: PlaneIndex, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> tuple[int | slice, ...]:
+        """Index of a region of one plane in `data`, in the order of its axes."""
+        outer = dict(zip(self.outer_axes, plane, strict=True))
+        region = {"Y": rows, "X": columns}
+        return tuple(region.get(a, outer.get(a, 0)) for a in self.axes)
+
+    def read_plane(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[np.float32]:
+        """Pixels of a region of one plane, with axes (Y, X), in raw units."""
+        pixels = np.asarray(self.data[self.slices(plane, rows, columns)])
+        if self.axes.index("X") < self.axes.index("Y"):
+            pixels = pixels.T
+        return pixels.astype(np.float32)
+
+    def with_data(self, data: Any, name: str | None = None) -> Image:
+        """Return the same axes and pixel size around other pixels."""
+        return replace(self, data=data, name=self.name if name is None else name)
+
+    def frame(self, index: int) -> Image:
+        """Return one frame or plane of the stack: entry `index` of its first axis.
+
+        Raises
+        ------
+        RequestError
+            If the image is no stack or has no such frame.
+        """
+        stack = [a for a in self.outer_axes if a not in "CS"]
+        if not stack:
+            raise RequestError(
+                f"Frame {index} was asked for, but this is {self.describe()}.",
+                "Leave the frame out.",
+            )
+        axis = self.axes.index(stack[0])
+        if not 0 <= index < self.shape[axis]:
+            raise RequestError(
+                f"Frame {index} was asked for, but there are {self.shape[axis]}.",
+                f"Choose 0 to {self.shape[axis] - 1}.",
+            )
+        selection: list[Any] = [slice(None)] * self.ndim
+        selection[axis] = index
+        return Image(
+            self.data[tuple(selection)],
+            self.axes[:axis] + self.axes[axis + 1 :],
+            self.pixel_size[:axis] + self.pixel_size[axis + 1 :],
+            self.units[:axis] + self.units[axis + 1 :],
+            self.name,
+        )
+
+    def describe(self) -> str:
+        """How the axes are understood, as a phrase.
+
+        Examples
+        --------
+        >>> Image(np.zeros((12, 512, 512)), "TYX").describe()
+        '12 time points of 512 × 512 images, pixel size not known'
+        """
+        counts = [
+            f"{n} {_noun(axis, n)}"
+            for axis, n in self.sizes.items()
+            if axis not in "YXS"
+        ]
+        rows, columns = self.plane_shape
+        counted = " of ".join([*counts, ""]) if counts else "one "
+        image = f"{rows} × {columns} {'images' if counts else 'image'}"
+        return f"{counted}{image}, {self._pixel_phrase()}"
+
+    def _pixel_phrase(self) -> str:
+        y, x = self.axes.index("Y"), self.axes.index("X")
+        if self.units[x] in ("pixel", "pixels", ""):
+            return "pixel size not known"
+        unit = {"micrometer": "µm", "micron": "µm", "um": "µm", "nanometer": "nm"}.get(
+            self.units[x], self.units[x]
+        )
+        if np.isclose(self.pixel_size[y], self.pixel_size[x]):
+            return f"{self.pixel_size[x]:.4g} {unit} pixels"
+        return f"{self.pixel_size[y]:.4g} × {self.pixel_size[x]:.4g} {unit} pixels"
+
+
+def _noun(axis: str, count: int) -> str:
+    singular, plural = _NOUNS.get(axis, ("sample", "samples"))
+    return singular if count == 1 else plural
+
+
+def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
+    if len(axes) != len(shape):
+        raise RequestError(
+            f"The array has {len(shape)} dimensions {shape}, but {len(axes)} axes "
+            f"were named ({axes or 'none'}).",
+            "Name one letter of TCZYXS a dimension.",
+        )
+    if "Y" not in axes or "X" not in axes:
+        raise RequestError(
+            f"The array has the axes {axes or 'none'} and the shape {shape}; "
+            "an image needs the two axes Y and X.",
+            "Choose an image of two dimensions or more.",
+        )
+    unknown = set(axes) - set("TCZYXS" + UNNAMED_AXES)
+    if unknown or len(set(axes)) != len(axes):
+        raise RequestError(
+            f"The axes {axes} were not understood.",
+            "Use each of the letters T, C, Z, Y, X at most once.",
+        )
+
+
+def require_denoisable(image: Image) -> list[str]:
+    """Refuse what cannot be denoised, by type and shape alone.
+
+    Pixels are not looked at, so that lazy images stay lazy.
+
+    Returns
+    -------
+    list of str
+        Sentences the user should read, though nothing is wrong.
+
+    Raises
+    ------
+    RequestError
+        If the image is RGB, empty, boolean or complex.
+    """
+    if "S" in image.axes:
+        raise RequestError(
+            "This is an RGB image: its colours were mixed for display, so its noise "
+            "is no longer that of a camera.",
+            "Choose the raw channels, or split it into channels first.",
+        )
+    if 0 in image.shape:
+        raise RequestError(
+            f"An axis of the image has length zero (axes {image.axes}, shape "
+            f"{image.shape}).",
+            "Choose an image that holds pixels.",
+        )
+    kind = image.dtype.kind
+    if kind == "b":
+        raise RequestError(
+            "The image holds true/false values: a mask, not a measurement.",
+            "Choose the image the mask was made from.",
+        )
+    if kind == "c":
+        raise RequestError(
+            "The image holds complex numbers; intensities are needed.",
+            "Take its absolute value first.",
+        )
+    if kind not in "uif":
+        raise RequestError(
+            f"The image holds values of type {image.dtype}; numbers are needed.",
+            "Convert it to 8-bit, 16-bit or 32-bit float.",
+        )
+    return _notes(image.dtype)
+
+
+def _notes(dtype: np.dtype[Any]) -> list[str]:
+    notes = []
+    if dtype.kind == "i":
+        notes.append("Signed integers: negative values are taken as intensities.")
+    if dtype.itemsize > 2 and dtype != np.float32:
+        notes.append(f"The {dtype} values are computed as 32-bit floats.")
+    return notes

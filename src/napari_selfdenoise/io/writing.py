@@ -1,0 +1,360 @@
+"""Write TIFF files beside, then rename them: no half-written file stays."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.io.reading import Steps, free_letter
+from napari_selfdenoise.io.units import ascii_unit, positive, unit_symbol
+
+CLASSIC_BYTES = 3_900_000_000
+"""ImageJ hyperstacks are classic TIFF, whose offsets end at 4 GiB."""
+
+DISPLAY_PLANES = 16
+"""Planes looked at for the display range; enough to see something in Fiji."""
+
+FILE_ORDER = "TZCYXS"
+OME_LENGTHS = frozenset({"pm", "Å", "nm", "µm", "mm", "cm", "m", "in"})
+OME_TIMES = frozenset({"ns", "µs", "ms", "s", "min", "h", "d"})
+
+
+def write_image(
+    image: Image, path: str | os.PathLike[str], *, overwrite: bool = True
+) -> Path:
+    """Write an image plane by plane as ImageJ hyperstack or OME-TIFF.
+
+    A name that ends in .ome.tif, and what ImageJ's classic TIFF cannot hold, becomes
+    OME-TIFF. Axes are brought to the order TZCYX; unnamed ones take the first free
+    letter of T, Z and C.
+
+    Parameters
+    ----------
+    image : Image
+        8- and 16-bit unsigned data keep their type, others become 32-bit floats.
+    path : path
+        A name ending in .tif or .tiff, in a folder that is there.
+    overwrite : bool
+        Whether a file of that name is replaced.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    RequestError
+        If the name or the image cannot be written as TIFF.
+    DenoisingError
+        If writing failed; no part of the file is left.
+    """
+    path = Path(path)
+    layout = _layout(image, path, _file_dtype(image.dtype))
+    with _beside(path, layout.nbytes, overwrite) as part, _told(path):
+        _write_planes(part, image, layout)
+    return path
+
+
+class ImageWriter:
+    """A float32 TIFF filled bit by bit, for results larger than memory.
+
+    Used in a `with` statement; the file appears when that ends without an error.
+
+    Parameters
+    ----------
+    path : path
+        As for `write_image`.
+    like : Image
+        Image whose shape, axes, pixel size and units the file takes.
+    overwrite : bool
+        Whether a file of that name is replaced.
+
+    Attributes
+    ----------
+    data : array
+        Memory-mapped float32 with the shape and axis order of `like`, zero at first;
+        not to be used after the `with` statement.
+
+    Raises
+    ------
+    RequestError
+        If the name or the image cannot be written as TIFF.
+    DenoisingError
+        If there is no room for the file, or it cannot be written.
+    """
+
+    data: NDArray[np.float32]
+
+    def __init__(
+        self, path: str | os.PathLike[str], like: Image, *, overwrite: bool = True
+    ) -> None:
+        self.path = Path(path)
+        self._overwrite = overwrite
+        self._layout = _layout(like, self.path, np.dtype(np.float32))
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            nbytes = self._layout.nbytes
+            part = stack.enter_context(_beside(self.path, nbytes, self._overwrite))
+            self.data = stack.enter_context(_mapped(self.path, part, self._layout))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        del self.data
+        self._stack.__exit__(kind, error, trace)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How an image lies in a file: `order` gives the image's axis for each of `axes`.
+
+    Attributes
+    ----------
+    options : dict
+        What tifffile is told beside the pixels.
+    """
+
+    axes: str
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    options: dict[str, Any]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _file_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    native = dtype.newbyteorder("=")
+    return native if native in (np.uint8, np.uint16) else np.dtype(np.float32)
+
+
+def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
+    _require_writable(image, path)
+    letters = _file_letters(image)
+    # unnamed axes that found no free letter of T, Z, C come after T, as OME's Q, P, R
+    axes = "".join(a for a in "TQPRZCYXS" if a in letters)
+    order = tuple(letters.index(a) for a in axes)
+    shape = tuple(image.shape[i] for i in order)
+    steps = {
+        letter: (size, unit)
+        for letter, size, unit in zip(
+            letters, image.pixel_size, image.units, strict=True
+        )
+        if positive(size)
+    }
+    nbytes = math.prod(shape) * dtype.itemsize
+    named_ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    fits = nbytes <= CLASSIC_BYTES and set(axes) <= set(FILE_ORDER)
+    options = (
+        _imagej_options(axes, steps)
+        if fits and not named_ome
+        else _ome_options(axes, steps, image.name, nbytes)
+    )
+    options["photometric"] = "rgb" if "S" in axes else "minisblack"
+    return _Layout(axes, order, shape, dtype, options)
+
+
+def _require_writable(image: Image, path: Path) -> None:
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise RequestError(
+            f"Images are written as TIFF, but {path.name} does not end in .tif.",
+            f"Name it {path.stem}.tif.",
+        )
+    if 0 in image.shape:
+        raise RequestError(
+            f"An image without pixels (axes {image.axes}, shape {image.shape}) "
+            "cannot be written."
+        )
+
+
+def _file_letters(image: Image) -> str:
+    """Letter of each of the image's axes in the file."""
+    letters = ""
+    for axis, length in image.sizes.items():
+        named = axis in "TZCYX" or (axis == "S" and _is_rgb(image, length))
+        taken = letters + "".join(a for a in image.axes if a in "TZCYX")
+        choice = "CTZQPR" if axis == "S" else "TZCQPR"
+        letters += axis if named else free_letter(choice, taken)
+    return letters
+
+
+def _is_rgb(image: Image, samples: int) -> bool:
+    return samples in (3, 4) and image.dtype == np.uint8
+
+
+def _imagej_options(axes: str, steps: Steps) -> dict[str, Any]:
+    (size_y, unit_y), (size_x, unit_x) = (steps.get(a, (1.0, "pixel")) for a in "YX")
+    metadata: dict[str, Any] = {"axes": axes, "unit": ascii_unit(unit_x)}
+    if unit_y != unit_x:
+        metadata["yunit"] = ascii_unit(unit_y)
+    if "Z" in steps:
+        size, unit = steps["Z"]
+        metadata |= {"spacing": size}
+        metadata |= {"zunit": ascii_unit(unit)} if unit != unit_x else {}
+    if "T" in steps and steps["T"][1] != "pixel":
+        size, unit = steps["T"]
+        metadata |= {"finterval": size}
+        metadata |= {"tunit": ascii_unit(unit)} if unit_symbol(unit) != "s" else {}
+    resolution = (1 / size_x, 1 / size_y)
+    return {"imagej": True, "metadata": metadata, "resolution": resolution}
+
+
+def _ome_options(axes: str, steps: Steps, name: str, nbytes: int) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"axes": axes, "Name": name}
+    for axis, (size, unit) in steps.items():
+        unit = unit_symbol(unit)
+        if axis in "ZYX":
+            metadata[f"PhysicalSize{axis}"] = size
+            allowed = unit in OME_LENGTHS
+            metadata[f"PhysicalSize{axis}Unit"] = unit if allowed else "pixel"
+        elif axis == "T" and unit in OME_TIMES:
+            metadata |= {"TimeIncrement": size, "TimeIncrementUnit": unit}
+    bigtiff = nbytes > CLASSIC_BYTES
+    return {"ome": True, "metadata": metadata, "bigtiff": bigtiff}
+
+
+@contextmanager
+def _beside(path: Path, nbytes: int, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary name that becomes `path` if all goes well, else disappears."""
+    _require_place(path, nbytes, overwrite)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        with _told(path):
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while writing into a sentence."""
+    try:
+        yield
+    except (RequestError, DenoisingError):
+        raise
+    except OSError as error:
+        raise DenoisingError(
+            f"{path.name} could not be written: {error.strerror or error}.",
+            "Check the free space and the rights of the folder, or choose another.",
+        ) from error
+    except Exception as error:
+        raise DenoisingError(
+            f"{path.name} could not be written: {error}.",
+            "Check that the image can still be read.",
+        ) from error
+
+
+def _require_place(path: Path, nbytes: int, overwrite: bool) -> None:
+    if not path.parent.is_dir():
+        raise RequestError(
+            f"There is no folder {path.parent}.", "Make it, or choose another."
+        )
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder; a file name is needed.")
+    if path.exists() and not overwrite:
+        raise RequestError(f"{path.name} is there already.", "Choose another name.")
+    free = shutil.disk_usage(path.parent).free
+    if nbytes > free:
+        raise DenoisingError(
+            f"{path.name} needs {nbytes / 1e9:.1f} GB, but {free / 1e9:.1f} GB are "
+            "free there.",
+            "Make room, or choose another folder.",
+        )
+
+
+def _write_planes(part: Path, image: Image, layout: _Layout) -> None:
+    tifffile.imwrite(
+        part,
+        _planes(image, layout),
+        shape=layout.shape,
+        dtype=layout.dtype,
+        **layout.options,
+    )
+    _note_display_range(part, layout)
+
+
+def _planes(image: Image, layout: _Layout) -> Iterator[NDArray[Any]]:
+    """Planes in the order of the file, each with axes (Y, X) or (Y, X, S)."""
+    inner = layout.axes[layout.axes.index("Y") :]
+    outer = layout.order[: -len(inner)]
+    kept = sorted(layout.order[-len(inner) :])
+    to_inner = [kept.index(i) for i in layout.order[-len(inner) :]]
+    for position in itertools.product(*(range(image.shape[i]) for i in outer)):
+        index: list[Any] = [slice(None)] * image.ndim
+        for i, n in zip(outer, position, strict=True):
+            index[i] = n
+        plane = np.asarray(image.data[tuple(index)]).transpose(to_inner)
+        yield np.ascontiguousarray(plane, dtype=layout.dtype)
+
+
+@contextmanager
+def _mapped(path: Path, part: Path, layout: _Layout) -> Iterator[Any]:
+    """Pixels of a new file, in the axis order of the image it is made for."""
+    with _told(path):
+        pixels: Any = tifffile.memmap(
+            part, shape=layout.shape, dtype=layout.dtype, **layout.options
+        )
+        _reserve(part)
+    try:
+        yield pixels.transpose(np.argsort(layout.order))
+        pixels.flush()
+    finally:
+        del pixels  # Windows neither renames nor removes a file that is mapped
+    with _told(path):
+        _note_display_range(part, layout)
+
+
+def _reserve(part: Path) -> None:
+    """Claim the disk blocks: a mapped file on a full disk would end the process."""
+    if hasattr(os, "posix_fallocate"):
+        with part.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+
+
+def _note_display_range(part: Path, layout: _Layout) -> None:
+    """Tell ImageJ what range to show; floats of camera counts would look blank."""
+    if "imagej" not in layout.options:
+        return
+    pixels = tifffile.memmap(part, mode="r")
+    low, high = _finite_range(pixels, layout.axes)
+    del pixels
+    if low < high:
+        with tifffile.TiffFile(part, mode="r+") as tif:
+            tag = tif.pages.first.tags["ImageDescription"]
+            tag.overwrite(f"{tag.value.rstrip()}\nmin={low}\nmax={high}\n")
+
+
+def _finite_range(pixels: Any, axes: str) -> tuple[float, float]:
+    """Least and greatest finite value of some planes."""
+    planes = pixels.reshape(-1, *pixels.shape[-len(axes[axes.index("Y") :]) :])
+    step = max(1, len(planes) // DISPLAY_PLANES)
+    some = [plane[np.isfinite(plane)] for plane in planes[::step]]
+    filled = [values for values in some if values.size]
+    if not filled:
+        return 0.0, 0.0
+    return float(min(v.min() for v in filled)), float(max(v.max() for v in filled))

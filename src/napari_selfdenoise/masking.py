@@ -1,0 +1,231 @@
+"""Masking schemes: which pixels are hidden from the network, and what fills them.
+
+Every scheme is blind: what a masked pixel is filled with comes from unmasked pixels
+only, so its own value cannot reach its own prediction.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+
+class Mask(NamedTuple):
+    """The hidden pixels of a batch of patches.
+
+    Parameters
+    ----------
+    hidden : Tensor
+        True where a pixel is hidden, (B, 1, Y, X).
+    positions : Tensor
+        Flat positions y * X + x of the N hidden pixels of each patch, (B, N).
+    """
+
+    hidden: Tensor
+    positions: Tensor
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Values at the hidden pixels: (B, 1, Y, X) -> (B, N)."""
+        return values.flatten(1).gather(1, self.positions)
+
+
+def _mask_from_index(index: Tensor, height: int, width: int) -> Mask:
+    hidden = torch.zeros(
+        (index.shape[0], height * width), dtype=torch.bool, device=index.device
+    )
+    hidden.scatter_(1, index, True)
+    return Mask(hidden.view(-1, 1, height, width), index)
+
+
+class RandomMask(BaseModel):
+    """Random pixels (Noise2Void, dense).
+
+    A fixed fraction of each patch, at random positions drawn anew for every batch.
+    Dense masks learn faster: a quarter of the pixels teaches in 150 steps what 0.2 %
+    teaches in 800. Krull et al. 2019, Noise2Void; Höck et al. 2022, N2V2 (fills).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="Random pixels")
+
+    kind: Literal["random"] = "random"
+    fraction: float = Field(
+        0.25,
+        gt=0,
+        le=0.5,
+        title="Masked fraction",
+        description="Share of the pixels of a patch that is hidden in each step.",
+    )
+    fill: Literal["mean", "median", "uniform"] = Field(
+        "mean",
+        title="Fill",
+        description="What a hidden pixel shows instead: mean or median of its "
+        "unmasked neighbours, or one of them at random.",
+    )
+
+    def draw(
+        self, batch: int, height: int, width: int, generator: torch.Generator
+    ) -> Mask:
+        """Draw the hidden pixels of a batch of patches."""
+        # One permutation, shifted around the torus for every patch: as random as
+        # fresh draws where it matters, at the cost of one, and of known length.
+        count = max(1, round(self.fraction * height * width))
+        device = generator.device
+        order = torch.randperm(height * width, generator=generator, device=device)
+        shift_y = torch.randint(height, (batch, 1), generator=generator, device=device)
+        shift_x = torch.randint(width, (batch, 1), generator=generator, device=device)
+        y = (order[:count] // width + shift_y) % height
+        x = (order[:count] % width + shift_x) % width
+        return _mask_from_index(y * width + x, height, width)
+
+    def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
+        """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
+        fill = {"mean": _mean_fill, "median": _median_fill}.get(self.fill)
+        filled = (
+            fill(patches, mask.hidden)
+            if fill
+            else _uniform_fill(patches, mask.hidden, generator)
+        )
+        return torch.where(mask.hidden, filled, patches)
+
+
+class GridMask(BaseModel):
+    """Grid of random spacing (Ollion).
+
+    Pixels on a grid whose spacing and offset are drawn anew for every batch; each is
+    filled with the Gaussian-weighted mean (standard deviation 1 px) of its 8
+    neighbours. With spacings of 3 to 5 px, 6.8 % are hidden on average.
+    Ollion et al. 2021, section 4.3.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", title="Grid of random spacing"
+    )
+
+    kind: Literal["grid"] = "grid"
+    spacing_min: int = Field(
+        3,
+        ge=2,
+        le=16,
+        title="Smallest spacing",
+        description="Smallest distance between masked pixels along an axis.",
+        json_schema_extra={"unit": "px"},
+    )
+    spacing_max: int = Field(
+        5,
+        ge=2,
+        le=16,
+        title="Largest spacing",
+        description="Largest distance between masked pixels along an axis.",
+        json_schema_extra={"unit": "px"},
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> GridMask:
+        if self.spacing_min > self.spacing_max:
+            raise ValueError(
+                f"the smallest spacing ({self.spacing_min} px) is larger than the "
+                f"largest ({self.spacing_max} px)"
+            )
+        return self
+
+    def draw(
+        self, batch: int, height: int, width: int, generator: torch.Generator
+    ) -> Mask:
+        """Draw one grid for a batch of patches."""
+        y = self._positions(height, generator)
+        x = self._positions(width, generator)
+        index = (y[:, None] * width + x[None, :]).reshape(1, -1)
+        return _mask_from_index(index.expand(batch, -1).contiguous(), height, width)
+
+    def _positions(self, length: int, generator: torch.Generator) -> Tensor:
+        device = generator.device
+        spacing = torch.randint(
+            self.spacing_min,
+            self.spacing_max + 1,
+            (1,),
+            generator=generator,
+            device=device,
+        )
+        offset = torch.randint(2**30, (1,), generator=generator, device=device)
+        start, step = int(offset % spacing), int(spacing)
+        return torch.arange(min(start, length - 1), length, step, device=device)
+
+    def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
+        """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
+        filled = _weighted_fill(patches, mask.hidden, _gaussian_ring(patches))
+        return torch.where(mask.hidden, filled, patches)
+
+
+Masking = Annotated[RandomMask | GridMask, Field(discriminator="kind")]
+
+
+def _gaussian_ring(like: Tensor) -> Tensor:
+    """Weights of the 8 neighbours, Gaussian with standard deviation 1 px."""
+    squared = torch.tensor([1.0, 0.0, 1.0], device=like.device)
+    kernel = torch.exp(-0.5 * (squared[:, None] + squared[None, :]))
+    kernel[1, 1] = 0
+    return kernel[None, None].to(like.dtype)
+
+
+def _ring(like: Tensor, size: int) -> Tensor:
+    kernel = torch.ones((1, 1, size, size), device=like.device, dtype=like.dtype)
+    kernel[..., size // 2, size // 2] = 0
+    return kernel
+
+
+def _weighted_fill(patches: Tensor, hidden: Tensor, kernel: Tensor) -> Tensor:
+    """Weighted mean of the unmasked neighbours; wider where there are none."""
+    visible = (~hidden).to(patches.dtype)
+    half = kernel.shape[-1] // 2
+    total = F.conv2d(patches * visible, kernel, padding=half)
+    weight = F.conv2d(visible, kernel, padding=half)
+    # With half the pixels hidden, one in 256 has no visible neighbour in 3 x 3.
+    return torch.where(
+        weight > 0, total / weight.clamp_min(1e-6), _wide(patches, visible)
+    )
+
+
+def _wide(patches: Tensor, visible: Tensor) -> Tensor:
+    """Mean of the unmasked pixels of 7 x 7, or of the patch where there are none."""
+    total = F.avg_pool2d(patches * visible, 7, 1, 3, count_include_pad=True)
+    weight = F.avg_pool2d(visible, 7, 1, 3, count_include_pad=True)
+    patch = (patches * visible).sum((2, 3), True) / visible.sum((2, 3), True).clamp_min(
+        1
+    )
+    return torch.where(weight > 1e-6, total / weight.clamp_min(1e-6), patch)
+
+
+def _mean_fill(patches: Tensor, hidden: Tensor) -> Tensor:
+    return _weighted_fill(patches, hidden, _ring(patches, 3))
+
+
+def _neighbours(values: Tensor, size: int) -> Tensor:
+    """The neighbours of each pixel, centre left out: (B, size² - 1, Y, X)."""
+    b, _, h, w = values.shape
+    unfolded = F.unfold(values, size, padding=size // 2).view(b, size * size, h, w)
+    centre = size * size // 2
+    return torch.cat([unfolded[:, :centre], unfolded[:, centre + 1 :]], dim=1)
+
+
+def _median_fill(patches: Tensor, hidden: Tensor) -> Tensor:
+    # Outside the patch nothing is visible: padding enters as 0 and is dropped here.
+    visible = _neighbours((~hidden).to(patches.dtype), 3) > 0
+    values = _neighbours(patches, 3).masked_fill(~visible, float("nan"))
+    median = values.nanmedian(dim=1, keepdim=True).values
+    wide = _wide(patches, (~hidden).to(patches.dtype))
+    return torch.where(visible.any(dim=1, keepdim=True), median, wide)
+
+
+def _uniform_fill(
+    patches: Tensor, hidden: Tensor, generator: torch.Generator
+) -> Tensor:
+    visible = _neighbours((~hidden).to(patches.dtype), 5) > 0
+    luck = torch.rand(visible.shape, generator=generator, device=patches.device)
+    chosen = luck.masked_fill(~visible, -1).argmax(dim=1, keepdim=True)
+    drawn = _neighbours(patches, 5).gather(1, chosen)
+    wide = _wide(patches, (~hidden).to(patches.dtype))
+    return torch.where(visible.any(dim=1, keepdim=True), drawn, wide)

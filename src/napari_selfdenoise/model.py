@@ -1,0 +1,154 @@
+"""A trained model: what `training` makes, `prediction` uses and `model_file` keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.device import autocast
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule
+from napari_selfdenoise.sampling import Normalization
+
+
+@dataclass(frozen=True, eq=False)
+class LossHistory:
+    """The loss along the training; both (n,)."""
+
+    step: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    loss: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def appended(self, step: int, loss: float) -> LossHistory:
+        """One entry more; thinned by half whenever it grows past 2000."""
+        steps, losses = np.append(self.step, step), np.append(self.loss, loss)
+        every = 2 if len(steps) > 2000 else 1
+        return LossHistory(steps[::every], losses[::every])
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelModel:
+    """Networks for one channel.
+
+    Parameters
+    ----------
+    network : nn.Module
+        (B, 1, Y, X) -> (B, outputs, Y, X), normalised units.
+    noise : NoiseModule or None
+        Trained noise model, normalised units; None where noise was not modelled.
+    normalization : Normalization
+        Raw units to normalised.
+    noise_curve : NoiseCurve
+        In raw units.
+    """
+
+    network: nn.Module
+    noise: NoiseModule | None
+    normalization: Normalization
+    noise_curve: NoiseCurve
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """Everything that a training found.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        As asked for.
+    channels : tuple of ChannelModel
+        One a channel of the image.
+    history : LossHistory
+        The loss along the training.
+    provenance : dict
+        Image, steps, seconds, device, precision, versions; JSON values.
+    """
+
+    config: TrainingConfig
+    channels: tuple[ChannelModel, ...]
+    history: LossHistory = field(default_factory=LossHistory)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def noise_curves(self) -> tuple[NoiseCurve, ...]:
+        """One noise curve a channel, in raw units."""
+        return tuple(channel.noise_curve for channel in self.channels)
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Number format that the model was trained in and predicts in."""
+        name = self.provenance.get("precision", "float32")
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+    def to(self, device: torch.device) -> TrainedModel:
+        """Return the same model with its networks on another device."""
+        channels = tuple(
+            replace(channel, network=on_device(channel.network, device))
+            for channel in self.channels
+        )
+        return replace(self, channels=channels)
+
+    def require_fits(self, image: Image) -> None:
+        """Refuse an image the model was not made for.
+
+        Raises
+        ------
+        RequestError
+            If the number of channels differs.
+        """
+        if image.channels != len(self.channels):
+            raise RequestError(
+                f"The model was trained on {_counted(len(self.channels))}, but the "
+                f"image has {image.channels}: {image.describe()}.",
+                "Choose an image with the same channels, or train on this one.",
+            )
+
+
+def _counted(channels: int) -> str:
+    return f"{channels} channel{'s' if channels != 1 else ''}"
+
+
+def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network, its weights laid out as convolutions like them best."""
+    moved: nn.Module = network.to(device)
+    return moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def predict_signal(
+    network: nn.Module,
+    normalization: Normalization,
+    config: TrainingConfig,
+    raw: Tensor,
+    precision: torch.dtype,
+) -> Tensor:
+    """Signal of a batch of padded tiles, in one pass.
+
+    Parameters
+    ----------
+    network : nn.Module
+        (B, 1, Y, X) -> (B, outputs, Y, X), normalised units.
+    normalization : Normalization
+        Raw units to normalised.
+    config : TrainingConfig
+        Says how to read the network's outputs.
+    raw : Tensor
+        (B, 1, Y, X), raw units, sides multiples of the network's stride.
+    precision : torch.dtype
+        Number format of the convolutions.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, Y, X), raw units, float32.
+    """
+    normalised = normalization.apply(raw)
+    normalised = normalised.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad(), autocast(raw.device, precision):
+        signal = config.signal.mean(network(normalised))
+    return normalization.invert(signal.float())

@@ -1,0 +1,189 @@
+"""A trained model as one file: tensors and JSON in safetensors, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from napari_selfdenoise.config import parse_config
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
+from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.sampling import Normalization
+
+FORMAT = "napari-selfdenoise model"
+VERSION = 1
+SUFFIX = ".safetensors"
+
+
+def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
+    """Write a model to one file; an existing file is replaced only when all is written.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        What to save.
+    path : path
+        Where; ".safetensors" is added if it is missing.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    RequestError
+        If the folder is not there.
+    DenoisingError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+    if not path.parent.is_dir():
+        raise RequestError(
+            f"The folder {path.parent} is not there.", "Make it, or choose another."
+        )
+    tensors, metadata = (
+        _tensors(model),
+        {"selfdenoise": json.dumps(_description(model))},
+    )
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(save(tensors, metadata))
+        beside.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise DenoisingError(
+            f"The model could not be written to {path}: {error}.",
+            "Choose a folder you may write to, on a disk with room.",
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def load_model(path: str | os.PathLike[str]) -> TrainedModel:
+    """Read a model that `save_model` wrote.
+
+    Raises
+    ------
+    RequestError
+        If the file is not there, is no such model, or is damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RequestError(f"There is no model file {path}.", "Check its name.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = _parse_description(path, file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return _rebuild(description, tensors)
+    except RequestError:
+        raise
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, str(error)) from error
+    except (KeyError, TypeError, RuntimeError, IndexError, ValueError) as error:
+        raise _damaged(path, f"its content does not fit ({error})") from error
+
+
+def _damaged(path: Path, why: str) -> RequestError:
+    return RequestError(
+        f"{path.name} is not a model of napari-selfdenoise, or is damaged: {why}.",
+        "Choose a .safetensors file that this program saved.",
+    )
+
+
+def _description(model: TrainedModel) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": model.config.model_dump(mode="json"),
+        "channels": [
+            {
+                "normalization": {
+                    "offset": channel.normalization.offset,
+                    "scale": channel.normalization.scale,
+                },
+                "noise_curve": channel.noise_curve.to_json(),
+                "noise_std_floor": channel.noise.std_floor if channel.noise else None,
+            }
+            for channel in model.channels
+        ],
+        "history": {
+            "step": model.history.step.tolist(),
+            "loss": model.history.loss.tolist(),
+        },
+        "provenance": model.provenance,
+    }
+
+
+def _tensors(model: TrainedModel) -> dict[str, Tensor]:
+    tensors = {}
+    for number, channel in enumerate(model.channels):
+        parts = {"network": channel.network, "noise": channel.noise}
+        for part, module in parts.items():
+            for name, value in module.state_dict().items() if module else ():
+                tensors[f"{number}.{part}.{name}"] = value.cpu().contiguous()
+    return tensors
+
+
+def _parse_description(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
+    try:
+        description: dict[str, Any] = json.loads((metadata or {})["selfdenoise"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise _damaged(path, "it holds no description of the model") from error
+    if description.get("format") != FORMAT:
+        raise _damaged(path, "it holds something else")
+    if description["version"] > VERSION:
+        raise RequestError(
+            f"{path.name} was written by a newer version of this program (format "
+            f"{description['version']}; this one reads up to {VERSION}).",
+            "Update napari-selfdenoise.",
+        )
+    return description
+
+
+def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedModel:
+    config = parse_config(description["config"])
+    channels = []
+    for number, content in enumerate(description["channels"]):
+        network = config.network.build(config.signal.outputs)
+        _fill(network, tensors, f"{number}.network.")
+        floor = content["noise_std_floor"]
+        noise = config.noise_model.build(floor) if floor is not None else None
+        if noise is not None:
+            _fill(noise, tensors, f"{number}.noise.")
+        channels.append(
+            ChannelModel(
+                network.eval(),
+                noise,
+                Normalization(**content["normalization"]),
+                NoiseCurve.from_json(content["noise_curve"]),
+            )
+        )
+    history = description["history"]
+    return TrainedModel(
+        config,
+        tuple(channels),
+        LossHistory(np.array(history["step"]), np.array(history["loss"])),
+        description["provenance"],
+    )
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+    module.load_state_dict(state)
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise ValueError(f"weights of {prefix} are not finite")

@@ -1,0 +1,434 @@
+"""Forms that are built from pydantic models: one row a field, nothing said twice.
+
+Title, description, bounds, unit and default of a parameter stand on its field in the
+core; label, tooltip, spin box limits and suffix are read from there. Every widget here
+is the editor of one value: `value()`, `setValue()`, `valueChanged`.
+"""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types as at
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
+
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.plugin.editors import (
+    BoolEdit,
+    CalmComboBox,
+    Composite,
+    FloatEdit,
+    IntEdit,
+    OptionalEdit,
+    OptionEdit,
+    TextEdit,
+    TupleEdit,
+    bare,
+    extra,
+)
+
+LABEL_WIDTH = 110
+"""Least width of a label, so that the fields of all forms in a dock line up."""
+
+INDENT = 12
+
+
+class ModelForm(Composite):
+    """Editor of a frozen pydantic model, one row a field.
+
+    Fields that are not shown keep the value of the last `setValue`, or their default.
+    Not shown are Literals of one value (the `kind` of a union's member) and fields with
+    ``json_schema_extra={"hidden": True}``.
+
+    Parameters
+    ----------
+    model_type : type of BaseModel
+        What is edited.
+    fields : sequence of str, optional
+        Names of the fields to show, in this order; all by default.
+    parent : QWidget, optional
+        Qt parent.
+    name : str
+        Put before the field names in the editors' object names: "network" gives
+        "network.width".
+    indent : int
+        How far right of its neighbours the form stands, in pixels.
+    """
+
+    def __init__(
+        self,
+        model_type: type[BaseModel],
+        fields: Sequence[str] | None = None,
+        parent: QWidget | None = None,
+        *,
+        name: str = "",
+        indent: int = 0,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.model_type = model_type
+        self.editors: dict[str, Any] = {}
+        self._unshown: dict[str, Any] = {}
+        self._rows = _form_layout(self)
+        self._label_width = LABEL_WIDTH - indent
+        for key in shown_fields(model_type) if fields is None else fields:
+            self._add_row(key, model_type.model_fields[key])
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the fields that are shown, by name."""
+        return {key: editor.value() for key, editor in self.editors.items()}
+
+    def value(self) -> Any:
+        """Return the model.
+
+        Raises
+        ------
+        RequestError
+            If the values do not fit together, with the model's own message.
+        """
+        try:
+            return self.model_type(**{**self._unshown, **self.values()})
+        except ValidationError as error:
+            raise RequestError(_sentence(error, self.model_type)) from error
+
+    def setValue(self, value: BaseModel) -> None:
+        """Fill the rows from a model."""
+        if type(value) is not self.model_type:
+            raise TypeError(f"{self.model_type.__name__} expected, not {value!r}.")
+        fields = {key: getattr(value, key) for key in self.model_type.model_fields}
+        with self._one_change():
+            for key, editor in self.editors.items():
+                editor.setValue(fields.pop(key))
+            self._stale |= fields != self._all_unshown()
+            self._unshown = fields
+
+    def editor(self, path: str) -> Any:
+        """Return the editor at a dotted path, such as "network.width".
+
+        In a union it is the one of the member that is chosen now.
+        """
+        key, _, rest = path.partition(".")
+        found = self.editors[key]
+        return found.editor(rest) if rest else found
+
+    def _all_unshown(self) -> dict[str, Any]:
+        defaults = {
+            key: _default(field)
+            for key, field in self.model_type.model_fields.items()
+            if key not in self.editors
+        }
+        return {**defaults, **self._unshown}
+
+    def _add_row(self, key: str, field: FieldInfo) -> None:
+        name = ".".join(filter(None, [self.objectName(), key]))
+        title, tip = field.title or _words(key), _tooltip(field)
+        if union_members(field.annotation):
+            editor = self._add_choice(title, tip, field, name)
+        else:
+            editor = editor_for(field, name)
+            self._add_editor(title, tip, editor)
+        if not field.is_required():
+            editor.setValue(_default(field))
+        editor.valueChanged.connect(self._part_changed)
+        self.editors[key] = editor
+
+    def _add_editor(self, title: str, tip: str, editor: QWidget) -> None:
+        if isinstance(getattr(editor, "inner", editor), ModelForm | ChoiceForm):
+            self._rows.addRow(_group(title, tip, editor))
+        else:
+            self._add_labelled(title, tip, editor)
+            _set_tooltip(editor, tip)
+
+    def _add_choice(self, title: str, tip: str, field: FieldInfo, name: str) -> Any:
+        choice = ChoiceForm(field.annotation, self, name=name, separate=True)
+        choice.hide()  # only its two parts are laid out
+        self._add_labelled(title, tip, choice.combo)
+        self._rows.addRow(choice.fields)
+        return choice
+
+    def _add_labelled(self, title: str, tip: str, widget: QWidget) -> None:
+        label = QLabel(title)
+        label.setToolTip(tip)
+        label.setMinimumWidth(self._label_width)
+        self._rows.addRow(label, widget)
+
+
+class ChoiceForm(Composite):
+    """Editor of one member of a union: which one, and its fields.
+
+    Each member remembers its own edits while another one is chosen.
+
+    Parameters
+    ----------
+    union : type
+        Union of frozen models, annotated with a discriminator or not.
+    parent : QWidget, optional
+        Qt parent.
+    name : str
+        Object name of the combo box, put before the fields' names.
+    separate : bool
+        Lay out nothing: the caller places `combo` and `fields`, and keeps this object.
+
+    Attributes
+    ----------
+    combo : QComboBox
+        Which member.
+    fields : QWidget
+        Rows of the chosen member; hidden where it has none.
+    """
+
+    def __init__(
+        self,
+        union: Any,
+        parent: QWidget | None = None,
+        *,
+        name: str = "",
+        separate: bool = False,
+    ) -> None:
+        super().__init__(parent)
+        self.members = union_members(union)
+        self.combo = CalmComboBox(self)
+        self.combo.setObjectName(name)
+        self.fields = QWidget(self)
+        self._pages = [
+            ModelForm(m, parent=self, name=name, indent=INDENT) for m in self.members
+        ]
+        self._build_fields()
+        self._build_combo()
+        if not separate:
+            column = bare(QVBoxLayout(self))
+            column.addWidget(self.combo)
+            column.addWidget(self.fields)
+
+    def value(self) -> Any:
+        """Return the chosen member with the values of its rows."""
+        return self.page().value()
+
+    def setValue(self, value: BaseModel) -> None:
+        """Choose the value's member and fill its rows."""
+        if type(value) not in self.members:
+            raise TypeError(f"{value!r} is not a member of this union.")
+        with self._one_change():
+            self.combo.setCurrentIndex(self.members.index(type(value)))
+            self.page().setValue(value)
+
+    def page(self) -> ModelForm:
+        """Return the form of the chosen member."""
+        return self._pages[self.combo.currentIndex()]
+
+    def editor(self, path: str) -> Any:
+        """Return an editor of the chosen member."""
+        return self.page().editor(path)
+
+    def has_fields(self) -> bool:
+        """Return whether the chosen member has rows to show."""
+        return bool(self.page().editors)
+
+    def _build_combo(self) -> None:
+        for index, member in enumerate(self.members):
+            self.combo.addItem(member_title(member))
+            doc = inspect.cleandoc(member.__doc__ or "")
+            self.combo.setItemData(index, doc, Qt.ItemDataRole.ToolTipRole)
+        self.combo.currentIndexChanged.connect(self._show_page)
+        self.combo.currentIndexChanged.connect(self._part_changed)
+        self._show_page()
+
+    def _build_fields(self) -> None:
+        column = bare(QVBoxLayout(self.fields))
+        column.setContentsMargins(INDENT, 0, 0, 0)
+        for page in self._pages:
+            column.addWidget(page)
+            page.valueChanged.connect(self._part_changed)
+
+    def _show_page(self) -> None:
+        # Hidden pages, and not a QStackedWidget: that is as tall as its tallest page.
+        for page in self._pages:
+            page.setVisible(page is self.page())
+        self.fields.setVisible(self.has_fields())
+        doc = self.combo.currentData(Qt.ItemDataRole.ToolTipRole)
+        self.combo.setToolTip(doc)
+
+
+# From a field to its editor ----------------------------------------------------------
+
+
+def editor_for(field: FieldInfo, name: str = "") -> Any:
+    """Return the editor of a field's type.
+
+    Parameters
+    ----------
+    field : FieldInfo
+        Type, bounds and unit.
+    name : str
+        Object name of the editor.
+
+    Returns
+    -------
+    QWidget
+        With `value()`, `setValue()` and `valueChanged`.
+    """
+    inner = _without_none(field)
+    if inner is not None:
+        editor = OptionalEdit(editor_for(inner, name))
+        editor.automatic.setObjectName(f"{name}.automatic")
+        return editor
+    editor = _plain_editor(field, name)
+    if not isinstance(editor, ChoiceForm):  # there the combo box has the name
+        editor.setObjectName(name)
+    return editor
+
+
+def _plain_editor(field: FieldInfo, name: str) -> Any:
+    kind, arguments = field.annotation, get_args(field.annotation)
+    if union_members(kind):
+        return ChoiceForm(kind, name=name)
+    if get_origin(kind) is Literal:
+        return OptionEdit(arguments)
+    if get_origin(kind) is tuple and Ellipsis not in arguments:
+        parts = enumerate(arguments)
+        return TupleEdit([_part(a, field, f"{name}.{i}") for i, a in parts])
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return OptionEdit(list(kind))
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return ModelForm(kind, name=name, indent=INDENT)
+    if kind in _PLAIN:
+        return _PLAIN[kind](field)
+    raise TypeError(
+        f"No editor for {name} of type {kind}: leave it out of the fields, or set "
+        'json_schema_extra={"hidden": True}.'
+    )
+
+
+_PLAIN: dict[Any, Callable[[FieldInfo], Any]] = {
+    bool: lambda field: BoolEdit(),
+    int: IntEdit,
+    float: FloatEdit,
+    str: lambda field: TextEdit(),
+}
+
+
+def _part(annotation: Any, field: FieldInfo, name: str) -> Any:
+    part = FieldInfo.from_annotation(annotation)
+    if part.json_schema_extra is None:  # the unit is written once, for all parts
+        part.json_schema_extra = field.json_schema_extra
+    return editor_for(part, name)
+
+
+def _without_none(field: FieldInfo) -> FieldInfo | None:
+    """Return the field without its None, or None where it has none."""
+    if get_origin(field.annotation) not in (Union, types.UnionType):
+        return None
+    arguments = get_args(field.annotation)
+    rest = [a for a in arguments if a is not type(None)]
+    if len(rest) == len(arguments):
+        return None
+    union: Any = Union[tuple(rest)]  # noqa: UP007
+    inner = FieldInfo.from_annotation(union)
+    inner.metadata = [*inner.metadata, *field.metadata]
+    inner.json_schema_extra = inner.json_schema_extra or field.json_schema_extra
+    return inner
+
+
+def shown_fields(model_type: type[BaseModel]) -> list[str]:
+    """Return the names of the fields a form has rows for."""
+    fields = model_type.model_fields.items()
+    return [key for key, field in fields if not _is_hidden(field)]
+
+
+def union_members(union: Any) -> list[type[BaseModel]]:
+    """Return the models of a union, or an empty list where it is none of models."""
+    if get_origin(union) is Annotated:
+        return union_members(get_args(union)[0])
+    if get_origin(union) not in (Union, types.UnionType):
+        return []
+    members = list(get_args(union))
+    models = [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]
+    return models if models == members else []
+
+
+def member_title(member: type[BaseModel]) -> str:
+    """Return what a user calls a member: its title, or its docstring's first words."""
+    title = member.model_config.get("title")
+    first = inspect.cleandoc(member.__doc__ or "").partition("\n")[0]
+    return title or re.split(r"\.(?!\d)|\s*\(", first)[0] or _words(member.__name__)
+
+
+def _is_hidden(field: FieldInfo) -> bool:
+    constant = get_origin(field.annotation) is Literal and (
+        len(get_args(field.annotation)) == 1
+    )
+    return constant or bool(extra(field).get("hidden"))
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True, validated_data={})
+
+
+# Words -------------------------------------------------------------------------------
+
+
+def _words(name: str) -> str:
+    text = name.replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def _tooltip(field: FieldInfo) -> str:
+    """Return description, unit and bounds; as rich text, since only that wraps."""
+    unit = extra(field).get("unit")
+    parts = [field.description or "", f"Unit: {unit}." if unit else ""]
+    parts += [_bounds_in_words(_without_none(field) or field)]
+    text = " ".join(filter(None, parts))
+    return f"<p>{html.escape(text, quote=False)}</p>" if text else ""
+
+
+def _bounds_in_words(field: FieldInfo) -> str:
+    words = {at.Ge: "at least", at.Gt: "more than", at.Le: "at most"}
+    words |= {at.Lt: "less than", at.MultipleOf: "a multiple of"}
+    said = [
+        f"{words[type(m)]} {astuple(m)[0]}" for m in field.metadata if type(m) in words
+    ]
+    return f"{', '.join(said)}.".capitalize() if said else ""
+
+
+def _sentence(error: ValidationError, model_type: type[BaseModel]) -> str:
+    return " ".join(_complaint(e, model_type) for e in error.errors())
+
+
+def _complaint(error: Any, model_type: type[BaseModel]) -> str:
+    message = error["msg"].removeprefix("Value error, ").rstrip(".")
+    field = model_type.model_fields.get(str(next(iter(error["loc"]), "")))
+    if field is None:
+        return f"{message}."
+    return f"{field.title or _words(str(error['loc'][0]))}: {message}."
+
+
+# Layout ------------------------------------------------------------------------------
+
+
+def _form_layout(parent: QWidget) -> QFormLayout:
+    rows = QFormLayout(parent)
+    rows.setContentsMargins(0, 0, 0, 0)
+    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return rows
+
+
+def _group(title: str, tip: str, editor: QWidget) -> QGroupBox:
+    group = QGroupBox(title)
+    group.setToolTip(tip)
+    QVBoxLayout(group).addWidget(editor)
+    return group
+
+
+def _set_tooltip(editor: QWidget, tip: str) -> None:
+    for widget in [editor, *editor.findChildren(QWidget)]:
+        widget.setToolTip(tip)

@@ -1,0 +1,279 @@
+"""The two curves a user watches: the training loss and the camera's noise."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+import pyqtgraph as pg
+from napari.utils.theme import get_theme
+from numpy.typing import ArrayLike, NDArray
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QAction  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+# Okabe and Ito's colours that stand out from napari's dark and light background alike.
+VERMILLION = "#D55E00"
+BLUISH_GREEN = "#009E73"
+
+Series = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
+"""Name of a series: its x and y, 1-D arrays of equal length."""
+
+
+class _ZoomBox(pg.ViewBox):
+    """Drag to zoom in, double click to see all; the plain wheel scrolls the dock."""
+
+    def __init__(self) -> None:
+        super().__init__(enableMenu=False)
+        self.setMouseMode(pg.ViewBox.RectMode)
+
+    def mouseClickEvent(self, event: Any) -> None:
+        """Show everything after a double click."""
+        if event.double() and event.button() == Qt.MouseButton.LeftButton:
+            event.accept()
+            self.enableAutoRange()
+
+    def wheelEvent(self, event: Any, axis: int | None = None) -> None:
+        """Zoom only while Ctrl is held."""
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            super().wheelEvent(event, axis)
+        else:
+            event.ignore()
+
+
+class Plot(QWidget):
+    """A pair of axes that takes napari's colours and can be saved.
+
+    Parameters
+    ----------
+    x, y : str
+        Names of the axes, with the unit.
+    parent : QWidget, optional
+        Qt parent.
+
+    Attributes
+    ----------
+    plot : pyqtgraph.PlotWidget
+        The axes.
+    """
+
+    def __init__(self, x: str, y: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMinimumHeight(160)
+        self.plot = pg.PlotWidget(viewBox=_ZoomBox())
+        self.plot.setLabels(bottom=x, left=y)
+        self._legend: pg.LegendItem | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
+        self._set_up_axes()
+        self._add_actions()
+        self.apply_theme("#262930", "#f0f1f2")
+
+    def series(self) -> Series:
+        """Return what is drawn, by name."""
+        raise NotImplementedError
+
+    def apply_theme(self, background: str, text: str) -> None:
+        """Take the colours of the window.
+
+        Parameters
+        ----------
+        background, text : str
+            Colours such as "#262930".
+        """
+        self.plot.setBackground(background)
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(text)
+            axis.setTextPen(text)
+        if self._legend is not None:
+            self._legend.setLabelTextColor(text)  # of labels to come
+            for _, label in self._legend.items:
+                label.setText(label.text, color=text)
+
+    def to_csv(self) -> str:
+        """Return what is drawn as text: series, x, y, with every digit."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["series", "x", "y"])
+        for name, (x, y) in self.series().items():
+            table.writerows(zip([name] * x.size, x.tolist(), y.tolist(), strict=True))
+        return text.getvalue()
+
+    def _set_up_axes(self) -> None:
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        for side in ("left", "bottom"):
+            # Raw units are counts: "kilo-counts" on an axis would only confuse.
+            self.plot.getAxis(side).enableAutoSIPrefix(False)
+        # pyqtgraph puts the label 5 px below its axis, and its top number higher.
+        self.plot.getPlotItem().layout.setContentsMargins(2, 8, 8, 6)
+        self.plot.setToolTip(
+            "Drag to zoom in, double-click to see all, right-click to save."
+        )
+
+    def _add_actions(self) -> None:
+        # pyqtgraph's own menu offers SVG, which fails with Qt 6.11.
+        actions = {
+            "Show all": self._show_all,
+            "Save plot data (CSV)…": self._save_csv,
+            "Save picture (PNG)…": self._save_png,
+        }
+        for text, slot in actions.items():
+            action = QAction(text, self)
+            action.triggered.connect(slot)
+            self.addAction(action)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self.plot.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+
+    def _show_all(self) -> None:
+        self.plot.getViewBox().enableAutoRange()
+
+    def _save_csv(self) -> None:
+        if path := self._ask_path("Save plot data", "CSV (*.csv)", ".csv"):
+            path.write_text(self.to_csv(), encoding="utf-8")
+
+    def _save_png(self) -> None:
+        if path := self._ask_path("Save picture", "PNG (*.png)", ".png"):
+            self.plot.grab().save(str(path))
+
+    def _ask_path(self, title: str, kinds: str, suffix: str) -> Path | None:
+        name, _ = QFileDialog.getSaveFileName(self, title, "", kinds)
+        if not name:
+            return None
+        path = Path(name)
+        return path if path.suffix else path.with_suffix(suffix)
+
+
+class LossPlot(Plot):
+    """The loss over the training steps."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("step", "loss", parent)
+        self._curve = _curve()
+        self.plot.addItem(self._curve)
+        self.set_history([], [])
+
+    def set_history(self, steps: ArrayLike, loss: ArrayLike) -> None:
+        """Draw the loss.
+
+        Parameters
+        ----------
+        steps, loss : array of float
+            Equal length; a NaN is a gap.
+        """
+        self._history = np.asarray(steps, float), np.asarray(loss, float)
+        # One point has no line to be seen by.
+        symbol = "o" if _finite(*self._history).sum() == 1 else None
+        self._curve.setData(*_line(*self._history), symbol=symbol, connect="finite")
+
+    def series(self) -> Series:
+        """Return what is drawn, by name."""
+        return {"loss": self._history}
+
+
+class NoisePlot(Plot):
+    """The noise against the signal: the model's prediction over what was measured."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("signal (raw units)", "noise std (raw units)", parent)
+        self._legend = self.plot.addLegend(offset=(8, 8))
+        self._points = pg.ScatterPlotItem(
+            size=6, pen=None, brush=BLUISH_GREEN, name="measured"
+        )
+        self._curve = _curve("predicted")
+        self._curve.setZValue(1)  # over the points
+        self.plot.addItem(self._curve)
+        self.plot.addItem(self._points)
+        self.clear()
+
+    def set_curve(self, signal: ArrayLike, std: ArrayLike) -> None:
+        """Draw the noise model's standard deviation.
+
+        Parameters
+        ----------
+        signal, std : array of float
+            Equal length, in raw units.
+        """
+        self._predicted = np.asarray(signal, float), np.asarray(std, float)
+        self._curve.setData(*_line(*self._predicted), connect="finite")
+
+    def set_scatter(self, signal: ArrayLike, std: ArrayLike) -> None:
+        """Draw the scatter of the residuals as points.
+
+        Parameters
+        ----------
+        signal, std : array of float
+            Equal length, in raw units.
+        """
+        self._measured = np.asarray(signal, float), np.asarray(std, float)
+        shown = _finite(*self._measured)
+        self._points.setData(*(values[shown] for values in self._measured))
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        self.set_curve([], [])
+        self.set_scatter([], [])
+
+    def series(self) -> Series:
+        """Return what is drawn, by name."""
+        return {"predicted": self._predicted, "measured": self._measured}
+
+
+def theme_colours(viewer: Any) -> tuple[str, str]:
+    """Return background and text of a viewer's theme, as "#rrggbb"."""
+    theme = get_theme(viewer.theme)
+    background, text = theme.background, theme.text
+    return background.as_hex(format="long"), text.as_hex(format="long")
+
+
+def follow_theme(viewer: Any, *plots: Plot) -> Callable[[], None]:
+    """Give plots the viewer's colours, now and whenever its theme changes.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Whose theme.
+    *plots : Plot
+        Not kept alive by this.
+
+    Returns
+    -------
+    callable
+        Call it when the plots close.
+    """
+    alive = WeakSet(plots)
+
+    def apply(event: Any = None) -> None:
+        for plot in alive:
+            plot.apply_theme(*theme_colours(viewer))
+
+    apply()
+    viewer.events.theme.connect(apply)
+    return lambda: viewer.events.theme.disconnect(apply)
+
+
+def _finite(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.isfinite(x) & np.isfinite(y)
+
+
+def _line(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    # Where no point is finite pyqtgraph warns at every repaint, and napari shows it.
+    return (x, y) if _finite(x, y).any() else (x[:0], y[:0])
+
+
+def _curve(name: str | None = None) -> pg.PlotDataItem:
+    # Not antialiased: Qt takes 140 ms for 2000 points that way, and 4 ms like this.
+    return pg.PlotDataItem(
+        pen=pg.mkPen(VERMILLION, width=2),
+        symbolBrush=VERMILLION,
+        symbolPen=None,
+        symbol=None,
+        name=name,
+    )

@@ -1,0 +1,88 @@
+"""Cutting a plane into tiles whose predictions meet without a seam.
+
+Each tile is predicted with a margin at least as wide as the network's reach, and all
+tiles start at multiples of the network's stride, so that a pixel's prediction does not
+depend on the tile it lies in: nothing needs blending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.image import Image, PlaneIndex
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of one plane, rows [top, bottom) and columns [left, right)."""
+
+    plane: PlaneIndex
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def rows(self) -> slice:
+        """Rows of the tile."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """Columns of the tile."""
+        return slice(self.left, self.right)
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def tile_grid(
+    plane: PlaneIndex, shape: tuple[int, int], tile: int, stride: int
+) -> Iterator[Tile]:
+    """Tiles that cover a plane of `shape`, of about `tile` pixels a side."""
+    step = _round_up(tile, stride)
+    height, width = shape
+    for top in range(0, height, step):
+        for left in range(0, width, step):
+            bottom, right = min(top + step, height), min(left + step, width)
+            yield Tile(plane, top, bottom, left, right)
+
+
+def read_padded(
+    image: Image, tile: Tile, reach: int, stride: int
+) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    """Pixels of a tile and its margin, and where the tile lies in them.
+
+    Beyond the borders of the image its pixels are reflected.
+
+    Returns
+    -------
+    padded : ndarray
+        (Y, X), raw units, sides multiples of `stride`.
+    inner : tuple of slice
+        The tile within it.
+    """
+    margin = _round_up(reach, stride)
+    height, width = image.plane_shape
+    rows, pad_y = _clip(tile.top, tile.bottom, margin, stride, height)
+    columns, pad_x = _clip(tile.left, tile.right, margin, stride, width)
+    region = image.read_plane(tile.plane, rows, columns)
+    inner = (
+        slice(margin, margin + tile.bottom - tile.top),
+        slice(margin, margin + tile.right - tile.left),
+    )
+    return np.pad(region, (pad_y, pad_x), mode="reflect"), inner
+
+
+def _clip(
+    start: int, stop: int, margin: int, stride: int, length: int
+) -> tuple[slice, tuple[int, int]]:
+    """The part of a tile and its margin inside the image, and the missing ends."""
+    low, high = start - margin, _round_up(stop + margin, stride)
+    inside = slice(max(low, 0), min(high, length))
+    return inside, (inside.start - low, high - inside.stop)

@@ -1,0 +1,409 @@
+"""Self-supervised training as a generator."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import math
+import platform
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.device import (
+    computing,
+    memory_errors_as_sentences,
+    resolve_device,
+    resolve_precision,
+)
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.model import LossHistory, TrainedModel, predict_signal
+from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.sampling import resolve_patch_size, training_planes
+from napari_selfdenoise.tiling import Tile, read_padded
+from napari_selfdenoise.trainer import ChannelTrainer
+
+
+class Command(enum.Enum):
+    """What can be sent to a running training."""
+
+    STOP = "stop"
+
+
+STOP = Command.STOP
+"""Send it to end a training and keep what was learned."""
+
+_YIELD_S = 0.15
+_PASS_FLOP = 4e9
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """Send it to a running training to see this region denoised.
+
+    Parameters
+    ----------
+    plane : tuple of int
+        Position along every axis but Y and X.
+    top, bottom, left, right : int
+        Rows [top, bottom) and columns [left, right).
+    """
+
+    plane: PlaneIndex
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """A field of view as the network denoises it now, (Y, X), raw units."""
+
+    field: FieldOfView
+    denoised: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingProgress:
+    """A moment of a training.
+
+    Parameters
+    ----------
+    stage : str
+        What is being done, as a phrase.
+    step : int
+        Steps done.
+    elapsed_s : float
+        Since the start, in seconds.
+    remaining_s : float or None
+        Estimated; None where the training runs until it is stopped.
+    fraction : float or None
+        Share of the budget that is used.
+    loss : float
+        Mean since the last progress; NaN before the first step.
+    history : LossHistory
+        The loss so far.
+    noise_curve : NoiseCurve or None
+        Of the first channel, raw units: signal grid and predicted std.
+    scatter : tuple of ndarray
+        Signal and standard deviation of the residuals of hidden pixels around it, in
+        bins of equally many pixels, raw units; each (n,).
+    preview : Preview or None
+        Answer to the last `FieldOfView` that was sent.
+    """
+
+    stage: str
+    step: int = 0
+    elapsed_s: float = 0.0
+    remaining_s: float | None = None
+    fraction: float | None = None
+    loss: float = math.nan
+    history: LossHistory = field(default_factory=LossHistory)
+    noise_curve: NoiseCurve | None = None
+    scatter: tuple[NDArray[np.float64], NDArray[np.float64]] = field(
+        default_factory=lambda: (np.zeros(0), np.zeros(0))
+    )
+    preview: Preview | None = None
+
+
+Training = Generator[TrainingProgress, Command | FieldOfView | None, TrainedModel]
+
+
+class Schedule:
+    """Learning rate over the budget, in seconds or steps.
+
+    Warm-up over the first 3 %, then a cosine to zero. Without a budget the rate
+    falls with the square root of time, so that any moment is a good one to stop.
+    """
+
+    def __init__(self, config: TrainingConfig, start: float) -> None:
+        self.steps, self.budget_s = config.steps, config.budget_s
+        self.peak, self.start = config.learning_rate, start
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.start
+
+    def fraction(self, step: int) -> float | None:
+        """Share of the budget that is used after `step` steps."""
+        if self.steps is not None:
+            return min(step / self.steps, 1.0)
+        return min(self.elapsed() / self.budget_s, 1.0) if self.budget_s else None
+
+    def remaining(self, step: int) -> float | None:
+        """Estimated seconds left."""
+        if self.steps is None:
+            return max(self.budget_s - self.elapsed(), 0.0) if self.budget_s else None
+        return self.elapsed() * (self.steps - step) / step if step else None
+
+    def learning_rate(self, step: int) -> float:
+        """Rate of the step that comes next."""
+        used = self.fraction(step)
+        warm = min(1.0, (step + 1) / 20)
+        if used is None:
+            return self.peak * warm / math.sqrt(1 + self.elapsed() / 60)
+        return (
+            self.peak
+            * min(warm, (used + 1e-3) / 0.03)
+            * 0.5
+            * (1 + math.cos(math.pi * used))
+        )
+
+
+def train_steps(
+    images: Image | Sequence[Image],
+    config: TrainingConfig,
+    *,
+    start: TrainedModel | None = None,
+    in_background: bool = False,
+) -> Training:
+    """Train on one or more images of the same kind, without clean images.
+
+    Parameters
+    ----------
+    images : Image or sequence of Image
+        Observations. Time points and planes are samples; each channel gets networks
+        of its own.
+    config : TrainingConfig
+        What to train, and how long.
+    start : TrainedModel, optional
+        Continue from these weights.
+    in_background : bool
+        Compute at low priority, where a window shares the machine.
+
+    Yields
+    ------
+    TrainingProgress
+        At least once a second. Send `STOP` to end and keep what was learned, or a
+        `FieldOfView` to see it denoised in the next progress.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    RequestError
+        If the images or the config cannot be used.
+    DenoisingError
+        If the device runs out of memory or the training diverges.
+
+    References
+    ----------
+    Krull et al. 2019 (masking); Ollion et al. 2021 (noise network).
+    """
+    images = [images] if isinstance(images, Image) else list(images)
+    with computing(in_background), memory_errors_as_sentences("training"):
+        return (yield from _train(images, config, start))
+
+
+def _train(
+    images: list[Image], config: TrainingConfig, start: TrainedModel | None
+) -> Training:
+    schedule = Schedule(config, time.perf_counter())
+    notes = _require_trainable(images, config, start)
+    yield TrainingProgress("Reading the image")
+    device = resolve_device(config.device)
+    dtype = resolve_precision(device, config.precision)
+    patch_size, note = resolve_patch_size(
+        config.patch_size, images, config.network.stride
+    )
+    notes += [note] if note else []
+    trainers = _make_trainers(images, config, patch_size, device, dtype, start)
+    passes, patches = _split_batch(config, patch_size, device)
+    history, due, command = LossHistory(), schedule.elapsed(), None
+    total, counted = torch.zeros((), device=device), 0
+    step = 0
+    for number in itertools.count():
+        # One pass of a channel's network; a step is as many passes as it takes to
+        # have seen the whole batch in every channel.
+        trainer = trainers[number // passes % len(trainers)]
+        total += trainer.accumulate(patches, 1 / passes)
+        counted += 1
+        if number % passes == passes - 1:
+            trainer.update(schedule.learning_rate(step))
+        if (number + 1) % (passes * len(trainers)) == 0:
+            step += 1
+        used = schedule.fraction(step)
+        done = used is not None and used >= 1.0
+        if not done and schedule.elapsed() < due:
+            continue
+        loss = float(total) / counted
+        _require_finite(loss)
+        history = history.appended(step, loss)
+        total.zero_()
+        counted = 0
+        progress = _progress(schedule, step, history, trainers[0])
+        preview = _preview(images[0], trainers, config, dtype, command)
+        command = yield replace(progress, preview=preview)
+        due = schedule.elapsed() + _YIELD_S
+        if done or command is STOP:
+            break
+    # A stop is answered at once; a natural end has time for a truer noise curve.
+    for trainer in trainers:
+        trainer.settle(*((6, 40) if command is STOP else (12, 150)))
+    channels = tuple(trainer.model() for trainer in trainers)
+    provenance = _provenance(images, config, schedule, step, device, dtype, notes)
+    return TrainedModel(config, channels, history, provenance)
+
+
+def train(
+    images: Image | Sequence[Image],
+    config: TrainingConfig,
+    *,
+    start: TrainedModel | None = None,
+) -> TrainedModel:
+    """Run `train_steps` to its end.
+
+    See `train_steps` for the parameters and errors.
+    """
+    steps = train_steps(images, config, start=start)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            model: TrainedModel = end.value
+            return model
+
+
+def _require_trainable(
+    images: list[Image], config: TrainingConfig, start: TrainedModel | None
+) -> list[str]:
+    if not images:
+        raise RequestError("There is no image to train on.", "Choose one.")
+    notes = [note for image in images for note in require_denoisable(image)]
+    if len({image.channels for image in images}) > 1:
+        raise RequestError(
+            "The images have different numbers of channels "
+            f"({', '.join(str(image.channels) for image in images)}).",
+            "Train on images of the same kind together.",
+        )
+    if start:
+        start.require_fits(images[0])
+        if start.config.network != config.network:
+            raise RequestError(
+                "The model to continue from has another network than the settings.",
+                "Continue with the settings it was trained with.",
+            )
+    return list(dict.fromkeys(notes))
+
+
+def _make_trainers(
+    images: list[Image],
+    config: TrainingConfig,
+    patch_size: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    start: TrainedModel | None,
+) -> list[ChannelTrainer]:
+    luck = np.random.default_rng(config.seed)
+    return [
+        ChannelTrainer(
+            training_planes(images, channel, luck),
+            config,
+            patch_size,
+            device,
+            dtype,
+            config.seed + channel,
+            start.channels[channel] if start else None,
+        )
+        for channel in range(images[0].channels)
+    ]
+
+
+def _split_batch(
+    config: TrainingConfig, patch_size: int, device: torch.device
+) -> tuple[int, int]:
+    """Passes a step and patches a pass: on a CPU a pass must not delay a stop.
+
+    Decided by the network's cost, not by the clock, so that equal seeds give equal
+    results.
+    """
+    if device.type != "cpu":
+        return 1, config.batch_size
+    cost = config.network.flops_per_pixel * patch_size**2
+    fits = max(1, int(_PASS_FLOP // cost))
+    passes = math.ceil(config.batch_size / fits)
+    return passes, math.ceil(config.batch_size / passes)
+
+
+def _require_finite(loss: float) -> None:
+    if not math.isfinite(loss):
+        raise DenoisingError(
+            "The training diverged: its loss is no longer a number.",
+            "Choose a smaller learning rate, or float32 precision.",
+        )
+
+
+def _progress(
+    schedule: Schedule, step: int, history: LossHistory, trainer: ChannelTrainer
+) -> TrainingProgress:
+    return TrainingProgress(
+        "Training",
+        step,
+        schedule.elapsed(),
+        schedule.remaining(step),
+        schedule.fraction(step),
+        float(history.loss[-1]),
+        history,
+        trainer.noise_curve(),
+        trainer.residuals().scatter(),
+    )
+
+
+def _preview(
+    image: Image,
+    trainers: list[ChannelTrainer],
+    config: TrainingConfig,
+    dtype: torch.dtype,
+    command: Command | FieldOfView | None,
+) -> Preview | None:
+    if not isinstance(command, FieldOfView):
+        return None
+    f = command
+    trainer = trainers[image.channel_of(f.plane)]
+    tile = Tile(f.plane, f.top, f.bottom, f.left, f.right)
+    padded, inner = read_padded(
+        image, tile, config.network.reach, config.network.stride
+    )
+    raw = torch.from_numpy(padded)[None, None].to(trainer.device)
+    signal = predict_signal(trainer.average, trainer.normalization, config, raw, dtype)
+    return Preview(f, signal[0, 0].cpu().numpy()[inner])
+
+
+def _provenance(
+    images: list[Image],
+    config: TrainingConfig,
+    schedule: Schedule,
+    steps: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    notes: list[str],
+) -> dict[str, Any]:
+    from napari_selfdenoise import __version__
+
+    return {
+        "images": [image.name for image in images],
+        "axes": images[0].describe(),
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "steps": steps,
+        "seconds": round(schedule.elapsed(), 3),
+        "device": str(device),
+        "precision": str(dtype).removeprefix("torch."),
+        "warnings": notes,
+        "versions": {
+            "napari-selfdenoise": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }

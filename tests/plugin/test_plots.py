@@ -1,0 +1,188 @@
+"""Plots draw what they are given, in the window's colours."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QColor, QWheelEvent
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from napari_selfdenoise.plugin.plots import (
+    LossPlot,
+    NoisePlot,
+    follow_theme,
+    theme_colours,
+)
+
+
+@pytest.fixture
+def loss_plot(qtbot):
+    plot = LossPlot()
+    qtbot.addWidget(plot)
+    plot.show()
+    return plot
+
+
+@pytest.fixture
+def noise_plot(qtbot):
+    plot = NoisePlot()
+    qtbot.addWidget(plot)
+    plot.show()
+    return plot
+
+
+def rows(plot):
+    return list(csv.reader(io.StringIO(plot.to_csv())))
+
+
+def background(plot):
+    return plot.plot.backgroundBrush().color()
+
+
+NAN, INF = np.nan, np.inf
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [[], [0.5], [NAN], [NAN, NAN], [NAN, 1], [NAN, 1, INF, 2, 3], [INF], [1, 0.5, 2]],
+)
+def test_loss_of_any_length(loss_plot, qtbot, loss):
+    loss_plot.set_history(np.arange(len(loss)), np.array(loss, float))
+    qtbot.wait(20)
+    assert len(rows(loss_plot)) == len(loss) + 1
+    assert np.isfinite(loss_plot.plot.viewRange()).all()
+
+
+def test_one_point_is_seen(loss_plot):
+    loss_plot.set_history([0], [0.5])
+    assert loss_plot._curve.opts["symbol"] == "o"
+    loss_plot.set_history([0, 1], [0.5, 0.4])
+    assert loss_plot._curve.opts["symbol"] is None
+
+
+def test_nan_is_a_gap(loss_plot, qtbot):
+    loss = np.linspace(1, 0, 50)
+    loss[10] = np.nan
+    loss_plot.set_history(np.arange(50), loss)
+    qtbot.wait(20)
+    assert "loss,10.0,nan" in loss_plot.to_csv()
+
+
+def test_csv_has_every_digit(noise_plot):
+    signal, std = np.array([0.1, 1 / 3]), np.array([np.pi, 2.0])
+    noise_plot.set_curve(signal, std)
+    noise_plot.set_scatter([5.0], [6.0])
+    head, *body = rows(noise_plot)
+    assert head == ["series", "x", "y"]
+    assert [name for name, *_ in body] == ["predicted", "predicted", "measured"]
+    assert [float(x) for _, x, _ in body] == [*signal, 5.0]
+    assert [float(y) for *_, y in body] == [*std, 6.0]
+
+
+def test_clear_leaves_nothing(noise_plot, qtbot):
+    noise_plot.set_curve([1, 2], [3, 4])
+    noise_plot.set_scatter([1, np.nan], [3, np.nan])
+    qtbot.wait(20)
+    noise_plot.clear()
+    qtbot.wait(20)
+    assert rows(noise_plot) == [["series", "x", "y"]]
+
+
+def test_curve_lies_over_the_points(noise_plot):
+    assert noise_plot._curve.zValue() > noise_plot._points.zValue()
+    names = [label.text for _, label in noise_plot._legend.items]
+    assert names == ["predicted", "measured"]
+
+
+def test_axes_are_named_with_units(loss_plot, noise_plot):
+    for plot, texts in [
+        (loss_plot, ("step", "loss")),
+        (noise_plot, ("signal (raw units)", "noise std (raw units)")),
+    ]:
+        axes = [plot.plot.getAxis(side) for side in ("bottom", "left")]
+        assert tuple(axis.labelText for axis in axes) == texts
+        assert plot.minimumHeight() == 160
+
+
+def test_theme_colours_everything(noise_plot):
+    noise_plot.apply_theme("#ffffff", "#102030")
+    assert background(noise_plot) == QColor("#ffffff")
+    for side in ("left", "bottom"):
+        axis = noise_plot.plot.getAxis(side)
+        assert axis.pen().color() == axis.textPen().color() == QColor("#102030")
+    for _, label in noise_plot._legend.items:
+        assert "#102030" in label.item.toHtml()
+
+
+def test_follows_the_theme_until_told_not_to(loss_plot, noise_plot):
+    viewer = ViewerModel()
+    viewer.theme = "dark"
+    stop = follow_theme(viewer, loss_plot, noise_plot)
+    dark, _ = theme_colours(viewer)
+    assert background(loss_plot) == background(noise_plot) == QColor(dark)
+    viewer.theme = "light"
+    light, _ = theme_colours(viewer)
+    assert background(loss_plot) == background(noise_plot) == QColor(light)
+    stop()
+    viewer.theme = "dark"
+    assert background(loss_plot) == QColor(light) != QColor(dark)
+
+
+@pytest.mark.gl
+def test_follows_a_real_window(make_napari_viewer):
+    viewer = make_napari_viewer()
+    plot = LossPlot()
+    viewer.window.add_dock_widget(plot, name="Loss")
+    stop = follow_theme(viewer, plot)
+    before = background(plot)
+    viewer.theme = "light"
+    assert background(plot) == QColor(theme_colours(viewer)[0]) != before
+    stop()
+
+
+def test_double_click_shows_all(loss_plot, qtbot):
+    loss_plot.set_history(np.arange(100), np.linspace(1, 0, 100))
+    loss_plot.plot.setXRange(10, 20, padding=0)
+    viewport = loss_plot.plot.viewport()
+    # Qt's mouseDClick does not release the button, and pyqtgraph waits for that.
+    for press in (qtbot.mouseClick, qtbot.mouseDClick, qtbot.mouseRelease):
+        press(viewport, Qt.MouseButton.LeftButton, pos=viewport.rect().center())
+    qtbot.waitUntil(lambda: loss_plot.plot.viewRange()[0][1] > 90)
+
+
+@pytest.mark.parametrize("ctrl", [False, True])
+def test_wheel_zooms_only_with_ctrl(loss_plot, qtbot, ctrl):
+    loss_plot.set_history([0, 1], [0, 1])
+    qtbot.wait(20)
+    before = np.ptp(loss_plot.plot.viewRange()[0])
+    viewport = loss_plot.plot.viewport()
+    centre = viewport.rect().center()
+    modifiers = Qt.KeyboardModifier
+    event = QWheelEvent(
+        QPointF(centre),
+        QPointF(viewport.mapToGlobal(centre)),
+        QPoint(),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        modifiers.ControlModifier if ctrl else modifiers.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(viewport, event)
+    assert (np.ptp(loss_plot.plot.viewRange()[0]) < before) == ctrl
+
+
+def test_menu_saves_data_and_picture(loss_plot, tmp_path, monkeypatch):
+    loss_plot.set_history([0, 1], [0.5, 0.25])
+
+    def asked(*_):
+        return str(tmp_path / "loss"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", asked)
+    for action in loss_plot.actions():
+        action.trigger()
+    assert (tmp_path / "loss.csv").read_text() == loss_plot.to_csv()
+    assert (tmp_path / "loss.png").stat().st_size > 0

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image, require_denoisable
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "pixel_size", "units", "phrase"),
+    [
+        ((64, 48), "YX", (), (), "one 64 × 48 image, pixel size not known"),
+        ((1, 64, 48), "ZYX", (), (), "1 plane of 64 × 48 images, pixel size not known"),
+        (
+            (2, 3, 64, 48),
+            "TCYX",
+            (1, 1, 0.1, 0.1),
+            ("s", "pixel", "µm", "micron"),
+            "2 time points of 3 channels of 64 × 48 images, 0.1 µm pixels",
+        ),
+        (
+            (5, 64, 48),
+            "QYX",
+            (1, 0.2, 0.1),
+            ("pixel", "um", "um"),
+            "5 samples of 64 × 48 images, 0.2 × 0.1 µm pixels",
+        ),
+    ],
+)
+def test_describe_says_what_an_image_is(shape, axes, pixel_size, units, phrase):
+    image = Image(np.zeros(shape), axes, pixel_size, units)
+    assert image.describe() == phrase
+
+
+def test_planes_cover_every_pixel_once():
+    image = Image(np.zeros((2, 5, 3, 4)), "CYXZ")
+    for plane in image.planes():
+        image.data[image.slices(plane)] += 1
+    assert (image.data == 1).all()
+
+
+def test_planes_of_one_channel_belong_to_it():
+    image = Image(np.zeros((2, 3, 4, 5)), "TCYX")
+    planes = list(image.planes(channel=2))
+    assert planes == [(0, 2), (1, 2)]
+    assert {image.channel_of(plane) for plane in planes} == {2}
+
+
+def test_a_plane_has_rows_first_whatever_the_order():
+    pixels = np.arange(24).reshape(4, 6)
+    turned = Image(pixels.T, "XY")
+    assert turned.plane_shape == (4, 6)
+    assert (turned.read_plane(()) == pixels).all()
+    corner = turned.read_plane((), slice(1, 3), slice(0, 2))
+    assert (corner == pixels[1:3, 0:2]).all()
+
+
+def test_a_frame_is_an_entry_of_the_first_stack_axis():
+    pixels = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    image = Image(pixels, "CZYX", (1, 0.5, 0.1, 0.1), ("pixel", "µm", "µm", "µm"))
+    frame = image.frame(1)
+    assert frame.axes == "CYX"
+    assert frame.pixel_size == (1, 0.1, 0.1)
+    assert (frame.data == pixels[:, 1]).all()
+
+
+@pytest.mark.parametrize(("axes", "index"), [("ZYX", 3), ("ZYX", -1)])
+def test_a_frame_beyond_the_stack_is_refused(axes, index):
+    with pytest.raises(RequestError, match="Choose 0 to 2"):
+        Image(np.zeros((3, 4, 5)), axes).frame(index)
+
+
+def test_a_single_image_has_no_frames():
+    with pytest.raises(RequestError, match="one 4 × 5 image"):
+        Image(np.zeros((4, 5)), "YX").frame(0)
+
+
+@pytest.mark.parametrize("axes", ["YX", "TZX", "TTYX", "?YX"])
+def test_axes_that_do_not_fit_are_refused(axes):
+    with pytest.raises(RequestError):
+        Image(np.zeros((2, 3, 4)), axes)
+
+
+@pytest.mark.parametrize(
+    ("data", "axes", "word"),
+    [
+        (np.zeros((4, 5, 3), np.uint8), "YXS", "RGB"),
+        (np.zeros((0, 4, 5)), "TYX", "length zero"),
+        (np.zeros((4, 5), bool), "YX", "mask"),
+        (np.zeros((4, 5), complex), "YX", "complex"),
+    ],
+)
+def test_what_is_no_measurement_is_refused(data, axes, word):
+    with pytest.raises(RequestError, match=word):
+        require_denoisable(Image(data, axes))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "notes"), [("u1", 0), ("u2", 0), ("f4", 0), ("i2", 1), ("f8", 1)]
+)
+def test_unusual_types_are_noted(dtype, notes):
+    assert len(require_denoisable(Image(np.zeros((4, 5), dtype), "YX"))) == notes
