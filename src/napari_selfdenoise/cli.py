@@ -458,7 +458,8 @@ def _output_paths(target: Path, outputs: str) -> dict[str, Path]:
 
 def _place(target: Path, source: str, several: bool) -> Path:
     if target.is_dir():
-        return target / f"{Path(source).name.partition('.')[0]} denoised.tif"
+        stem = re.sub(r"(\.ome)?\.tiff?$", "", Path(source).name, flags=re.IGNORECASE)
+        return target / f"{stem} denoised.tif"
     if several:
         raise RequestError(
             f"There are several inputs, but {target} is no folder.",

@@ -79,14 +79,14 @@ class TrainingConfig(BaseModel):
         json_schema_extra={"unit": "px"},
     )
     batch_size: int = Field(
-        8,
+        4,
         ge=1,
         le=1024,
         title="Patches a step",
         description="Number of patches that each step learns from.",
     )
     learning_rate: float = Field(
-        2e-3,
+        4e-3,
         gt=0,
         le=0.1,
         title="Learning rate",

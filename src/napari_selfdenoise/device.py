@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import sys
@@ -110,7 +111,39 @@ def compute_threads() -> int:
     else that runs, be it a window, makes training 3 to 6 times slower.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() else max(1, (os.cpu_count() or 2) - 1)
+    return max(1, int(asked) if asked.isdigit() else (os.cpu_count() or 2) - 1)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL | None:
+    """The C library, where it is glibc."""
+    try:
+        library = ctypes.CDLL("libc.so.6")
+        return library if hasattr(library, "malloc_trim") else None
+    except OSError:
+        return None
+
+
+@contextmanager
+def _kept_memory() -> Iterator[None]:
+    """Keep freed memory for the next step instead of giving it back each time.
+
+    A training step takes and frees the same megabytes again and again; each time the
+    system maps and clears them anew, which costs a third of the step on a CPU.
+    """
+    library = _libc()
+    if library is None:
+        yield
+        return
+    library.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+    library.mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)
+    try:
+        yield
+    finally:
+        library.malloc_trim(0)
 
 
 @contextmanager
@@ -128,7 +161,8 @@ def computing(in_background: bool) -> Iterator[None]:
     if in_background and sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
     try:
-        yield
+        with _kept_memory():
+            yield
     finally:
         torch.set_num_threads(before)
 

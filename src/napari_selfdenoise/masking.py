@@ -6,6 +6,7 @@ only, so its own value cannot reach its own prediction.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -156,51 +157,45 @@ class GridMask(BaseModel):
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
         """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
-        filled = _weighted_fill(patches, mask.hidden, _gaussian_ring(patches))
+        filled = _weighted_fill(patches, mask.hidden, math.exp(-0.5))
         return torch.where(mask.hidden, filled, patches)
 
 
 Masking = Annotated[RandomMask | GridMask, Field(discriminator="kind")]
 
 
-def _gaussian_ring(like: Tensor) -> Tensor:
-    """Weights of the 8 neighbours, Gaussian with standard deviation 1 px."""
-    squared = torch.tensor([1.0, 0.0, 1.0], device=like.device)
-    kernel = torch.exp(-0.5 * (squared[:, None] + squared[None, :]))
-    kernel[1, 1] = 0
-    return kernel[None, None].to(like.dtype)
+def neighbour_sum(values: Tensor, side: float = 1.0) -> Tensor:
+    """Sum over 3 x 3 pixels with the weights (side, 1, side) along each axis."""
+    # For one channel, shifted sums are ten times faster than a convolution.
+    for axis in (2, 3):
+        length = values.shape[axis]
+        sides = torch.zeros_like(values)
+        if length > 1:
+            sides.narrow(axis, 1, length - 1).add_(values.narrow(axis, 0, length - 1))
+            sides.narrow(axis, 0, length - 1).add_(values.narrow(axis, 1, length - 1))
+        values = values + side * sides
+    return values
 
 
-def _ring(like: Tensor, size: int) -> Tensor:
-    kernel = torch.ones((1, 1, size, size), device=like.device, dtype=like.dtype)
-    kernel[..., size // 2, size // 2] = 0
-    return kernel
+def _weighted_fill(patches: Tensor, hidden: Tensor, side: float = 1.0) -> Tensor:
+    """Weighted mean of the unmasked of 8 neighbours; wider where there are none.
 
-
-def _weighted_fill(patches: Tensor, hidden: Tensor, kernel: Tensor) -> Tensor:
-    """Weighted mean of the unmasked neighbours; wider where there are none."""
-    visible = (~hidden).to(patches.dtype)
-    half = kernel.shape[-1] // 2
-    total = F.conv2d(patches * visible, kernel, padding=half)
-    weight = F.conv2d(visible, kernel, padding=half)
+    Hidden pixels count as zero with weight zero, so the centre need not be left out.
+    """
+    total = patches.masked_fill(hidden, 0)
+    weight = (~hidden).to(patches.dtype)
+    # 0 is the median of the image, where no neighbour within 7 x 7 is visible.
+    filled, known = torch.zeros_like(patches), torch.zeros_like(hidden)
     # With half the pixels hidden, one in 256 has no visible neighbour in 3 x 3.
-    return torch.where(
-        weight > 0, total / weight.clamp_min(1e-6), _wide(patches, visible)
-    )
-
-
-def _wide(patches: Tensor, visible: Tensor) -> Tensor:
-    """Mean of the unmasked pixels of 7 x 7, or of the patch where there are none."""
-    total = F.avg_pool2d(patches * visible, 7, 1, 3, count_include_pad=True)
-    weight = F.avg_pool2d(visible, 7, 1, 3, count_include_pad=True)
-    patch = (patches * visible).sum((2, 3), True) / visible.sum((2, 3), True).clamp_min(
-        1
-    )
-    return torch.where(weight > 1e-6, total / weight.clamp_min(1e-6), patch)
+    for _ in range(3):
+        total, weight = neighbour_sum(total, side), neighbour_sum(weight, side)
+        filled = torch.where(known, filled, total / weight.clamp_min(1e-6))
+        known = known | (weight > 0)
+    return filled
 
 
 def _mean_fill(patches: Tensor, hidden: Tensor) -> Tensor:
-    return _weighted_fill(patches, hidden, _ring(patches, 3))
+    return _weighted_fill(patches, hidden)
 
 
 def _neighbours(values: Tensor, size: int) -> Tensor:
@@ -216,7 +211,7 @@ def _median_fill(patches: Tensor, hidden: Tensor) -> Tensor:
     visible = _neighbours((~hidden).to(patches.dtype), 3) > 0
     values = _neighbours(patches, 3).masked_fill(~visible, float("nan"))
     median = values.nanmedian(dim=1, keepdim=True).values
-    wide = _wide(patches, (~hidden).to(patches.dtype))
+    wide = _weighted_fill(patches, hidden)
     return torch.where(visible.any(dim=1, keepdim=True), median, wide)
 
 
@@ -227,5 +222,5 @@ def _uniform_fill(
     luck = torch.rand(visible.shape, generator=generator, device=patches.device)
     chosen = luck.masked_fill(~visible, -1).argmax(dim=1, keepdim=True)
     drawn = _neighbours(patches, 5).gather(1, chosen)
-    wide = _wide(patches, (~hidden).to(patches.dtype))
+    wide = _weighted_fill(patches, hidden)
     return torch.where(visible.any(dim=1, keepdim=True), drawn, wide)

@@ -90,7 +90,7 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         raise
     except (SafetensorError, OSError) as error:
         raise _damaged(path, str(error)) from error
-    except (KeyError, TypeError, RuntimeError, IndexError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise _damaged(path, f"its content does not fit ({error})") from error
 
 

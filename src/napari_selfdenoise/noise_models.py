@@ -200,7 +200,7 @@ class NoiseNetworkModule(NoiseModule):
         table = torch.cat(self.mixture_on(knots), dim=-1)  # (n, 3 K)
         position = ((signal - low) / span * (_KNOTS - 1)).clamp(0, _KNOTS - 1)
         left = position.detach().floor().clamp_max(_KNOTS - 2)
-        row = left.long()
+        row = left.nan_to_num().long()  # a diverged training must say so itself
         values = torch.lerp(table[row], table[row + 1], (position - left).unsqueeze(-1))
         weight, mean, log_std = values.chunk(3, dim=-1)
         return Mixture(weight.log_softmax(-1), mean, log_std).centred()
@@ -313,4 +313,56 @@ def raw_curve(
         fitted = (a, float(module.offset) * scale**2 - a * offset)
     return NoiseCurve(
         signal, np.exp(log_weight), mean * scale, np.exp(log_std) * scale, fitted
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseDistribution:
+    """Probability density of residuals at each signal, as an image.
+
+    Parameters
+    ----------
+    density : ndarray
+        (residual, signal), one over raw units.
+    origin : tuple of float
+        Residual and signal of the first pixel, raw units.
+    steps : tuple of float
+        Residual and signal from pixel to pixel, raw units.
+    """
+
+    density: NDArray[np.float32]
+    origin: tuple[float, float]
+    steps: tuple[float, float]
+
+
+def noise_distribution(
+    curve: NoiseCurve, residuals: int = 201, signals: int = 256
+) -> NoiseDistribution:
+    """Draw a noise curve as an image, out to four standard deviations.
+
+    Parameters
+    ----------
+    curve : NoiseCurve
+        In raw units.
+    residuals, signals : int
+        Rows and columns of the image.
+    """
+    signal = np.linspace(curve.signal[0], curve.signal[-1], signals)
+    at_signal = [
+        np.stack([np.interp(signal, curve.signal, column) for column in values.T], 1)
+        for values in (curve.weights, curve.means, curve.stds)
+    ]
+    even = replace(
+        curve,
+        signal=signal,
+        weights=at_signal[0],
+        means=at_signal[1],
+        stds=at_signal[2],
+    )
+    reach = 4 * float(even.std.max())
+    residual = np.linspace(-reach, reach, residuals)
+    return NoiseDistribution(
+        even.density(residual).astype(np.float32),
+        (-reach, float(signal[0])),
+        (2 * reach / (residuals - 1), float(signal[-1] - signal[0]) / (signals - 1)),
     )

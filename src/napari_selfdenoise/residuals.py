@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdenoise.masking import neighbour_sum
 from napari_selfdenoise.sampling import Normalization
 
 Array = NDArray[np.float64]
@@ -49,10 +49,14 @@ def smoothness(signal: Tensor) -> Tensor:
     Tensor
         Positive weights, (B, 1, Y, X).
     """
-    padded = F.pad(signal, (2, 2, 2, 2), mode="replicate")
-    mean = F.avg_pool2d(padded, 5, 1)
-    variance = (F.avg_pool2d(padded.square(), 5, 1) - mean.square()).clamp_min(0)
+    count = _around(torch.ones_like(signal))
+    mean = _around(signal) / count
+    variance = (_around(signal.square()) / count - mean.square()).clamp_min(0)
     return 1 / (variance + 0.1 * variance.mean() + 1e-6)
+
+
+def _around(values: Tensor) -> Tensor:
+    return neighbour_sum(neighbour_sum(values))  # 5 x 5
 
 
 @dataclass(frozen=True, eq=False)

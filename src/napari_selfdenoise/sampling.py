@@ -167,7 +167,7 @@ class PatchSampler:
         y, x = ramp[None, :, None], ramp[None, None, :]
         y = torch.where(flip_y, side - 1 - y, y).expand(-1, side, side)
         x = torch.where(flip_x, side - 1 - x, x).expand(-1, side, side)
-        return torch.where(transpose, x.mT, y), torch.where(transpose, y.mT, x)
+        return torch.where(transpose, x, y), torch.where(transpose, y, x)
 
 
 def resolve_patch_size(
@@ -189,7 +189,7 @@ def resolve_patch_size(
             f"{least} × {least}.",
             "Choose a larger image.",
         )
-    fits = min(requested, side) // stride * stride
+    fits = max(min(requested, side) // stride * stride, stride)
     if fits == requested:
         return fits, None
     return fits, (

@@ -42,6 +42,7 @@ STOP = Command.STOP
 
 _YIELD_S = 0.15
 _PASS_FLOP = 4e9
+_PREVIEW_SIDE = 1024
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,39 @@ class FieldOfView:
     left: int
     right: int
 
+    @classmethod
+    def visible(
+        cls, image: Image, point: Sequence[int], corners: NDArray[Any]
+    ) -> FieldOfView:
+        """The part of an image that a viewer shows, of at most 1024 x 1024 pixels.
+
+        Parameters
+        ----------
+        image : Image
+            What is looked at.
+        point : sequence of int
+            Position shown along each axis.
+        corners : ndarray
+            First and last position shown along each axis, (2, axes).
+        """
+        outer = [n for n, axis in enumerate(image.axes) if axis not in "YXS"]
+        plane = tuple(int(np.clip(point[n], 0, image.shape[n] - 1)) for n in outer)
+        spans = [
+            _span(corners[:, image.axes.index(axis)], image.sizes[axis])
+            for axis in "YX"
+        ]
+        return cls(plane, *spans[0], *spans[1])
+
+
+def _span(ends: NDArray[Any], length: int) -> tuple[int, int]:
+    """Part of an axis that is shown: its middle if it is long, all if none of it is."""
+    low, high = int(np.clip(ends[0], 0, length)), int(np.clip(ends[1] + 1, 0, length))
+    if high <= low:
+        low, high = 0, length
+    spare = max(0, high - low - _PREVIEW_SIDE)
+    low += spare // 2
+    return low, min(high, low + _PREVIEW_SIDE)
+
 
 @dataclass(frozen=True, eq=False)
 class Preview:
@@ -69,6 +103,13 @@ class Preview:
 
     field: FieldOfView
     denoised: NDArray[np.float32]
+
+    def write_to(self, array: Any, image: Image) -> None:
+        """Put it in its place in an array with the image's shape and axes."""
+        f = self.field
+        index = image.slices(f.plane, slice(f.top, f.bottom), slice(f.left, f.right))
+        columns_first = image.axes.index("X") < image.axes.index("Y")
+        array[index] = self.denoised.T if columns_first else self.denoised
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +290,7 @@ def _train(
             break
     # A stop is answered at once; a natural end has time for a truer noise curve.
     for trainer in trainers:
-        trainer.settle(*((6, 40) if command is STOP else (12, 150)))
+        trainer.settle(*((4, 25) if command is STOP else (12, 150)))
     channels = tuple(trainer.model() for trainer in trainers)
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     return TrainedModel(config, channels, history, provenance)

@@ -1,0 +1,54 @@
+import os
+from typing import NamedTuple
+
+# Small arrays are fastest on one thread, and threads of other runs are left alone.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from napari_selfdenoise import Image, TrainedModel, TrainingConfig, recipe, train
+
+torch.set_num_threads(1)
+
+
+class Scene(NamedTuple):
+    """A noisy image and what it would be without noise, both (Y, X) in counts."""
+
+    image: Image
+    signal: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    """Smooth blobs over an offset of 100; noise variance 2 (s - 100) + 400."""
+    rng = np.random.default_rng(0)
+    canvas = np.zeros((64, 64))
+    canvas[rng.integers(0, 64, 12), rng.integers(0, 64, 12)] = rng.uniform(0.5, 1, 12)
+    blobs = gaussian_filter(canvas, 4, mode="wrap")
+    light = 500 * blobs / blobs.max()
+    counts = 100 + 2 * rng.poisson(light / 2) + rng.normal(0, 20, light.shape)
+    noisy = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+    return Scene(Image(noisy, "YX", name="blobs"), (100 + light).astype(np.float32))
+
+
+@pytest.fixture(scope="session")
+def config() -> TrainingConfig:
+    """The smallest training that teaches something."""
+    return recipe("fast").override(
+        {
+            "steps": 60,
+            "network.width": 8,
+            "patch_size": 32,
+            "batch_size": 4,
+            "device": "cpu",
+            "precision": "float32",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def model(scene: Scene, config: TrainingConfig) -> TrainedModel:
+    return train(scene.image, config)

@@ -1,0 +1,415 @@
+import json
+import os
+import signal
+import typing
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from napari_selfdenoise import (
+    Image,
+    TrainingConfig,
+    cli,
+    load_model,
+    read_image,
+    save_model,
+    training,
+    write_image,
+)
+
+QUICK = [
+    *(
+        "--steps",
+        "3",
+        "--network.width",
+        "4",
+        "--patch-size",
+        "16",
+        "--batch-size",
+        "2",
+    ),
+    *("--device", "cpu", "--precision", "float32"),
+]
+CURVE = {"signal", "std"}
+
+
+class Answer(typing.NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)  # one object and nothing else
+
+
+@pytest.fixture
+def selfdenoise(capsys):
+    """Run the command line in this process."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(a) for a in arguments])
+        return Answer(end.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, scene, model):
+    """A folder with noisy.tif, stack.tif (3 frames) and model.safetensors."""
+    write_image(scene.image, tmp_path / "noisy.tif")
+    stack = np.stack([scene.image.data[i : i + 32, :48] for i in range(3)])
+    write_image(Image(stack, "TYX"), tmp_path / "stack.tif")
+    save_model(model, tmp_path / "model")
+    return tmp_path
+
+
+def test_denoise_writes_its_outputs_and_reports(folder, selfdenoise):
+    answer = selfdenoise(
+        *("denoise", folder / "noisy.tif", folder / "out.tif", "--json", *QUICK),
+        *("--outputs", "denoised,noise-std", "--save-model", folder / "new"),
+    )
+    assert answer.status == 0
+    report = answer.json
+    assert {"seconds", "estimator", "warnings"} <= report.keys()
+    assert report["steps"] == 3
+    assert report["device"] == "cpu"
+    assert report["precision"] == "float32"
+    assert report["seed"] == 0
+    assert report["recipe"] == "fast"
+    assert report["poisson_gaussian"] is None
+    assert report["noise_curve"].keys() == CURVE
+    assert report["outputs"].keys() == {"denoised", "noise-std"}
+    for path in report["outputs"].values():
+        written = read_image(path)
+        assert written.shape == (64, 64)
+        assert written.dtype == np.float32
+        assert np.isfinite(written.data).all()
+    assert report["outputs"]["denoised"] == str(folder / "out.tif")
+    kept = load_model(report["model"])
+    assert kept.noise_curves[0].std.tolist() == report["noise_curve"]["std"]
+
+
+def test_without_json_the_report_is_for_reading(folder, selfdenoise):
+    answer = selfdenoise("denoise", folder / "noisy.tif", folder / "out.tif", *QUICK)
+    assert answer.status == 0
+    assert "steps: 3" in answer.out
+    assert "64 × 64 image" in answer.err
+
+
+def test_denoise_takes_one_frame_of_a_stack(folder, selfdenoise):
+    out = folder / "out.tif"
+    answer = selfdenoise("denoise", folder / "stack.tif", out, "--frame", 1, *QUICK)
+    assert answer.status == 0
+    assert read_image(out).shape == (32, 48)
+
+
+def test_a_fitted_line_is_reported(folder, selfdenoise):
+    answer = selfdenoise(
+        *("train", folder / "noisy.tif", "--model", folder / "m", "--json", *QUICK),
+        *("--noise-model", "poisson_gaussian"),
+    )
+    assert answer.json["poisson_gaussian"].keys() == {"a", "b"}
+    assert answer.json["outputs"] == {}
+
+
+def test_train_learns_from_several_images(folder, selfdenoise):
+    answer = selfdenoise(
+        *("train", folder / "noisy.tif", folder / "stack.tif", "--json"),
+        *("--model", folder / "both", *QUICK),
+    )
+    assert answer.status == 0
+    assert len(load_model(answer.json["model"]).provenance["images"]) == 2
+
+
+def test_train_resumes(folder, selfdenoise, model):
+    arguments = ["train", folder / "noisy.tif", "--json", "--resume", "--device", "cpu"]
+    settings = ["--network.width", 8, "--steps", 1, "--learning-rate", 1e-12]
+    path = folder / "model.safetensors"
+    answer = selfdenoise(*arguments, "--model", path, *settings)
+    assert answer.status == 0
+    pairs = zip(
+        load_model(path).channels[0].network.parameters(),
+        model.channels[0].network.parameters(),
+        strict=True,
+    )
+    assert all(np.allclose(a.detach(), b.detach(), atol=1e-6) for a, b in pairs)
+
+
+def test_predict_denoises_several_inputs_into_a_folder(folder, selfdenoise):
+    results = folder / "results"
+    results.mkdir()
+    answer = selfdenoise(
+        *("predict", folder / "model.safetensors", folder / "noisy.tif"),
+        *(folder / "stack.tif", results, "--json", "--device", "cpu"),
+    )
+    assert answer.status == 0
+    report = answer.json
+    assert {"seconds", "tiles", "peak_memory_bytes", "warnings"} <= report.keys()
+    assert report["tiles"] == 4
+    paths = report["outputs"]["denoised"]
+    assert [read_image(path).shape for path in paths] == [(64, 64), (3, 32, 48)]
+    assert sorted(map(str, results.iterdir())) == sorted(paths)
+
+
+def test_predict_overwrites_no_output_with_another(folder, selfdenoise, scene):
+    inputs = [folder / "run.1.tif", folder / "run.2.tif"]
+    for path in inputs:
+        write_image(scene.image, path)
+    results = folder / "results"
+    results.mkdir()
+    selfdenoise("predict", folder / "model.safetensors", *inputs, results)
+    assert len(list(results.iterdir())) == 2
+
+
+def test_inputs_of_one_name_are_refused(folder, selfdenoise, scene):
+    inputs = [folder / name / "x.tif" for name in ("one", "two", "results")]
+    for path in inputs:
+        path.parent.mkdir()
+    for path in inputs[:2]:
+        write_image(scene.image, path)
+    results = inputs[2].parent
+    answer = selfdenoise("predict", folder / "model.safetensors", *inputs[:2], results)
+    assert answer.status == 2
+    assert "same name" in answer.err
+    assert not list(results.iterdir())
+
+
+def test_predict_takes_one_frame_and_a_limit_of_memory(folder, selfdenoise):
+    model, out = folder / "model.safetensors", folder / "out.tif"
+    answer = selfdenoise(
+        *("predict", model, folder / "stack.tif", out, "--frame", 2, "--json"),
+        *("--max-memory", "1GB", "--outputs", "noise-std", "--device", "cpu"),
+    )
+    assert answer.status == 0
+    path = answer.json["outputs"]["noise-std"]
+    assert read_image(path).shape == (32, 48)
+    assert not out.exists()  # the denoised image was not asked for
+
+
+def test_predict_does_what_python_does(folder, selfdenoise, scene, model):
+    from napari_selfdenoise import denoise
+
+    out = folder / "out.tif"
+    selfdenoise("predict", folder / "model.safetensors", folder / "noisy.tif", out)
+    expected = denoise(scene.image, model).denoised.data
+    assert np.array_equal(read_image(out).data, expected)
+
+
+def test_evaluate_lists_each_image_and_their_mean(folder, selfdenoise):
+    noisy, stack = folder / "noisy.tif", folder / "stack.tif"
+    report = selfdenoise("evaluate", stack, stack, "--range", 255, "--json").json
+    assert report["psnr"] is None  # equal images: infinite, which JSON cannot say
+    assert report["images"]["psnr"] == [None] * 3
+    assert report["ssim"] == pytest.approx(1)
+    one = selfdenoise("evaluate", stack, stack, "--frame", 1, "--json").json
+    assert len(one["images"]["ssim"]) == 1
+    wrong = selfdenoise("evaluate", noisy, noisy, "--frame", 1, "--json")
+    assert wrong.status == 2
+    assert "neither side is a stack" in wrong.json["error"]
+
+
+def test_doctor_says_what_there_is(selfdenoise):
+    answer = selfdenoise("doctor", "--json")
+    assert answer.status == 0
+    assert {"versions", "devices", "threads", "warnings"} <= answer.json.keys()
+    assert "torch" in answer.json["versions"]
+
+
+def fields(model, prefix=""):
+    """Dotted name of every field of a config, of each member of its unions."""
+    for name, field in model.model_fields.items():
+        parts = typing.get_args(field.annotation) or (field.annotation,)
+        models = [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
+        if name == "kind":
+            continue
+        if len(models) != 1:
+            yield prefix + name
+        for member in models:
+            yield from fields(member, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("verb", ["denoise", "train"])
+def test_every_setting_has_a_flag(verb, selfdenoise):
+    words = selfdenoise(verb, "--help").out.replace(",", " ").replace("/", " ").split()
+    names = set(fields(TrainingConfig)) - {"budget_s"} | {"budget"}
+    assert len(names) > 20
+    assert {f"--{name.replace('_', '-')}" for name in names} <= set(words)
+
+
+def trained(selfdenoise, folder, *arguments):
+    source, target = folder / "noisy.tif", folder / "m"
+    answer = selfdenoise("train", source, "--model", target, "--json", *arguments)
+    assert answer.status == 0, answer.err
+    return load_model(answer.json["model"]).config
+
+
+def test_flags_win_over_the_config_file_and_it_over_the_recipe(folder, selfdenoise):
+    settings = {
+        "recipe": "n2v",
+        "seed": 5,
+        "steps": 2,
+        "patch_size": 32,
+        "network": {"width": 4},
+        "masking": {"kind": "grid", "spacing_min": 7, "spacing_max": 9},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    config = trained(
+        selfdenoise, folder, "--config", folder / "settings.json", "--seed", 6
+    )
+    assert config.recipe == "n2v"
+    assert config.noise_model.kind == "unmodelled"  # from the recipe
+    assert config.masking.spacing_max == 9
+    assert config.network.width == 4
+    assert config.seed == 6
+
+
+def test_the_config_of_a_model_can_be_given_back(folder, selfdenoise, config):
+    (folder / "settings.json").write_text(config.model_dump_json())
+    arguments = ("--config", folder / "settings.json", "--steps", 1)
+    expected = config.override({"steps": 1})
+    assert trained(selfdenoise, folder, *arguments) == expected
+
+
+def test_a_recipe_flag_wins_over_the_recipe_of_the_config_file(folder, selfdenoise):
+    (folder / "settings.json").write_text('{"recipe": "ollion", "steps": 1}')
+    arguments = ("--config", folder / "settings.json", "--recipe", "n2v", *QUICK)
+    assert trained(selfdenoise, folder, *arguments).recipe == "n2v"
+
+
+def test_switches_can_be_turned_off(folder, selfdenoise):
+    config = trained(selfdenoise, folder, "--no-flips", "--no-augment", *QUICK)
+    assert not config.flips
+    assert not config.augment
+
+
+WRONG = [
+    (["denoise", "noisy.tif", "out.tif", "--budget", "0"], "leaves no time to learn"),
+    (["denoise", "missing.tif", "out.tif", *QUICK], "missing.tif"),
+    (["denoise", "junk.tif", "out.tif", *QUICK], "junk.tif"),
+    (["denoise", "noisy.tif", "out.png", *QUICK], "no TIFF file name"),
+    (["denoise", "noisy.tif", "no/out.tif", *QUICK], "folder no is not there"),
+    (
+        ["denoise", "noisy.tif", "out.tif", "--save-model", "no/m", *QUICK],
+        "folder no is not there",
+    ),
+    (["train", "noisy.tif", "--model", "no/m", *QUICK], "folder no is not there"),
+    (["denoise", "noisy.tif", "out.tif", "--outputs", "beauty"], "no output called"),
+    (["denoise", "noisy.tif", "out.tif", "--frame", "0", *QUICK], "Frame 0 was asked"),
+    (["denoise", "stack.tif", "out.tif", "--frame", "9", *QUICK], "there are 3"),
+    (["denoise", "noisy.tif", "out.tif", "--masking.fraction", "7"], "masking"),
+    (["denoise", "noisy.tif", "out.tif", "--masking", "stripes"], "stripes"),
+    (["denoise", "noisy.tif", "out.tif", "--recipe", "slow"], "slow"),
+    (["denoise", "noisy.tif", "out.tif", "--config", "no.json"], "no.json"),
+    (["denoise", "noisy.tif", "out.tif", "--config", "junk.tif"], "junk.tif"),
+    (["denoise", "noisy.tif", "out.tif", "--device", "cuda:99"], "cuda:99"),
+    (
+        ["denoise", "noisy.tif", "out.tif", "--steps", "3", "--budget", "9s"],
+        "Both a time budget and a number of steps",
+    ),
+    (["denoise", "rgb.tif", "out.tif", *QUICK], "RGB"),
+    (["denoise", "noisy.tif"], "OUTPUT"),
+    (["train", "noisy.tif", "--model", "none", "--resume"], "no model file"),
+    (["predict", "none", "noisy.tif", "out.tif"], "There is no model file none"),
+    (["predict", "noisy.tif", "noisy.tif", "out.tif"], "is not a model"),
+    (["predict", "model.safetensors", "noisy.tif"], "output is missing"),
+    (
+        ["predict", "model.safetensors", "noisy.tif", "stack.tif", "out.tif"],
+        "is no folder",
+    ),
+    (
+        ["predict", "model.safetensors", "noisy.tif", "o.tif", "--max-memory", "much"],
+        "no amount of memory",
+    ),
+    (["evaluate", "noisy.tif", "stack.tif"], ""),
+    (["beautify", "noisy.tif"], "beautify"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=lambda a: " ".join(a)[:60])
+def test_a_wrong_request_ends_with_status_2_and_a_sentence(
+    arguments, words, folder, selfdenoise, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    (folder / "junk.tif").write_bytes(b"junk")
+    rgb = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    write_image(Image(rgb, "YXS"), "rgb.tif")
+    before = set(folder.iterdir())
+    answer = selfdenoise(*arguments, "--json")
+    assert answer.status == 2
+    assert words in answer.json["error"]
+    assert answer.json.keys() == {"error", "hint"}
+    assert answer.json["error"] in answer.err
+    assert "Traceback" not in answer.err
+    assert set(folder.iterdir()) == before
+
+
+def test_what_would_fail_after_the_training_is_refused_before(
+    folder, selfdenoise, monkeypatch
+):
+    def too_late(*_, **__):
+        raise AssertionError("the training was started")
+
+    monkeypatch.setattr(training, "train_steps", too_late)
+    noisy = folder / "noisy.tif"
+    for target in (folder / "no" / "out.tif", folder / "out.png"):
+        assert selfdenoise("denoise", noisy, target, *QUICK).status == 2
+
+
+def test_a_run_that_fails_ends_with_status_1_and_a_sentence(
+    folder, selfdenoise, monkeypatch
+):
+    monkeypatch.setattr(training, "_require_finite", diverged)
+    answer = selfdenoise(
+        "denoise", folder / "noisy.tif", folder / "out.tif", "--json", *QUICK
+    )
+    assert answer.status == 1
+    assert answer.json == {"error": "It diverged.", "hint": "Try again."}
+    assert not (folder / "out.tif").exists()
+
+
+def diverged(loss):
+    from napari_selfdenoise import DenoisingError
+
+    raise DenoisingError("It diverged.", "Try again.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
+    said = []
+
+    def interrupt_once(line):
+        if "Reading" in line:  # the loop over the training has begun
+            os.kill(os.getpid(), signal.SIGINT)
+        said.append(line)
+
+    monkeypatch.setattr(cli, "_say", interrupt_once)
+    before = signal.getsignal(signal.SIGINT)
+    out = folder / "out.tif"
+    endless = [*QUICK[2:], "--budget", "until I stop"]
+    answer = selfdenoise("denoise", folder / "noisy.tif", out, "--json", *endless)
+    assert answer.status == 0
+    assert any("keeping what was learned" in line for line in said)
+    assert read_image(out).shape == (64, 64)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_a_second_ctrl_c_throws_it_away(folder, selfdenoise, monkeypatch):
+    def interrupt(line):
+        if "Reading" in line or "Stopping" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(cli, "_say", interrupt)
+    out = folder / "out.tif"
+    endless = [*QUICK[2:], "--budget", "until I stop"]
+    assert selfdenoise("denoise", folder / "noisy.tif", out, *endless).status == 130
+    assert not out.exists()
+
+
+def test_the_input_can_be_overwritten_by_the_output(folder, selfdenoise):
+    noisy = folder / "noisy.tif"
+    assert selfdenoise("denoise", noisy, noisy, *QUICK).status == 0
+    assert read_image(noisy).dtype == np.float32

@@ -1,0 +1,139 @@
+import pytest
+from pydantic import ValidationError
+
+from napari_selfdenoise import RequestError, TrainingConfig, recipe
+from napari_selfdenoise.config import parse_budget, parse_config
+from napari_selfdenoise.masking import GridMask, RandomMask
+from napari_selfdenoise.noise_models import PoissonGaussianNoise
+from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
+
+
+def test_a_setting_is_changed_by_its_dotted_name():
+    changed = TrainingConfig().override({"seed": 3, "masking.fraction": 0.1})
+    assert changed.seed == 3
+    assert changed.masking == RandomMask(fraction=0.1)
+    assert changed.network == TrainingConfig().network
+
+
+def test_text_is_converted():
+    changed = TrainingConfig().override({"network.width": "24", "augment": "false"})
+    assert changed.network.width == 24
+    assert changed.augment is False
+
+
+def test_the_name_of_a_kind_chooses_the_member():
+    changed = TrainingConfig().override(
+        {"masking": "grid", "noise_model": "poisson_gaussian"}
+    )
+    assert changed.masking == GridMask()
+    assert changed.noise_model == PoissonGaussianNoise()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["masking", "masking.spacing_min", "masking.spacing_max"],
+        ["masking.spacing_max", "masking.spacing_min", "masking"],
+    ],
+)
+def test_the_order_of_the_changes_does_not_matter(names):
+    values = {"masking": "grid", "masking.spacing_min": 7, "masking.spacing_max": 9}
+    changed = TrainingConfig().override({name: values[name] for name in names})
+    assert changed.masking == GridMask(spacing_min=7, spacing_max=9)
+
+
+def test_naming_the_kind_at_hand_keeps_its_settings():
+    start = TrainingConfig(masking=RandomMask(fraction=0.1))
+    assert start.override({"masking": "random"}) == start
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing",
+        "nothing.at_all",
+        "masking.nothing",
+        "seed.nothing",
+        "network.width.nothing",
+        "masking.spacing_min",  # of the other kind
+    ],
+)
+def test_an_unknown_setting_is_refused(name):
+    with pytest.raises(RequestError, match=name.split(".")[0]):
+        TrainingConfig().override({name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("masking", "stripes", "random"),
+        ("masking.fraction", 0.9, "less than or equal to 0.5"),
+        ("masking.fraction", "much", "number"),
+        ("steps", 0, "greater than or equal to 1"),
+        ("patch_size", 8, "greater than or equal to 16"),
+        ("objective", "beauty", "squared_error"),
+        ("learning_rate", -1, "greater than 0"),
+        ("network.depth", 9, "less than or equal to 5"),
+        ("seed", None, "integer"),
+        ("budget_s", 0, "greater than 0"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_place_and_range(name, value, word):
+    with pytest.raises(RequestError, match=word) as caught:
+        TrainingConfig().override({name: value})
+    assert name.split(".")[-1] in caught.value.message
+    assert repr(value) in caught.value.message
+    assert caught.value.hint
+
+
+def test_every_bad_value_has_its_sentence():
+    with pytest.raises(RequestError, match=r"steps: .* seed: "):
+        parse_config({"steps": 0, "seed": -1})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_json(name):
+    config = recipe(name)
+    assert config.recipe == name
+    assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
+    assert parse_config(config.model_dump(mode="json")) == config
+
+
+def test_every_recipe_is_described():
+    assert DESCRIPTIONS.keys() == RECIPES.keys()
+
+
+def test_an_unknown_recipe_is_refused():
+    with pytest.raises(RequestError, match="Choose one of fast, ollion, n2v"):
+        recipe("slow")
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(ValidationError):
+        TrainingConfig().seed = 1
+    with pytest.raises(ValidationError):
+        TrainingConfig().masking.fraction = 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60s", 60),
+        ("60", 60),
+        ("30 s", 30),
+        ("2 min", 120),
+        ("2min", 120),
+        ("10 minutes", 600),
+        ("1.5h", 5400),
+        (" 5 sec ", 5),
+        ("until I stop", None),
+    ],
+)
+def test_budgets_are_durations(text, seconds):
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "-1", "abc", "", "s", "1.2.3s", "3 days"])
+def test_a_budget_that_is_none_is_refused(text):
+    with pytest.raises(RequestError, match="leaves no time to learn"):
+        parse_budget(text)

@@ -1,0 +1,101 @@
+import pytest
+import torch
+
+from napari_selfdenoise import DenoisingError, RequestError, device
+from napari_selfdenoise.device import (
+    available_devices,
+    compute_threads,
+    computing,
+    fastest_precision,
+    memory_errors_as_sentences,
+    resolve_device,
+    resolve_precision,
+    trial_seconds,
+)
+
+CPU = torch.device("cpu")
+
+
+def test_auto_is_the_first_device_and_the_cpu_is_always_there():
+    devices = available_devices()
+    assert str(resolve_device("auto")) == next(iter(devices))
+    assert list(devices)[-1] == "cpu"
+    assert resolve_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "toaster", ""])
+def test_a_device_that_is_not_there_is_refused(name):
+    with pytest.raises(RequestError, match=r"is not there; this machine has .*cpu"):
+        resolve_device(name)
+
+
+def test_cuda_is_its_first_device(monkeypatch):
+    monkeypatch.setattr(device, "available_devices", lambda: {"cuda:0": "", "cpu": ""})
+    assert resolve_device("cuda") == resolve_device("auto") == torch.device("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "threads"),
+    [("1", 8, 1), ("3", 8, 3), ("", 8, 7), ("", 1, 1), ("many", 4, 3), ("0", 4, 1)],
+)
+def test_threads_are_those_asked_for_or_all_cores_but_one(
+    monkeypatch, asked, cores, threads
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr(device.os, "cpu_count", lambda: cores)
+    assert compute_threads() == threads
+
+
+def test_the_number_of_threads_is_put_back(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="inside"), computing(in_background=False):
+        assert torch.get_num_threads() == 2
+        raise ValueError("inside")
+    assert torch.get_num_threads() == before
+
+
+def test_precisions_go_by_their_names():
+    assert resolve_precision(CPU, "float32") == torch.float32
+    assert resolve_precision(CPU, "bfloat16") == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("bfloat16_s", "chosen"),
+    [(0.5, torch.bfloat16), (0.9, torch.float32), (float("inf"), torch.float32)],
+)
+def test_bfloat16_must_win_clearly(monkeypatch, bfloat16_s, chosen):
+    seconds = {torch.float32: 1.0, torch.bfloat16: bfloat16_s}
+    monkeypatch.setattr(device, "trial_seconds", lambda _, dtype: seconds[dtype])
+    fastest_precision.cache_clear()
+    assert resolve_precision(CPU, "auto") == chosen
+    fastest_precision.cache_clear()
+
+
+def test_a_number_format_that_a_device_lacks_never_wins(monkeypatch):
+    def lacking(*_):
+        raise RuntimeError("not implemented for 'BFloat16'")
+
+    monkeypatch.setattr(device.F, "conv2d", lacking)
+    assert trial_seconds(CPU, torch.bfloat16) == float("inf")
+
+
+def test_out_of_memory_is_said_with_what_to_try():
+    with (
+        pytest.raises(DenoisingError, match=r"while training\. Choose a smaller batch"),
+        memory_errors_as_sentences("training"),
+    ):
+        raise torch.OutOfMemoryError
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_one_seed_gives_one_model_on_the_gpu(scene, config):
+    from napari_selfdenoise import denoise, train
+
+    on_gpu = config.override({"device": "cuda", "steps": 20})
+    one, two = (
+        denoise(scene.image, train(scene.image, on_gpu), device="cuda").denoised.data
+        for _ in range(2)
+    )
+    assert (one == two).all()

@@ -1,0 +1,195 @@
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+
+from napari_selfdenoise import Image, RequestError, sampling
+from napari_selfdenoise.sampling import (
+    Normalization,
+    PatchSampler,
+    resolve_patch_size,
+    training_planes,
+)
+
+UNCHANGED = Normalization(0, 1)
+
+
+def luck(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def numbered(*shapes):
+    """Planes whose values are all different, so that a pixel tells its place."""
+    starts = np.cumsum([0] + [h * w for h, w in shapes])
+    return [
+        np.arange(start, start + h * w, dtype=np.float32).reshape(h, w)
+        for start, (h, w) in zip(starts[:-1], shapes, strict=True)
+    ]
+
+
+def sampler(planes, augment=True, side=16):
+    return PatchSampler(planes, UNCHANGED, side, augment, torch.device("cpu"))
+
+
+def turns(patch):
+    """The eight orientations of a patch."""
+    for turned in (patch, patch.T):
+        yield from (turned, turned[::-1], turned[:, ::-1], turned[::-1, ::-1])
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_every_patch_is_a_piece_of_a_plane_but_for_its_orientation(augment):
+    planes = numbered((16, 16), (40, 24), (17, 64))
+    for patch in sampler(planes, augment).draw(200, luck())[:, 0].numpy():
+        plane = next(p for p in planes if p.min() <= patch.min() <= p.max())
+        y, x = np.argwhere(plane == patch.min())[0]
+        piece = plane[y : y + 16, x : x + 16]
+        found = turns(patch) if augment else [patch]
+        assert any(np.array_equal(t, piece) for t in found)
+
+
+@pytest.mark.parametrize(("augment", "count"), [(True, 8), (False, 1)])
+def test_patches_come_in_all_orientations_when_augmented(augment, count):
+    drawn = sampler(numbered((32, 40)), augment).draw(200, luck())[:, 0]
+    down, right = drawn[:, 1, 0] - drawn[:, 0, 0], drawn[:, 0, 1] - drawn[:, 0, 0]
+    steps = set(zip(down.tolist(), right.tolist(), strict=True))
+    assert len(steps) == count
+    assert (40, 1) in steps
+
+
+def test_every_pixel_is_drawn():
+    drawn = sampler(numbered((18, 20))).draw(400, luck())
+    assert len(drawn.unique()) == 18 * 20
+
+
+def test_equal_seeds_give_equal_patches():
+    one = sampler(numbered((32, 40)))
+    assert torch.equal(one.draw(8, luck(1)), one.draw(8, luck(1)))
+    assert not torch.equal(one.draw(8, luck(1)), one.draw(8, luck(2)))
+
+
+def test_large_planes_are_drawn_more_often():
+    drawn = sampler(numbered((64, 64), (32, 32))).draw(4000, luck())
+    share = (drawn[:, 0, 0, 0] < 64 * 64).float().mean().item()
+    assert share == pytest.approx(64**2 / (64**2 + 32**2), abs=0.03)
+
+
+def test_patches_are_normalised():
+    plane = numbered((32, 32))[0]
+    one = PatchSampler([plane], Normalization(500, 256), 16, False, torch.device("cpu"))
+    drawn = one.draw(50, luck())
+    assert drawn.min() >= (0 - 500) / 256
+    assert drawn.max() <= (1023 - 500) / 256
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(0, 2, "u1"), (0, 255, "u1"), (90, 4095, "u2"), (0, 65535, "u2"), (-400, 9, "i2")],
+)
+def test_integer_images_survive_normalisation_to_the_bit(low, high, dtype):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(low, high, (64, 64), endpoint=True).astype(dtype)
+    raw = torch.from_numpy(pixels.astype(np.float32))
+    norm = Normalization.measure(raw.numpy())
+    assert np.array_equal(norm.invert(norm.apply(raw)).numpy().astype(dtype), pixels)
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e-3, 1.0, 1e4, 1e12])
+def test_normalised_pixels_have_a_median_near_0_and_a_spread_near_1(factor):
+    rng = np.random.default_rng(0)
+    pixels = (factor * rng.gamma(2, 1, 10_000)).astype(np.float32)
+    norm = Normalization.measure(pixels)
+    normalised = norm.apply(torch.from_numpy(pixels))
+    assert abs(normalised.median()) < 0.5
+    assert 0.3 < normalised.std() < 3
+
+
+def test_the_scale_is_a_power_of_two():
+    norm = Normalization.measure(np.arange(1000, dtype=np.float32))
+    assert np.log2(norm.scale).is_integer()
+    assert norm.offset.is_integer()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_refused(bad):
+    pixels = np.random.default_rng(0).random((32, 32)).astype(np.float32)
+    pixels[3, 4:6] = bad
+    with pytest.raises(RequestError, match="2 of 1024 pixels are NaN or infinite"):
+        training_planes([Image(pixels, "YX")], 0, np.random.default_rng(0))
+
+
+def test_a_constant_image_is_refused():
+    with pytest.raises(RequestError, match="All pixels are 7: there is no signal"):
+        training_planes(
+            [Image(np.full((32, 32), 7), "YX")], 0, np.random.default_rng(0)
+        )
+
+
+def test_all_planes_of_the_channel_are_read():
+    pixels = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    images = [Image(pixels, "TCYX"), Image(pixels[0] + 1000, "CYX")]
+    planes = training_planes(images, 1, np.random.default_rng(0))
+    expected = [pixels[0, 1], pixels[1, 1], pixels[0, 1] + 1000]
+    assert sorted(p.min() for p in planes) == sorted(p.min() for p in expected)
+
+
+class Counting:
+    """An array that counts the pixels read from it."""
+
+    def __init__(self, data):
+        self.data, self.shape, self.dtype, self.ndim = data, data.shape, data.dtype, 3
+        self.read = 0
+
+    def __getitem__(self, index):
+        self.read += self.data[index].size
+        return self.data[index]
+
+
+def test_of_a_huge_lazy_image_only_a_part_is_read(monkeypatch):
+    monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 3000)
+    rng = np.random.default_rng(0)
+    counting = Counting(rng.integers(0, 255, (20, 64, 64)).astype(np.uint8))
+    lazy = da.from_array(counting, chunks=(1, 64, 64))
+    planes = training_planes([Image(lazy, "TYX")], 0, rng)
+    assert 2500 < sum(plane.size for plane in planes) < 3500
+    assert counting.read <= 2 * 64 * 64  # of 20 planes
+
+
+def test_of_a_huge_stack_random_planes_are_read(monkeypatch):
+    monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 4 * 32 * 32)
+    pixels = np.arange(20 * 32 * 32).reshape(20, 32, 32)
+    planes = training_planes([Image(pixels, "TYX")], 0, np.random.default_rng(0))
+    numbers = [int(plane.min()) // 1024 for plane in planes]
+    assert len(set(numbers)) == 4
+    assert numbers != sorted(numbers)
+
+
+@pytest.mark.parametrize(
+    ("requested", "shape", "stride", "side"),
+    [
+        (96, (512, 512), 4, 96),
+        (96, (64, 512), 4, 64),
+        (96, (37, 53), 4, 36),
+        (96, (37, 53), 8, 32),
+        (30, (64, 64), 4, 28),
+        (16, (16, 16), 4, 16),
+        (16, (64, 64), 32, 32),
+    ],
+)
+def test_the_patch_is_the_largest_that_fits(requested, shape, stride, side):
+    image = Image(np.zeros(shape), "YX")
+    found, sentence = resolve_patch_size(requested, [image], stride)
+    assert found == side
+    assert (sentence is None) == (found == requested)
+    assert sentence is None or f"{requested} px were asked for; {side} px" in sentence
+
+
+def test_the_smallest_of_several_images_decides():
+    images = [Image(np.zeros(shape), "YX") for shape in [(90, 90), (40, 300)]]
+    assert resolve_patch_size(96, images, 4)[0] == 40
+
+
+@pytest.mark.parametrize(("shape", "stride"), [((15, 100), 4), ((31, 31), 32)])
+def test_an_image_smaller_than_the_smallest_patch_is_refused(shape, stride):
+    with pytest.raises(RequestError, match=f"{shape[0]} × {shape[1]} pixels"):
+        resolve_patch_size(96, [Image(np.zeros(shape), "YX")], stride)
