@@ -135,9 +135,8 @@ def _config(values: dict[str, Any]) -> TrainingConfig:
     name, budget = values.pop("recipe_name"), values.pop("budget")
     content = _read_config(values.pop("config_file"))
     changes = config_changes(values)
-    config = recipe(name or content.pop("recipe", "fast"))
-    for path, value in _flatten(content).items():
-        config = config.override({path: value})
+    stored = content.pop("recipe", "fast")
+    config = recipe(name or stored).override(_flatten(content))
     if budget is not None:
         if changes.get("steps") is not None:
             raise RequestError(
@@ -268,8 +267,13 @@ def predict_verb(
     model = load_model(model_path)
     written: dict[str, Any] = {}
     tiles = 0
-    for source in sources:
-        place = _place(Path(target), source, several=len(sources) > 1)
+    places = [_place(Path(target), s, several=len(sources) > 1) for s in sources]
+    if len(set(places)) < len(places):
+        raise RequestError(
+            "Two inputs have the same name: one result would overwrite the other.",
+            "Give them one after the other, each its own folder.",
+        )
+    for source, place in zip(sources, places, strict=True):
         names = _output_paths(place, outputs)
         image = read_image(source, frame=frame)
         tiles += _predict(model, image, names, device, memory)

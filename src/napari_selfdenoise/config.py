@@ -7,7 +7,7 @@ command line, the model file and the documentation are made from these fields.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -161,19 +161,28 @@ class TrainingConfig(BaseModel):
 
 def _set(content: dict[str, Any], path: list[str], value: Any) -> None:
     *parents, name = path
+    inner: Any = content
     for parent in parents:
-        content = content.get(parent, {})
-    if name not in content and not parents:
+        inner = inner.get(parent) if isinstance(inner, dict) else None
+    if not isinstance(inner, dict) or (name not in inner and not parents):
         raise RequestError(
             f"There is no setting called {'.'.join(path)}.",
             f"Choose one of {', '.join(content)}.",
         )
+    content = inner
     current = content.get(name)
     if isinstance(current, dict) and isinstance(value, str):
         # The name of a union's member; its fields start at their defaults.
         content[name] = current if current.get("kind") == value else {"kind": value}
     else:
         content[name] = value
+
+
+_KINDS = {
+    member.model_fields["kind"].default
+    for union in (Masking, NoiseModel)
+    for member in get_args(get_args(union)[0])
+}
 
 
 def parse_config(content: dict[str, Any]) -> TrainingConfig:
@@ -194,11 +203,18 @@ def parse_config(content: dict[str, Any]) -> TrainingConfig:
 
 
 def _sentence(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"])
-    return f"{place or 'settings'}: {item['msg']} (found {item['input']!r})."
+    # Pydantic names the member of a union that it tried: no part of a setting's name.
+    parts = [str(part) for part in item["loc"]]
+    place = ".".join(part for part in parts if part not in _KINDS)
+    said = item["msg"].removeprefix("Value error, ")
+    return f"{place or 'settings'}: {said} (found {item['input']!r})."
 
 
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {
+    **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+}
 
 
 def parse_budget(text: str) -> float | None:
@@ -212,7 +228,7 @@ def parse_budget(text: str) -> float | None:
     if "stop" in text.lower():
         return None
     match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", text)
-    unit = match[2].lower()[:1] if match else "?"
+    unit = match[2].lower() if match else "?"
     try:
         seconds = float(match[1]) * _UNITS[unit] if match else 0.0
     except (KeyError, ValueError):

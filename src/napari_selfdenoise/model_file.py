@@ -160,7 +160,7 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> Trained
         floor = content["noise_std_floor"]
         noise = config.noise_model.build(floor) if floor is not None else None
         if noise is not None:
-            _fill(noise, tensors, f"{number}.noise.")
+            _fill(noise.eval(), tensors, f"{number}.noise.")
         channels.append(
             ChannelModel(
                 network.eval(),

@@ -112,19 +112,44 @@ class PoissonGaussianNoise(BaseModel):
 
 
 class PoissonGaussianModule(NoiseModule):
-    """Variance = gain * signal + offset, in normalised units."""
+    """Variance = gain * signal + offset, in normalised units.
+
+    It is learned as a variance above zero at a dark signal and a slope above zero from
+    there, so that no clamp can hide a pixel from the gradient. Predictions darker than
+    that signal are taken for errors: the line may have crossed zero there.
+    """
+
+    dark: Tensor
 
     def __init__(self, std_floor: float) -> None:
         super().__init__(std_floor)
-        self.gain = nn.Parameter(torch.tensor(0.1))
-        self.offset = nn.Parameter(torch.tensor(0.3))
+        # Tenths of the logarithms of dark variance and gain: cameras differ by factors
+        # of thousands, and each step of the optimiser goes a fixed way.
+        self.tenths = nn.Parameter(torch.tensor([-0.3, -0.25]))
+        self.register_buffer("dark", torch.tensor(0.0))
+
+    def line(self) -> tuple[float, float]:
+        """Gain and offset, in normalised units."""
+        dark_variance, gain = (10 * self.tenths.detach()).exp().tolist()
+        return gain, dark_variance - gain * float(self.dark)
 
     def residual_mixture(self, signal: Tensor) -> Mixture:
         """Distribution of observation - signal at signals of shape (...)."""
-        floor = math.exp(2 * self.log_floor)
-        variance = (self.gain * signal + self.offset).clamp_min(floor).unsqueeze(-1)
+        above = (signal - self.dark).unsqueeze(-1)
+        dark_variance, gain = (10 * self.tenths).exp()
+        known = dark_variance + gain * above.clamp_min(0)
+        variance = torch.where(above > 0, known, dark_variance.detach())
+        variance = variance.clamp_min(math.exp(2 * self.log_floor))
         zero = torch.zeros_like(variance)
         return Mixture(zero, zero, 0.5 * variance.log())
+
+    def log_likelihood(self, signal: Tensor, observation: Tensor) -> Tensor:
+        """Log density of observations given signals, both (...), in float32."""
+        if self.training:
+            # The darkest 2 % are left out, as in Khademi et al. 2021.
+            darkest = signal.detach().ravel().nan_to_num().quantile(0.02)
+            self.dark.lerp_(darkest, 0.1)
+        return super().log_likelihood(signal, observation)
 
 
 class NoiseNetwork(BaseModel):
@@ -309,8 +334,8 @@ def raw_curve(
     signal = knots.double().cpu().numpy() * scale + offset
     fitted = None
     if isinstance(module, PoissonGaussianModule):
-        a = float(module.gain) * scale
-        fitted = (a, float(module.offset) * scale**2 - a * offset)
+        gain, constant = module.line()
+        fitted = (gain * scale, constant * scale**2 - gain * scale * offset)
     return NoiseCurve(
         signal, np.exp(log_weight), mean * scale, np.exp(log_std) * scale, fitted
     )

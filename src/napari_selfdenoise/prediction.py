@@ -142,6 +142,8 @@ def predict_tiles(
                 done = (number + fraction) / len(tiles)
                 command = yield TilePrediction(done, index if fraction == 1 else None)
                 complete = complete and command is not STOP
+                if not complete:
+                    break
             if not complete:
                 break
     return Denoised(
@@ -207,8 +209,8 @@ def tile_side(
         if fits and (pixels * network.flops_per_pixel <= budget or side <= 128):
             return side
     raise RequestError(
-        f"A tile of {_LEAST_TILE} px needs {pixels * bytes_per_pixel / 2**20:.0f} MiB, "
-        f"but only {max_memory or 0} bytes are allowed.",
+        f"A tile of {_LEAST_TILE} px needs {pixels * bytes_per_pixel / 2**20:.1f} MiB, "
+        f"but only {(max_memory or 0) / 2**20:.1f} MiB are allowed.",
         "Allow more memory.",
     )
 

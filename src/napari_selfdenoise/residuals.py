@@ -55,6 +55,29 @@ def smoothness(signal: Tensor) -> Tensor:
     return 1 / (variance + 0.1 * variance.mean() + 1e-6)
 
 
+def levelled(signal: Tensor, weight: Tensor, groups: int = 32) -> Tensor:
+    """Scale weights to a mean of one in each of `groups` of like signal.
+
+    Else bright pixels, which lie in structures, would count for nothing.
+
+    Parameters
+    ----------
+    signal, weight : Tensor
+        Of hidden pixels, (B, N).
+
+    Returns
+    -------
+    Tensor
+        (B, N).
+    """
+    order = signal.detach().ravel().argsort()
+    size = max(1, len(order) // groups)
+    chunks = torch.split(weight.ravel()[order], size)
+    level = torch.empty_like(weight.ravel())
+    level[order] = torch.cat([chunk / chunk.mean() for chunk in chunks])
+    return level.view_as(weight)
+
+
 def _around(values: Tensor) -> Tensor:
     return neighbour_sum(neighbour_sum(values))  # 5 x 5
 

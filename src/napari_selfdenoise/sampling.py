@@ -50,7 +50,10 @@ class Normalization:
 
 
 def training_planes(
-    images: Sequence[Image], channel: int, generator: np.random.Generator
+    images: Sequence[Image],
+    channel: int,
+    generator: np.random.Generator,
+    patch_size: int = MIN_PATCH,
 ) -> list[NDArray[np.float32]]:
     """Read the planes of one channel to train on; each (Y, X), raw units.
 
@@ -67,7 +70,7 @@ def training_planes(
     planes: list[NDArray[np.float32]] = []
     room = MAX_TRAINING_PIXELS
     for image, plane in (todo[i] for i in order):
-        if room <= 0:
+        if room < patch_size**2:
             break
         planes.append(_read_region(image, plane, room, generator))
         room -= planes[-1].size
@@ -82,7 +85,7 @@ def _read_region(
     height, width = image.plane_shape
     if height * width <= room:
         return image.read_plane(plane)
-    side = max(math.isqrt(room), MIN_PATCH)
+    side = math.isqrt(room)
     rows, columns = min(side, height), min(side, width)
     y = int(generator.integers(height - rows + 1))
     x = int(generator.integers(width - columns + 1))

@@ -67,22 +67,19 @@ def read_padded(
     inner : tuple of slice
         The tile within it.
     """
-    margin = _round_up(reach, stride)
     height, width = image.plane_shape
-    rows, pad_y = _clip(tile.top, tile.bottom, margin, stride, height)
-    columns, pad_x = _clip(tile.left, tile.right, margin, stride, width)
+    rows, pad_y, inner_y = _clip(tile.rows, reach, stride, height)
+    columns, pad_x, inner_x = _clip(tile.columns, reach, stride, width)
     region = image.read_plane(tile.plane, rows, columns)
-    inner = (
-        slice(margin, margin + tile.bottom - tile.top),
-        slice(margin, margin + tile.right - tile.left),
-    )
-    return np.pad(region, (pad_y, pad_x), mode="reflect"), inner
+    return np.pad(region, (pad_y, pad_x), mode="reflect"), (inner_y, inner_x)
 
 
 def _clip(
-    start: int, stop: int, margin: int, stride: int, length: int
-) -> tuple[slice, tuple[int, int]]:
-    """The part of a tile and its margin inside the image, and the missing ends."""
-    low, high = start - margin, _round_up(stop + margin, stride)
+    tile: slice, reach: int, stride: int, length: int
+) -> tuple[slice, tuple[int, int], slice]:
+    """Along one axis: what lies inside the image, the missing ends, and the tile."""
+    low = (tile.start - reach) // stride * stride
+    high = _round_up(tile.stop + reach, stride)
     inside = slice(max(low, 0), min(high, length))
-    return inside, (inside.start - low, high - inside.stop)
+    missing = (inside.start - low, high - inside.stop)
+    return inside, missing, slice(tile.start - low, tile.stop - low)

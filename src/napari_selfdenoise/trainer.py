@@ -17,7 +17,7 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import autocast
 from napari_selfdenoise.model import ChannelModel, on_device
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, raw_curve
-from napari_selfdenoise.residuals import Hidden, Residuals, smoothness
+from napari_selfdenoise.residuals import Hidden, Residuals, levelled, smoothness
 from napari_selfdenoise.sampling import Normalization, PatchSampler
 
 _REMEMBERED = 16
@@ -91,8 +91,9 @@ class ChannelTrainer:
         height, width = batch.shape[-2:]
         mask = masking.draw(patches, height, width, luck)
         signal = self._predict(network, masking.apply(batch, mask, luck))
-        weight = mask.gather(smoothness(signal.detach()))
-        hidden = Hidden(mask.gather(signal), mask.gather(batch), weight)
+        smooth = mask.gather(smoothness(signal.detach()))
+        predicted = mask.gather(signal)
+        hidden = Hidden(predicted, mask.gather(batch), levelled(predicted, smooth))
         self.remembered.append(hidden.detached())
         if probe and self.noise:
             with torch.no_grad():
@@ -157,14 +158,14 @@ class ChannelTrainer:
         return curve.less(residuals.own_variance(curve.signal))
 
     def settle(self, passes: int, steps: int) -> None:
-        """Fit the noise model to the residuals of the averaged network alone."""
-        if self.noise is None:
-            return
+        """Fit the noise to the residuals of the averaged network alone."""
         self.remembered.clear()
         self.probed.clear()
         for _ in range(passes):
             with torch.no_grad():
                 self.observe(self.average, _SETTLE_PATCHES, probe=True)
+        if self.noise is None:
+            return
         optimizer = torch.optim.Adam(self.noise.parameters(), lr=5e-3)
         pool = Hidden(*(torch.cat(v) for v in zip(*self.remembered, strict=True)))
         for step in range(steps):
@@ -180,7 +181,7 @@ class ChannelTrainer:
     def model(self) -> ChannelModel:
         """Return the model as it stands; it changes no more."""
         network = copy.deepcopy(self.average).eval()
-        noise = copy.deepcopy(self.noise)
+        noise = copy.deepcopy(self.noise).eval() if self.noise else None
         return ChannelModel(network, noise, self.normalization, self.noise_curve())
 
 

@@ -251,7 +251,7 @@ def _train(
 ) -> Training:
     schedule = Schedule(config, time.perf_counter())
     notes = _require_trainable(images, config, start)
-    yield TrainingProgress("Reading the image")
+    command = yield TrainingProgress("Reading the image")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
     patch_size, note = resolve_patch_size(
@@ -260,7 +260,7 @@ def _train(
     notes += [note] if note else []
     trainers = _make_trainers(images, config, patch_size, device, dtype, start)
     passes, patches = _split_batch(config, patch_size, device)
-    history, due, command = LossHistory(), schedule.elapsed(), None
+    history, due = LossHistory(), schedule.elapsed()
     total, counted = torch.zeros((), device=device), 0
     step = 0
     for number in itertools.count():
@@ -284,7 +284,8 @@ def _train(
         counted = 0
         progress = _progress(schedule, step, history, trainers[0])
         preview = _preview(images[0], trainers, config, dtype, command)
-        command = yield replace(progress, preview=preview)
+        asked = yield replace(progress, preview=preview)
+        command = STOP if command is STOP else asked
         due = schedule.elapsed() + _YIELD_S
         if done or command is STOP:
             break
@@ -329,9 +330,11 @@ def _require_trainable(
         )
     if start:
         start.require_fits(images[0])
-        if start.config.network != config.network:
+        made = start.config
+        if (made.network, made.noise_model) != (config.network, config.noise_model):
             raise RequestError(
-                "The model to continue from has another network than the settings.",
+                "The model to continue from has another network or noise model than "
+                "the settings.",
                 "Continue with the settings it was trained with.",
             )
     return list(dict.fromkeys(notes))
@@ -348,7 +351,7 @@ def _make_trainers(
     luck = np.random.default_rng(config.seed)
     return [
         ChannelTrainer(
-            training_planes(images, channel, luck),
+            training_planes(images, channel, luck, patch_size),
             config,
             patch_size,
             device,
