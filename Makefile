@@ -13,7 +13,7 @@ setup: ## Install what the system lacks, make .venv and fill it
 test: ## Set up, then check style, types and the manifest, and run the tests
 	@scripts/test $(ARGS)
 
-demo: ## Set up, then denoise a made-up image into demo-output/
+demo: ## Set up, then denoise the sample image into demo-output/
 	@scripts/demo $(ARGS)
 
 lint: setup ## Check style and types only

@@ -23,7 +23,8 @@ def save_loss_figure(history: LossHistory, path: Path) -> None:
     """Draw the loss along the training."""
     figure = _figure(1)
     axes = figure.subplots()
-    axes.plot(history.step, history.loss, color="#0072B2")
+    axes.plot(history.step, history.loss, color="#999999", linewidth=0.7)
+    axes.plot(history.step, history.smoothed, color="#0072B2")
     axes.set(xlabel="step", ylabel="loss", title="Training loss")
     figure.savefig(path, dpi=150)
 

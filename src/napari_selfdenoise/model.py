@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +25,16 @@ class LossHistory:
 
     step: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     loss: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def smoothed(self) -> NDArray[np.float64]:
+        """Running mean of the loss, (n,): random patches make the loss itself jump."""
+        mean, smooth = math.nan, np.empty_like(self.loss)
+        for number, loss in enumerate(self.loss):
+            share = max(0.1, 1 / (number + 1))
+            mean = loss if number == 0 else (1 - share) * mean + share * loss
+            smooth[number] = mean
+        return smooth
 
     def appended(self, step: int, loss: float) -> LossHistory:
         """One entry more; thinned by half whenever it grows past 2000."""

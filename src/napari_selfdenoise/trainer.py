@@ -78,7 +78,7 @@ class ChannelTrainer:
         """Add the gradient of `patches` fresh patches; returns their loss, detached."""
         hidden = self.observe(self.network, patches, probe=self.updates % 8 == 7)
         loss = self._loss(hidden)
-        torch.autograd.backward(loss * share)
+        torch.autograd.backward((loss + self._watch(hidden)) * share)
         return loss.detach()
 
     def observe(self, network: nn.Module, patches: int, probe: bool) -> Hidden:
@@ -112,22 +112,27 @@ class ChannelTrainer:
         return self.config.signal.mean(output).float()
 
     def _loss(self, hidden: Hidden) -> Tensor:
+        """What teaches the network, by the config's objective."""
         signal, observation, _ = hidden
-        squared = (observation - signal).square().mean()
-        if self.noise is None:
-            return squared
-        if self.config.objective == "likelihood":
-            return -self.noise.log_likelihood(signal, observation).mean()
-        # The likelihood weighs dim pixels most and holds the mean back in the first
-        # minute; so the noise model only watches here.
-        return squared + self._watch(hidden)
+        if self.noise is None or self.config.objective == "squared_error":
+            return (observation - signal).square().mean()
+        return -self.noise.log_likelihood(signal, observation).mean()
 
     def _watch(self, hidden: Hidden) -> Tensor:
-        """Negative log-likelihood that teaches the noise model alone."""
+        """What teaches the noise model alone, from the residuals.
+
+        The likelihood weighs dim pixels most and holds the signal back in the first
+        minute; so under the squared error the noise model only watches.
+        """
+        if self.noise is None or self.config.objective == "likelihood":
+            return torch.zeros((), device=self.device)
+        return self._noise_loss(hidden)
+
+    def _noise_loss(self, hidden: Hidden) -> Tensor:
         assert self.noise is not None
         signal, observation, weight = hidden
-        watched = self.noise.log_likelihood(signal.detach(), observation)
-        return -(weight * watched).sum() / weight.sum()
+        likelihood = self.noise.log_likelihood(signal.detach(), observation)
+        return -(weight * likelihood).sum() / weight.sum()
 
     def update(self, learning_rate: float) -> None:
         """Take the step that the accumulated gradient points to."""
@@ -174,7 +179,7 @@ class ChannelTrainer:
                 len(pool.signal), (8192,), generator=self.generator, device=self.device
             )
             optimizer.zero_grad()
-            loss = self._watch(Hidden(*(values[chosen] for values in pool)))
+            loss = self._noise_loss(Hidden(*(values[chosen] for values in pool)))
             torch.autograd.backward(loss)
             optimizer.step()
 

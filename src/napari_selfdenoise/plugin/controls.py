@@ -96,7 +96,7 @@ class Controls(QScrollArea):
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show a moment of a training: curves, progress, time left."""
-        self.loss_plot.set_history(progress.history.step, progress.history.loss)
+        self.loss_plot.set_history(progress.history.step, progress.history.smoothed)
         self.noise_plot.set_scatter(*progress.scatter)
         if progress.noise_curve is not None:
             self.noise_plot.set_curve(
@@ -116,7 +116,7 @@ class Controls(QScrollArea):
     def show_model(self, model: TrainedModel) -> None:
         """Draw what a trained model knows."""
         curve = model.noise_curves[0]
-        self.loss_plot.set_history(model.history.step, model.history.loss)
+        self.loss_plot.set_history(model.history.step, model.history.smoothed)
         self.noise_plot.set_curve(curve.signal, curve.std)
 
     def clear_plots(self) -> None:
@@ -154,7 +154,11 @@ class Controls(QScrollArea):
             NoiseModel, self, name="noise_model", separate=True
         )
         self.masking, self.noise_model = self._masking.combo, self._noise_model.combo
-        self.budget = _combo("budget", "How long to train.")
+        self.budget = _combo(
+            "budget", "How long to train: choose, or type such as 45 s."
+        )
+        self.budget.setEditable(True)
+        self.budget.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
         for text in BUDGETS:
             self.budget.addItem(text)
         self.device = _combo("device", "Where to compute.")

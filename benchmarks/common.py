@@ -1,0 +1,51 @@
+"""What every benchmark needs: the data, the machine's description, a table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+DATA = Path(
+    os.environ.get(
+        "SELFDENOISE_DATA", Path(__file__).parents[1].parent / "shared" / "data"
+    )
+)
+
+
+def read(name: str) -> NDArray[np.float32]:
+    """Pixels of a file of the benchmark data, or a sentence and the end."""
+    path = DATA / name
+    if not path.is_file():
+        sys.exit(f"{name} is not there: SELFDENOISE_DATA must name the data's folder.")
+    return tifffile.imread(path).astype(np.float32)
+
+
+def describe_machine(**more: object) -> str:
+    """Machine, versions and whatever else decides the figures."""
+    from napari_selfdenoise.device import compute_threads, resolve_device
+
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}"
+        for name in ("napari-selfdenoise", "torch", "numpy")
+    )
+    rest = ", ".join(f"{key} {value}" for key, value in more.items())
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, device "
+        f"{resolve_device('auto')}, {compute_threads()} compute threads; Python "
+        f"{platform.python_version()}, {versions}; {rest}"
+    )
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table that reads as text and as Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    for line in lines:
+        print("| " + " | ".join(str(cell) for cell in line) + " |", flush=True)
