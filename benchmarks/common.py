@@ -13,16 +13,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-DATA = Path(
-    os.environ.get(
-        "SELFDENOISE_DATA", Path(__file__).parents[1].parent / "shared" / "data"
-    )
-)
-
 
 def read(name: str) -> NDArray[np.float32]:
     """Pixels of a file of the benchmark data, or a sentence and the end."""
-    path = DATA / name
+    path = Path(os.environ.get("SELFDENOISE_DATA", "../shared/data")) / name
     if not path.is_file():
         sys.exit(f"{name} is not there: SELFDENOISE_DATA must name the data's folder.")
     return tifffile.imread(path).astype(np.float32)

@@ -126,7 +126,7 @@ def test_train_learns_from_several_images(folder, selfdenoise):
 
 def test_train_resumes(folder, selfdenoise, model):
     arguments = ["train", folder / "noisy.tif", "--json", "--resume", "--device", "cpu"]
-    settings = ["--network.width", 8, "--steps", 1, "--learning-rate", 1e-12]
+    settings = ["--steps", 1, "--learning-rate", 1e-12]  # the rest from the model
     path = folder / "model.safetensors"
     answer = selfdenoise(*arguments, "--model", path, *settings)
     assert answer.status == 0

@@ -84,15 +84,29 @@ def _finite(value: Any) -> Any:
 def _readable(report: dict[str, Any]) -> str:
     lines = []
     for name, value in report.items():
+        if name == "noise_curve":
+            lines.append(_noise_line(value))
         if name in ("noise_curve", "images") or value in (None, [], {}):
             continue
         shown = f"{value:.4g}" if isinstance(value, float) else value
         if isinstance(value, dict):
-            shown = ", ".join(f"{key}: {item}" for key, item in value.items())
+            shown = ", ".join(f"{key}: {_listed(item)}" for key, item in value.items())
         elif isinstance(value, list):
-            shown = "; ".join(str(item) for item in value)
+            shown = _listed(value)
         lines.append(f"{name.replace('_', ' ')}: {shown}")
     return "\n".join(lines)
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(str(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _noise_line(curve: dict[str, list[float]]) -> str:
+    low, high = min(curve["std"]), max(curve["std"])
+    first, last = curve["signal"][0], curve["signal"][-1]
+    return f"noise std: {low:.4g} to {high:.4g} over signals {first:.4g} to {last:.4g}"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,7 +116,7 @@ def cli() -> None:
 
 
 def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    recipes = "; ".join(f"{name}: {text}" for name, text in DESCRIPTIONS.items())
+    recipes = " ".join(f"{name}: {text}" for name, text in DESCRIPTIONS.items())
     command = config_options(command)
     for option in (
         click.option(
@@ -113,8 +127,9 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--budget",
-            help='Training time, such as "60s" or "2min" (default: the recipe\'s); '
-            "use --steps for a number of steps instead.",
+            help='Training time, such as "60s", "2min" or "until I stop" (Ctrl-C ends '
+            "it and keeps what was learned). Default: the recipe's. Use --steps for a "
+            "number of steps instead.",
         ),
         click.option(
             "--config",
@@ -130,13 +145,20 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _config(values: dict[str, Any]) -> TrainingConfig:
-    """The recipe, changed by the config file, changed by the flags."""
+def _config(
+    values: dict[str, Any], resumed: TrainingConfig | None = None
+) -> TrainingConfig:
+    """The recipe or the resumed settings, changed by the file, changed by the flags."""
     name, budget = values.pop("recipe_name"), values.pop("budget")
     content = _read_config(values.pop("config_file"))
     changes = config_changes(values)
-    stored = content.pop("recipe", "fast")
-    config = recipe(name or stored).override(_flatten(content))
+    stored = content.pop("recipe", None)
+    start = (
+        resumed
+        if resumed and not (name or stored)
+        else recipe(name or stored or "fast")
+    )
+    config = start.override(_flatten(content))
     if budget is not None:
         if changes.get("steps") is not None:
             raise RequestError(
@@ -212,7 +234,13 @@ def denoise_verb(
 
 @cli.command(name="train")
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
-@click.option("--model", "target", required=True, metavar="FILE", help="The model.")
+@click.option(
+    "--model",
+    "target",
+    required=True,
+    metavar="FILE",
+    help="Where to keep the model; .safetensors is added.",
+)
 @click.option(
     "--resume", is_flag=True, help="Continue from the weights in the model file."
 )
@@ -226,9 +254,10 @@ def train_verb(
     from napari_selfdenoise.model_file import load_model, save_model
 
     started = time.perf_counter()
-    frame, config = values.pop("frame"), _config(values)
     _require_folder(Path(target))
     start = load_model(target) if resume else None
+    frame = values.pop("frame")
+    config = _config(values, start.config if start else None)
     images = [read_image(source, frame=frame) for source in sources]
     model = _train(images, config, start)
     kept = str(save_model(model, target))
@@ -239,10 +268,17 @@ def train_verb(
 @cli.command(name="predict")
 @click.argument("model_path", metavar="MODEL")
 @click.argument("paths", metavar="INPUT... OUTPUT", nargs=-1, required=True)
-@click.option("--frame", type=int, help="Take this frame or plane of the stack.")
+@click.option(
+    "--frame", type=int, help="Take this frame or plane of the stack, from 0."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0…")
 @click.option("--max-memory", help='Memory a tile may take, such as "2GB".')
-@click.option("--outputs", default="denoised", show_default=True, help="What to write.")
+@click.option(
+    "--outputs",
+    default="denoised",
+    show_default=True,
+    help=f"What to write, separated by commas: {', '.join(_OUTPUTS)}.",
+)
 @_reports
 def predict_verb(
     model_path: str,
@@ -291,7 +327,12 @@ def predict_verb(
 @cli.command(name="evaluate")
 @click.argument("prediction")
 @click.argument("reference")
-@click.option("--range", "data_range", type=float, help="Range of the data, e.g. 255.")
+@click.option(
+    "--range",
+    "data_range",
+    type=float,
+    help="Range of the data, such as 255; default: the reference's.",
+)
 @click.option("--frame", type=int, help="Take this frame of a stack on either side.")
 @_reports
 def evaluate_verb(
@@ -455,7 +496,9 @@ def _output_paths(target: Path, outputs: str) -> dict[str, Path]:
     return {
         name: target
         if name == "denoised"
-        else target.with_name(f"{stem} {name.replace('-', ' ')}{dot}{suffix}")
+        else target.with_name(
+            f"{stem.removesuffix(' denoised')} {name.replace('-', ' ')}{dot}{suffix}"
+        )
         for name in names
     }
 

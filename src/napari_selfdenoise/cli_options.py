@@ -89,5 +89,15 @@ def _choices(annotation: Any) -> list[str]:
 
 def _help(field: FieldInfo) -> str:
     extra = field.json_schema_extra
-    unit = f" [{extra['unit']}]" if isinstance(extra, dict) and "unit" in extra else ""
-    return f"{field.description or field.title}{unit}"
+    unit = str(extra["unit"]) if isinstance(extra, dict) and "unit" in extra else ""
+    limits = " ".join(
+        f"{sign} {getattr(bound, name):g}"
+        for bound in field.metadata
+        for name, sign in _SIGNS.items()
+        if hasattr(bound, name)
+    )
+    noted = ", ".join(filter(None, (unit, limits)))
+    return f"{field.description or field.title}{f' [{noted}]' if noted else ''}"
+
+
+_SIGNS = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.masking import Masking, RandomMask
@@ -51,9 +51,9 @@ class TrainingConfig(BaseModel):
     objective: Literal["squared_error", "likelihood"] = Field(
         "squared_error",
         title="Objective",
-        description="What teaches the network: the squared error, with the noise model "
-        "learning beside it from the residuals, or the likelihood under the noise "
-        "model, both learning jointly.",
+        description="What teaches the network. Squared error: fast and robust, the "
+        "noise model learns beside it from the residuals. Likelihood: both learn "
+        "jointly, as published by Ollion.",
     )
     budget_s: float | None = Field(
         60.0,
@@ -123,12 +123,14 @@ class TrainingConfig(BaseModel):
         ge=0,
         le=2**31 - 1,
         title="Seed",
-        description="Where all randomness comes from.",
+        description="Equal seeds and steps give equal results; change it for another "
+        "draw.",
     )
     device: str = Field(
         "auto",
         title="Device",
-        description="auto, cpu, cuda, cuda:1, mps: where the network is trained.",
+        description="Where to compute: auto (the first GPU, else the CPU), cpu, cuda, "
+        "cuda:1, mps.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
@@ -136,6 +138,15 @@ class TrainingConfig(BaseModel):
         description="Number format of the convolutions. Automatic: bfloat16 where a "
         "short trial shows that it is faster.",
     )
+
+    @model_validator(mode="after")
+    def _has_a_likelihood(self) -> TrainingConfig:
+        if self.objective == "likelihood" and self.noise_model.kind == "unmodelled":
+            raise ValueError(
+                "without a noise model there is no likelihood: choose one, or "
+                "the squared error as objective"
+            )
+        return self
 
     def override(self, changes: dict[str, Any]) -> TrainingConfig:
         """Return this config with some fields changed.
@@ -207,7 +218,11 @@ def _sentence(item: Any) -> str:
     parts = [str(part) for part in item["loc"]]
     place = ".".join(part for part in parts if part not in _KINDS)
     said = item["msg"].removeprefix("Value error, ")
-    return f"{place or 'settings'}: {said} (found {item['input']!r})."
+    if item["type"] == "extra_forbidden":
+        said = "does not belong to what was chosen there"
+    if not place:
+        return f"{said[0].upper()}{said[1:]}."
+    return f"{place}: {said} (found {item['input']!r})."
 
 
 _UNITS = {

@@ -17,6 +17,7 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.evaluation import evaluate
 from napari_selfdenoise.figures import (
+    require_matplotlib,
     save_comparison,
     save_loss_figure,
     save_noise_figure,
@@ -57,6 +58,7 @@ def run_demo(
     RequestError
         If the folder cannot be made.
     """
+    require_matplotlib()
     _make(folder)
     noisy, clean = fish_frame(), fish_average()
     model, last = _train(noisy, config, say)
@@ -112,7 +114,8 @@ def _train(
         last = progress if progress.step else last
         if progress.elapsed_s - said > 5:
             said = progress.elapsed_s
-            say(f"{progress.stage}: step {progress.step}, loss {progress.loss:.4g}")
+            done = f": step {progress.step}, loss {progress.loss:.4g}"
+            say(progress.stage + (done if progress.step else ""))
 
 
 def _compare(prediction: Any, reference: Any) -> dict[str, float]:

@@ -55,6 +55,17 @@ def save_comparison(planes: Mapping[str, NDArray[np.float32]], path: Path) -> No
     figure.savefig(path, dpi=150)
 
 
+def require_matplotlib() -> None:
+    """Refuse early what would fail after minutes of training.
+
+    Raises
+    ------
+    RequestError
+        If matplotlib is not installed.
+    """
+    _figure(1)
+
+
 def _figure(panels: int) -> Figure:
     try:
         from matplotlib.figure import Figure

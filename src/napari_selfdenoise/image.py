@@ -154,7 +154,7 @@ class Image:
         stack = [a for a in self.outer_axes if a not in "CS"]
         if not stack:
             raise RequestError(
-                f"Frame {index} was asked for, but this is {self.describe()}.",
+                f"Frame {index} was asked for, but this is {self.describe(False)}.",
                 "Leave the frame out.",
             )
         axis = self.axes.index(stack[0])
@@ -173,7 +173,7 @@ class Image:
             self.name,
         )
 
-    def describe(self) -> str:
+    def describe(self, pixel_size: bool = True) -> str:
         """How the axes are understood, as a phrase.
 
         Examples
@@ -189,7 +189,7 @@ class Image:
         rows, columns = self.plane_shape
         counted = " of ".join([*counts, ""]) if counts else "one "
         image = f"{rows} × {columns} {'images' if counts else 'image'}"
-        return f"{counted}{image}, {self._pixel_phrase()}"
+        return f"{counted}{image}" + (f", {self._pixel_phrase()}" if pixel_size else "")
 
     def _pixel_phrase(self) -> str:
         y, x = self.axes.index("Y"), self.axes.index("X")
@@ -213,7 +213,7 @@ def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
         raise RequestError(
             f"The array has {len(shape)} dimensions {shape}, but {len(axes)} axes "
             f"were named ({axes or 'none'}).",
-            "Name one letter of TCZYXS a dimension.",
+            "Give one letter of TCZYXS for each dimension.",
         )
     if "Y" not in axes or "X" not in axes:
         raise RequestError(

@@ -46,8 +46,8 @@ class RandomMask(BaseModel):
     """Random pixels (Noise2Void, dense).
 
     A fixed fraction of each patch, at random positions drawn anew for every batch.
-    Dense masks learn faster: a quarter of the pixels teaches in 150 steps what 0.2 %
-    teaches in 800. Krull et al. 2019, Noise2Void; Höck et al. 2022, N2V2 (fills).
+    Dense masks learn faster: every hidden pixel is a lesson.
+    Krull et al. 2019, Noise2Void; Höck et al. 2022, N2V2 (fills).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="Random pixels")
@@ -58,7 +58,8 @@ class RandomMask(BaseModel):
         gt=0,
         le=0.5,
         title="Masked fraction",
-        description="Share of the pixels of a patch that is hidden in each step.",
+        description="Share of the pixels of a patch that is hidden in each step: 0.25 "
+        "is a quarter.",
     )
     fill: Literal["mean", "median", "uniform"] = Field(
         "mean",

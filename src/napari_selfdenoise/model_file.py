@@ -46,8 +46,7 @@ def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
     DenoisingError
         If the file cannot be written.
     """
-    path = Path(path)
-    path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+    path = _with_suffix(Path(path))
     if not path.parent.is_dir():
         raise RequestError(
             f"The folder {path.parent} is not there.", "Make it, or choose another."
@@ -79,6 +78,7 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         If the file is not there, is no such model, or is damaged.
     """
     path = Path(path)
+    path = path if path.is_file() else _with_suffix(path)
     if not path.is_file():
         raise RequestError(f"There is no model file {path}.", "Check its name.")
     try:
@@ -92,6 +92,10 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         raise _damaged(path, str(error)) from error
     except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise _damaged(path, f"its content does not fit ({error})") from error
+
+
+def _with_suffix(path: Path) -> Path:
+    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 
 def _damaged(path: Path, why: str) -> RequestError:

@@ -170,14 +170,15 @@ class NoiseNetwork(BaseModel):
         ge=1,
         le=3,
         title="Gaussians",
-        description="Number of Gaussians that make up the noise at each signal.",
+        description="Number of Gaussians that make up the noise at each signal: 1 for "
+        "symmetric noise, 2 or 3 for skewed noise.",
     )
     width: int = Field(
         64,
         ge=4,
         le=256,
         title="Noise network width",
-        description="Number of features in each of its layers.",
+        description="Number of features in each layer of the noise network.",
         json_schema_extra={"unit": "channels"},
     )
 

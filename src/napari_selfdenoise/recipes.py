@@ -38,7 +38,7 @@ RECIPES: dict[str, TrainingConfig] = {
 }
 
 DESCRIPTIONS: dict[str, str] = {
-    "fast": "The default: a clean image in a minute, and the camera's noise curve.",
+    "fast": "The default: trains for a minute, and shows the camera's noise curve.",
     "ollion": "Signal and noise networks trained jointly (Ollion et al. 2021).",
     "n2v": "Noise2Void: sparse masks, squared error (Krull et al. 2019).",
 }

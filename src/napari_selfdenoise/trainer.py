@@ -22,6 +22,7 @@ from napari_selfdenoise.sampling import Normalization, PatchSampler
 
 _REMEMBERED = 16
 _SETTLE_PATCHES = 4
+_CLIP = 0.3
 
 
 class ChannelTrainer:
@@ -71,7 +72,10 @@ class ChannelTrainer:
             # The noise is a function of one number: it may learn faster.
             groups.append({"params": self.noise.parameters(), "factor": 2.0})
         return torch.optim.AdamW(
-            groups, lr=config.learning_rate, weight_decay=config.weight_decay
+            groups,
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
         )
 
     def accumulate(self, patches: int, share: float) -> Tensor:
@@ -136,6 +140,8 @@ class ChannelTrainer:
 
     def update(self, learning_rate: float) -> None:
         """Take the step that the accumulated gradient points to."""
+        # High rates learn fast, but now and then one patch throws them off.
+        nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["factor"]
         self.optimizer.step()

@@ -335,7 +335,7 @@ def _require_trainable(
             raise RequestError(
                 "The model to continue from has another network or noise model than "
                 "the settings.",
-                "Continue with the settings it was trained with.",
+                "Leave out the settings that differ, or start afresh.",
             )
     return list(dict.fromkeys(notes))
 

@@ -1,0 +1,250 @@
+"""What the documentation says is so."""
+
+import ast
+import re
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import napari_selfdenoise
+from napari_selfdenoise import Image, cli, read_image, recipes, write_image
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "napari_selfdenoise"
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+MANIFEST = yaml.safe_load((PACKAGE / "napari.yaml").read_text(encoding="utf-8"))
+LATER = {ROOT / "docs" / "images" / "window.png"}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+
+
+def text_of(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(name, language):
+    return re.findall(rf"```{language}\n(.*?)```", text_of(name), re.DOTALL)
+
+
+def column(name, heading, number):
+    """Cells of one column of the first table below a heading."""
+    below = text_of(name).split(f"\n{heading}\n")[1]
+    table = re.search(r"(\|.*\n)+", below)[0].splitlines()[2:]
+    return [line.split("|")[number + 1].strip() for line in table]
+
+
+def anchors(page):
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+# The README ------------------------------------------------------------------------
+
+
+def test_the_first_example_uses_public_names_only():
+    (code,) = blocks("README.md", "python")
+    imports = [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.ImportFrom)]
+    assert [n.module for n in imports] == ["napari_selfdenoise"]
+    assert {a.name for a in imports[0].names} <= set(napari_selfdenoise.__all__)
+
+
+def test_the_first_example_runs(tmp_path, monkeypatch, scene, config):
+    quick = config.override({"steps": 3, "network.width": 4})
+    monkeypatch.setitem(recipes.RECIPES, "fast", quick)
+    monkeypatch.chdir(tmp_path)
+    write_image(scene.image, "noisy.tif")
+    exec(compile(blocks("README.md", "python")[0], "README.md", "exec"), {})
+    denoised = read_image("denoised.tif")
+    assert denoised.shape == scene.image.shape
+    assert np.isfinite(denoised.data).all()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/using-the-window.md"])
+def test_the_menu_items_are_called_as_written(page):
+    plugin, (widget,) = MANIFEST["display_name"], MANIFEST["contributions"]["widgets"]
+    words = " ".join(text_of(page).split())
+    item = f"{widget['display_name']} ({plugin})"
+    assert f"**Plugins > {item}**" in words
+    assert f"**Layers > Filter > {item}**" in words
+    assert "File > Open Sample > " + plugin in " ".join(text_of("README.md").split())
+
+
+# Links -----------------------------------------------------------------------------
+
+
+@each_page
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists() or target in LATER, link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_contents_name_every_page():
+    for page in ROOT.glob("docs/*.md"):
+        assert page.name == "index.md" or f"({page.name})" in text_of("docs/index.md")
+
+
+# The command line ------------------------------------------------------------------
+
+
+def flags_of(command):
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    names = {n for p in options for n in (*p.opts, *p.secondary_opts)}
+    return names | {"--help", "--version"}
+
+
+def test_every_verb_is_documented_and_there():
+    verbs = set(cli.cli.commands)
+    page = text_of("docs/command-line.md")
+    assert set(re.findall(r"^### selfdenoise (\w+)$", page, re.MULTILINE)) == verbs
+    readme = "\n".join(blocks("README.md", "sh"))
+    assert set(re.findall(r"^selfdenoise (\w+)", readme, re.MULTILINE)) == verbs
+
+
+@each_page
+def test_examples_have_flags_of_their_verb(page):
+    for line in re.findall(
+        r"selfdenoise [a-z]+ [^`\n]+", page.read_text(encoding="utf-8")
+    ):
+        verb, *words = line.split("#")[0].split()[1:]
+        if verb in cli.cli.commands:
+            written = {word for word in words if word.startswith("--")}
+            assert written <= flags_of(cli.cli.commands[verb]), line
+
+
+def test_documented_flags_are_there():
+    known = set().union(*(flags_of(c) for c in cli.cli.commands.values()))
+    written = re.findall(r"`(--[a-z][\w.-]+)", text_of("docs/command-line.md"))
+    assert written
+    assert set(written) <= known
+
+
+def test_the_settings_file_is_understood(tmp_path):
+    (content,) = blocks("docs/command-line.md", "json")
+    (tmp_path / "settings.json").write_text(content)
+    config = cli._config(
+        {
+            "recipe_name": None,
+            "budget": None,
+            "config_file": str(tmp_path / "settings.json"),
+        }
+    )
+    assert config.masking.spacing_max == 4
+
+
+# Settings --------------------------------------------------------------------------
+
+
+def test_the_settings_page_is_made_from_the_fields():
+    page = runpy.run_path(str(ROOT / "scripts" / "settings_table.py"))["page"]()
+    assert text_of("docs/settings.md") == page.rstrip() + "\n", (
+        "run: python scripts/settings_table.py > docs/settings.md"
+    )
+
+
+# The window ------------------------------------------------------------------------
+
+
+def test_every_documented_control_is_there(qtbot):
+    from qtpy.QtWidgets import QWidget
+
+    from napari_selfdenoise.plugin.controls import Controls
+
+    controls = Controls()
+    qtbot.addWidget(controls)
+    names = [n.strip("`") for n in column("docs/using-the-window.md", "## Controls", 1)]
+    assert {"train", "stop", "noise_plot", "status"} < set(names)
+    for name in names:
+        assert controls.findChild(QWidget, name) is not None, name
+
+
+def wording(node):
+    """A text in the code, with … for what is filled in; nothing for other nodes."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(wording(part) or "…" for part in node.values)
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return node.value if is_text else ""
+
+
+def test_every_documented_message_can_be_met():
+    trees = [ast.parse(p.read_text(encoding="utf-8")) for p in PACKAGE.rglob("*.py")]
+    said = {wording(node) for tree in trees for node in ast.walk(tree)}
+    for message in column("docs/using-the-window.md", "## Messages", 0):
+        assert any(message in text for text in said), message
+
+
+# The code --------------------------------------------------------------------------
+
+
+def test_the_module_table_is_complete_and_in_import_order():
+    listed = [n.strip("`") for n in column("docs/architecture.md", "## Modules", 0)]
+    paths = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+    dotted = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in paths}
+    assert set(listed) == set(dotted)
+    for number, name in enumerate(listed):
+        tree = ast.parse(dotted[name].read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                used = node.module.removeprefix("napari_selfdenoise.")
+                assert used not in listed[number:], f"{name} imports {used}"
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Make a module that is an example of CONTRIBUTING after the file it belongs in."""
+
+    def make(number, file):
+        module = ModuleType("example")
+        monkeypatch.setitem(sys.modules, "example", module)  # pydantic looks there
+        code = blocks("CONTRIBUTING.md", "python")[number]
+        exec(f"{(PACKAGE / file).read_text(encoding='utf-8')}\n{code}", vars(module))
+        return module
+
+    return make
+
+
+def test_the_example_masking_scheme_is_blind(example):
+    scheme = example(0, "masking.py").LatticeMask(spacing=3)
+    luck = torch.Generator().manual_seed(0)
+    patches = torch.randn((2, 1, 16, 16), generator=luck)
+    mask = scheme.draw(2, 16, 16, luck)
+    filled = scheme.apply(patches, mask, luck)
+    assert torch.equal(filled != patches, mask.hidden)
+    other = torch.where(mask.hidden, torch.randn(patches.shape), patches)
+    assert torch.equal(scheme.apply(other, mask, luck), filled)
+
+
+def test_the_example_noise_model_learns_a_width(example):
+    module = example(1, "noise_models.py").GaussianNoise().build(0.01)
+    luck = torch.Generator().manual_seed(0)
+    signal = torch.rand(4096, generator=luck)
+    observed = signal + 0.3 * torch.randn(4096, generator=luck)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+    for _ in range(100):
+        optimizer.zero_grad()
+        (-module.log_likelihood(signal, observed).mean()).backward()
+        optimizer.step()
+    width = module.residual_mixture(signal).log_std.exp()
+    assert width.mean().item() == pytest.approx(0.3, rel=0.05)
+
+
+def test_axes_are_described_as_in_the_readme():
+    image = Image(
+        np.broadcast_to(np.uint8(0), (12, 512, 512)),
+        "TYX",
+        (1, 0.1, 0.1),
+        ("s", "µm", "µm"),
+    )
+    assert f'"{image.describe()}."' in " ".join(text_of("README.md").split())
