@@ -83,6 +83,10 @@ class RandomMask(BaseModel):
         x = (order[:count] % width + shift_x) % width
         return _mask_from_index(y * width + x, height, width)
 
+    def sparse(self) -> RandomMask:
+        """Return the scheme for measuring: with fewer holes predictions are better."""
+        return self.model_copy(update={"fraction": min(self.fraction, 0.06)})
+
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
         """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
         fill = {"mean": _mean_fill, "median": _median_fill}.get(self.fill)
@@ -155,6 +159,10 @@ class GridMask(BaseModel):
         offset = torch.randint(2**30, (1,), generator=generator, device=device)
         start, step = int(offset % spacing), int(spacing)
         return torch.arange(min(start, length - 1), length, step, device=device)
+
+    def sparse(self) -> GridMask:
+        """Return the scheme for measuring: a grid is sparse enough."""
+        return self
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
         """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import autocast
+from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import ChannelModel, on_device
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, raw_curve
 from napari_selfdenoise.residuals import Hidden, Residuals, levelled, smoothness
 from napari_selfdenoise.sampling import Normalization, PatchSampler
 
 _REMEMBERED = 16
-_SETTLE_PATCHES = 4
 _CLIP = 0.3
 
 
@@ -80,17 +80,20 @@ class ChannelTrainer:
 
     def accumulate(self, patches: int, share: float) -> Tensor:
         """Add the gradient of `patches` fresh patches; returns their loss, detached."""
-        hidden = self.observe(self.network, patches, probe=self.updates % 8 == 7)
+        probe = self.updates % 8 == 7
+        hidden = self.observe(self.network, self.config.masking, patches, probe)
         loss = self._loss(hidden)
         torch.autograd.backward((loss + self._watch(hidden)) * share)
         return loss.detach()
 
-    def observe(self, network: nn.Module, patches: int, probe: bool) -> Hidden:
+    def observe(
+        self, network: nn.Module, masking: Masking, patches: int, probe: bool
+    ) -> Hidden:
         """Predict hidden pixels of fresh patches, and remember them.
 
         With `probe`, also how far noise moves the prediction, at the same pixels.
         """
-        masking, luck = self.config.masking, self.generator
+        luck = self.generator
         batch = self.sampler.draw(patches, luck)  # (B, 1, Y, X)
         height, width = batch.shape[-2:]
         mask = masking.draw(patches, height, width, luck)
@@ -168,13 +171,25 @@ class ChannelTrainer:
         curve = raw_curve(self.noise, low, high, norm.offset, norm.scale)
         return curve.less(residuals.own_variance(curve.signal))
 
-    def settle(self, passes: int, steps: int) -> None:
-        """Fit the noise to the residuals of the averaged network alone."""
+    def settle(self, flop: float, steps: int) -> None:
+        """Fit the noise to the residuals of the averaged network alone.
+
+        Parameters
+        ----------
+        flop : float
+            Floating-point operations that the predictions may take.
+        steps : int
+            Of the noise model's optimiser.
+        """
         self.remembered.clear()
         self.probed.clear()
-        for _ in range(passes):
+        cost = self.config.network.flops_per_pixel * self.sampler.patch_size**2
+        patches = max(_REMEMBERED // 4, int(flop // (2 * cost)))
+        masking = self.config.masking.sparse()
+        for _ in range(min(patches, _REMEMBERED)):
             with torch.no_grad():
-                self.observe(self.average, _SETTLE_PATCHES, probe=True)
+                share = -(-patches // _REMEMBERED)
+                self.observe(self.average, masking, share, probe=True)
         if self.noise is None:
             return
         optimizer = torch.optim.Adam(self.noise.parameters(), lr=5e-3)

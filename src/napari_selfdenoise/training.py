@@ -42,6 +42,7 @@ STOP = Command.STOP
 
 _YIELD_S = 0.15
 _PASS_FLOP = 4e9
+_SETTLE = {False: (2e11, 150), True: (3e10, 25)}
 _PREVIEW_SIDE = 1024
 
 
@@ -291,7 +292,7 @@ def _train(
             break
     # A stop is answered at once; a natural end has time for a truer noise curve.
     for trainer in trainers:
-        trainer.settle(*((4, 25) if command is STOP else (12, 150)))
+        trainer.settle(*_SETTLE[command is STOP])
     channels = tuple(trainer.model() for trainer in trainers)
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     return TrainedModel(config, channels, history, provenance)
