@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import sys
@@ -40,6 +41,5 @@ def describe_machine(**more: object) -> str:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table that reads as text and as Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    for line in lines:
+    for line in itertools.chain([header, ["---"] * len(header)], rows):
         print("| " + " | ".join(str(cell) for cell in line) + " |", flush=True)

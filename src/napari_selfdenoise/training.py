@@ -43,6 +43,8 @@ STOP = Command.STOP
 _YIELD_S = 0.15
 _PASS_FLOP = 4e9
 _SETTLE = {False: (2e11, 150), True: (3e10, 25)}
+"""Operations of all predictions, and steps a channel, by whether it was stopped."""
+
 _PREVIEW_SIDE = 1024
 
 
@@ -291,8 +293,9 @@ def _train(
         if done or command is STOP:
             break
     # A stop is answered at once; a natural end has time for a truer noise curve.
+    flop, settling_steps = _SETTLE[command is STOP]
     for trainer in trainers:
-        trainer.settle(*_SETTLE[command is STOP])
+        trainer.settle(flop / len(trainers), settling_steps)
     channels = tuple(trainer.model() for trainer in trainers)
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     return TrainedModel(config, channels, history, provenance)
