@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari.layers import Image as ImageLayer
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
     QLabel,
+    QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -24,7 +27,7 @@ from napari_selfdenoise.device import available_devices
 from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseModel
-from napari_selfdenoise.plugin.editors import CalmComboBox
+from napari_selfdenoise.plugin.editors import CalmComboBox, bare
 from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
@@ -87,7 +90,8 @@ class Controls(QScrollArea):
     def choose(self, layer: Any) -> None:
         """Choose a layer, if it is offered."""
         for index in range(self.layer.count()):
-            if self.layer.itemData(index) is layer:
+            # Not "is": napari hands a dock its layers in a proxy.
+            if self.layer.itemData(index) == layer:
                 self.layer.setCurrentIndex(index)
 
     def show_axes(self, text: str) -> None:
@@ -124,6 +128,12 @@ class Controls(QScrollArea):
         self.loss_plot.set_history([], [])
         self.noise_plot.clear()
 
+    def show_idle(self) -> None:
+        """Show that nothing is going on."""
+        self.progress.setRange(0, 1000)
+        self.progress.setValue(0)
+        self.eta.setText("")
+
     def say(self, text: str, problem: bool = False) -> None:
         """Show a sentence."""
         self.status.setText(text)
@@ -157,7 +167,9 @@ class Controls(QScrollArea):
         self.budget = _combo(
             "budget", "How long to train: choose, or type such as 45 s."
         )
-        self.budget.setEditable(True)
+        line = QLineEdit()
+        line.setAcceptDrops(False)  # files dropped here are for the dock
+        self.budget.setLineEdit(line)
         self.budget.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
         for text in BUDGETS:
             self.budget.addItem(text)
@@ -171,8 +183,14 @@ class Controls(QScrollArea):
         self.advanced = ModelForm(TrainingConfig, shown)
         self.folded = QCollapsible("Advanced settings")
         self.folded.setObjectName("advanced")
-        for widget in (self._masking.fields, self._noise_model.fields, self.advanced):
-            self.folded.addWidget(widget)
+        bare(self.folded.layout())
+        bare(self.folded.content().layout())
+        for title, choice in (
+            ("Masking", self._masking),
+            ("Noise model", self._noise_model),
+        ):
+            self.folded.addWidget(_group_of_choice(title, choice))
+        self.folded.addWidget(self.advanced)
 
     def _make_buttons(self) -> None:
         self.train = _button("train", "Train", "Train on the layer, then denoise it.")
@@ -188,6 +206,7 @@ class Controls(QScrollArea):
         self.progress.setObjectName("progress")
         self.progress.setTextVisible(False)
         self.eta, self.status = _label("eta"), _label("status")
+        self.eta.setWordWrap(False)
         self.loss_plot, self.noise_plot = LossPlot(), NoisePlot()
         self.loss_plot.setObjectName("loss_plot")
         self.noise_plot.setObjectName("noise_plot")
@@ -195,20 +214,31 @@ class Controls(QScrollArea):
             plot.setFixedHeight(_PLOT_HEIGHT)  # else a plot asks for 480 pixels
 
     def _lay_out(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
+        self._content = QWidget()
+        column = QVBoxLayout(self._content)
         column.addLayout(self._rows())
-        column.addWidget(self.folded)
         column.addLayout(self._grid_of_buttons())
-        for widget in (self.progress, self.eta, self.status):
+        bar = QHBoxLayout()
+        bar.addWidget(self.progress, 1)
+        bar.addWidget(self.eta)
+        column.addLayout(bar)
+        # The unfolded settings push nothing out of sight that a run needs but plots.
+        for widget in (self.status, self.folded, self.loss_plot, self.noise_plot):
             column.addWidget(widget)
-        column.addWidget(self.loss_plot)
-        column.addWidget(self.noise_plot)
         column.addStretch()
-        self.setWidget(content)
+        self.setWidget(self._content)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(330)
+
+    def minimumSizeHint(self) -> QSize:
+        """Ask for the width of the form: it scrolls up and down only."""
+        width = self._content.minimumSizeHint().width()
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(width + bar, super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:
+        """Ask for little more width than the form needs: the image needs the rest."""
+        return QSize(self.minimumSizeHint().width() + 24, super().sizeHint().height())
 
     def _rows(self) -> QFormLayout:
         rows = QFormLayout()
@@ -239,6 +269,20 @@ class Controls(QScrollArea):
         self._masking.setValue(config.masking)
         self._noise_model.setValue(config.noise_model)
         self.advanced.setValue(config)
+
+
+def _group_of_choice(title: str, choice: ChoiceForm) -> QGroupBox:
+    """Fields of the chosen member, as long as it has some."""
+    group = QGroupBox(title)
+    column = QVBoxLayout(group)
+    column.setContentsMargins(0, 6, 6, 6)  # the fields have their indent already
+    column.addWidget(choice.fields)
+
+    def follow(*_: Any) -> None:
+        group.setVisible(choice.has_fields())
+
+    choice.combo.currentIndexChanged.connect(follow)
+    return group
 
 
 def _combo(name: str, tip: str) -> CalmComboBox:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Image as ImageLayer
-from napari.utils.notifications import show_error
+from napari.utils.notifications import notification_manager, show_error
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QObject, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, require_denoisable
@@ -60,7 +60,7 @@ class DenoiseWidget(QWidget):
         self._run: Run | None = None
         self._results: Results | None = None
         self._preview_due = 0.0
-        self._docked = False
+        self._docked = self._closing = self._closed = False
         self.controls = Controls(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -77,16 +77,17 @@ class DenoiseWidget(QWidget):
         """Train on the chosen layer, then denoise all of it."""
         layer = self.controls.layer.currentData()
         try:
+            self._require_idle()
             config = self.controls.config()
-            image = _image_of(layer)
+            results = Results(self.viewer, layer, _image_of(layer))
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._results = Results(self.viewer, layer, image)
+        self._results = results
         self._preview_due = 0.0
         self.controls.clear_plots()
         self._begin(
-            partial(train_steps, image, config, in_background=True),
+            partial(train_steps, results.image, config, in_background=True),
             self._on_training,
             self._on_trained,
         )
@@ -101,14 +102,15 @@ class DenoiseWidget(QWidget):
         """Denoise the chosen layer with the model in hand."""
         layer = self.controls.layer.currentData()
         try:
+            self._require_idle()
             image = _image_of(layer)
             if self.model is None:
                 raise RequestError("There is no model yet.", "Train, or load one.")
             self.model.require_fits(image)
+            self._results = Results(self.viewer, layer, image)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._results = Results(self.viewer, layer, image)
         self._predict()
 
     def save_model(self, path: str | Path | None = None) -> None:
@@ -130,8 +132,14 @@ class DenoiseWidget(QWidget):
             path, _ = QFileDialog.getOpenFileName(
                 self, "Load model", "", f"Models (*{SUFFIX})"
             )
-        if path:
-            self._begin(partial(_loading, load_model, path), _ignore, self._on_loaded)
+        if not path:
+            return
+        try:
+            self._require_idle()
+        except RequestError as error:
+            self._complain(error)
+            return
+        self._begin(partial(_loading, load_model, path), _ignore, self._on_loaded)
 
     def open_files(self, paths: list[Path]) -> None:
         """Open TIFF files as layers, and take a model file as the model in hand."""
@@ -139,13 +147,7 @@ class DenoiseWidget(QWidget):
             if path.suffix.lower() == SUFFIX:
                 self.load_model(path)
             else:
-                run = Run(
-                    partial(_loading, read_image, path),
-                    _ignore,
-                    self._on_read,
-                    self._on_error,
-                )
-                run.start()
+                self._read(path)
 
     # ---- What the worker says ----
 
@@ -155,15 +157,25 @@ class DenoiseWidget(QWidget):
         on_progress: Callable[[Any], None],
         on_result: Callable[[Any], None],
     ) -> None:
-        if self._run is not None:
-            return
-        self._run = Run(make, on_progress, on_result, self._on_error)
+        self._run = Run(make, on_progress, on_result, self._on_error, self._on_abort)
         self._run.start()
         self._show_state()
 
     def _ended(self) -> None:
         self._run = None
+        self.controls.show_idle()
         self._show_state()
+
+    def _require_idle(self) -> None:
+        if self._run is not None:
+            raise RequestError(
+                "A run is still going on.", "Wait for its end, or press Stop."
+            )
+
+    def _read(self, path: Path) -> None:
+        """Read an image beside whatever else is going on."""
+        make = partial(_loading, read_image, path)
+        Run(make, _ignore, self._on_read, self._complain, _ignore).start()
 
     def _on_training(self, progress: TrainingProgress | None) -> None:
         if progress is None or self._results is None or self._run is None:
@@ -218,25 +230,36 @@ class DenoiseWidget(QWidget):
 
     def _on_loaded(self, model: TrainedModel) -> None:
         self.model = model
+        self.controls.clear_plots()
         self.controls.show_model(model)
+        self._ended()
         self.controls.say(
             f"Loaded a model of recipe {model.config.recipe}, trained on "
             f"{', '.join(model.provenance.get('images', [])) or 'an image'}."
         )
-        self._ended()
 
     def _on_read(self, image: Image) -> None:
+        if self._closed:
+            return
         data, options = layer_from_image(image)
         layer = self.viewer.add_image(data, **options)
         self.controls.choose(layer)
 
     def _on_error(self, error: Exception) -> None:
-        self._complain(error)
         self._ended()
+        self._complain(error)
+
+    def _on_abort(self) -> None:
+        if self._run is not None:
+            self._ended()
+            self.controls.say("The run was ended by napari; nothing was kept.")
 
     def _complain(self, error: Exception) -> None:
         self.controls.say(sentence(error), problem=True)
-        show_error(sentence(error))
+        if isinstance(error, RequestError | DenoisingError):
+            show_error(sentence(error))
+        else:  # with the traceback, for a report
+            notification_manager.receive_error(type(error), error, error.__traceback__)
 
     # ---- What the viewer does ----
 
@@ -250,23 +273,24 @@ class DenoiseWidget(QWidget):
         controls.layer.currentIndexChanged.connect(self._show_state)
 
     def _follow_viewer(self) -> None:
-        events = self.viewer.layers.events
-        for event in (
-            events.inserted,
-            events.removed,
-            events.reordered,
-            events.renamed,
-        ):
+        for event in self._layer_list_events():
             event.connect(self._list_layers)
-        events.removed.connect(self._on_removed)
+        self.viewer.layers.events.removed.connect(self._on_removed)
         self._unfollow_theme = follow_theme(
             self.viewer, self.controls.loss_plot, self.controls.noise_plot
         )
+
+    def _layer_list_events(self) -> list[Any]:
+        events = self.viewer.layers.events
+        return [events.inserted, events.removed, events.reordered, events.renamed]
 
     def _list_layers(self, event: Any = None) -> None:
         images = [
             layer for layer in self.viewer.layers if isinstance(layer, ImageLayer)
         ]
+        for layer in images:  # to connect twice is to connect once
+            for name in ("data", "axis_labels", "scale", "units"):
+                layer.events[name].connect(self._show_state)
         self.controls.list_layers(images, self.viewer.layers.selection.active)
 
     def _on_removed(self, event: Any) -> None:
@@ -310,19 +334,30 @@ class DenoiseWidget(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Notice when napari is closed."""
-        if event.type() == QEvent.Type.Close and watched is self.window():
-            self.close_down()
+        # Not at Close: there napari asks first, and the user may say no. Nor when a
+        # dock that floats is closed, which hides it.
+        if isinstance(watched, QMainWindow):
+            if event.type() == QEvent.Type.Close:
+                self._closing = True
+            elif event.type() == QEvent.Type.Show:
+                self._closing = False
+            elif event.type() == QEvent.Type.Hide and self._closing:
+                self.close_down()
         return False
 
     def close_down(self) -> None:
         """End the worker and let go of the viewer."""
+        if self._closed:
+            return
+        self._closed = True
         if self._run is not None:
             self._run.abandon()
-            self._run = None
-        self._results = None
+        self._run = self._results = None
         self._unfollow_theme()
-        self.viewer.layers.events.disconnect(self._list_layers)
-        self.viewer.layers.events.disconnect(self._on_removed)
+        for event in self._layer_list_events():
+            event.disconnect(self._list_layers)
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.controls.list_layers([], None)
 
 
 def _image_of(layer: ImageLayer | None) -> Image:
@@ -350,7 +385,7 @@ def _loading(read: Callable[[Any], Any], path: Any) -> Generator[None, None, Any
     return read(path)
 
 
-def _ignore(_: Any) -> None:
+def _ignore(*_: Any) -> None:
     """Nothing is shown of a progress."""
 
 

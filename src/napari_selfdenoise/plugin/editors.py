@@ -316,6 +316,7 @@ def _prepare_spin_box(box: QSpinBox | QDoubleSpinBox, field: FieldInfo) -> None:
     # The default WheelFocus would take the focus with the first turn of the wheel.
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     box.setKeyboardTracking(False)
+    box.lineEdit().setAcceptDrops(False)  # files dropped here are for the dock
     unit = extra(field).get("unit")
     box.setSuffix(f" {unit}" if unit else "")
 

@@ -37,7 +37,7 @@ from napari_selfdenoise.plugin.editors import (
     extra,
 )
 
-LABEL_WIDTH = 110
+LABEL_WIDTH = 185
 """Least width of a label, so that the fields of all forms in a dock line up."""
 
 INDENT = 12
@@ -425,7 +425,9 @@ def _form_layout(parent: QWidget) -> QFormLayout:
 def _group(title: str, tip: str, editor: QWidget) -> QGroupBox:
     group = QGroupBox(title)
     group.setToolTip(tip)
-    QVBoxLayout(group).addWidget(editor)
+    column = QVBoxLayout(group)
+    column.setContentsMargins(INDENT, 6, 6, 6)
+    column.addWidget(editor)
     return group
 
 

@@ -59,17 +59,16 @@ class Results:
 
     def field_of_view(self) -> FieldOfView:
         """What the user sees of the image now."""
-        source = self._source()
-        corners = np.zeros((2, 2)) if source is None else source.corner_pixels
-        point = (
-            self.viewer.dims.current_step
-            if source is None
-            else _data_point(source, self.viewer.dims.point)
-        )
-        return FieldOfView.visible(self.image, point, corners)
+        source, ndim = self._source(), self.image.ndim
+        if source is None or source.ndim != ndim:  # removed, or other data put in
+            return FieldOfView.visible(self.image, (0,) * ndim, np.full((2, ndim), -1))
+        point = _data_point(source, self.viewer.dims.point)
+        return FieldOfView.visible(self.image, point, _corners(source))
 
     def show_preview(self, preview: Preview) -> None:
         """Show a field of view as it is denoised by now."""
+        if not self.source_is_there:  # it was on its way when the layer went
+            return
         preview.write_to(self.denoised, self.image)
         self._show()
         self.refresh(now=True)
@@ -118,6 +117,13 @@ class Results:
             data, name=name, **look, metadata=dict(metadata), visible=visible
         )
         return layer
+
+
+def _corners(layer: ImageLayer) -> Any:
+    """First and last position shown along each axis of the layer's array."""
+    if not layer.multiscale:
+        return layer.corner_pixels
+    return layer.corner_pixels * layer.downsample_factors[layer.data_level]
 
 
 def _data_point(layer: ImageLayer, point: tuple[float, ...]) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from napari.qt.threading import GeneratorWorker, create_worker
+from superqt.utils import GeneratorWorker
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 
@@ -26,6 +26,8 @@ class Run:
         Receives what it returns, unless the run was abandoned.
     on_error : callable
         Receives the exception that ended it.
+    on_abort : callable
+        Called where somebody else ended it: napari does when it closes.
     """
 
     def __init__(
@@ -34,44 +36,69 @@ class Run:
         on_progress: Callable[[Any], None],
         on_result: Callable[[Any], None],
         on_error: Callable[[Exception], None],
+        on_abort: Callable[..., None],
     ) -> None:
-        self._worker: GeneratorWorker = create_worker(
-            _translated, make, _start_thread=False
-        )
+        self._mailbox = Mailbox()
+        # The class under napari's thread_worker. That one shows each error twice more,
+        # as a traceback, and ties the worker to whichever viewer was used last: napari
+        # 0.9.2 raises a TypeError there when a worker fails.
+        self._worker = GeneratorWorker(_translated, make, self._mailbox.take)
         self._worker.yielded.connect(on_progress)
         self._worker.returned.connect(on_result)
         self._worker.errored.connect(on_error)
-        self._final = False
+        self._worker.aborted.connect(on_abort)
 
     def start(self) -> None:
         """Begin."""
         self._worker.start()
 
-    @property
-    def running(self) -> bool:
-        """Whether the thread is still at work."""
-        return bool(self._worker.is_running)
-
     def send(self, message: Any, *, final: bool = False) -> None:
         """Send a message to the generator; nothing may follow a final one."""
-        # The worker has room for one message: a stop must not be overwritten.
-        if not self._final:
-            self._worker.send(message)
-        self._final = self._final or final
+        self._mailbox.put(message, final)
 
     def abandon(self) -> None:
         """End at the next yield and throw the result away."""
         self._worker.quit()
 
 
+class Mailbox:
+    """Room for one message to a generator; a final one stays in it for good.
+
+    The worker's own mailbox loses a message that is sent before the generator's first
+    yield, or while it takes the one before.
+    """
+
+    def __init__(self) -> None:
+        self._message: Any = None
+        self._final: Any = None
+
+    def put(self, message: Any, final: bool = False) -> None:
+        """Leave a message in the place of the one before."""
+        if final:
+            self._final = message
+        else:
+            self._message = message
+
+    def take(self) -> Any:
+        """Return the final message, else the last one, else None."""
+        if self._final is not None:
+            return self._final
+        message, self._message = self._message, None
+        return message
+
+
 def _translated(
-    make: Callable[[], Generator[Any, Any, Any]],
+    make: Callable[[], Generator[Any, Any, Any]], next_message: Callable[[], Any]
 ) -> Generator[Any, Any, Any]:
     """Run the generator; RuntimeError would vanish without a word in the worker."""
-    # A message sent before the first yield would be refused by Python.
-    yield None
     try:
-        return (yield from make())
+        generator = make()
+        progress = next(generator)
+        while True:
+            yield progress
+            progress = generator.send(next_message())
+    except StopIteration as end:
+        return end.value
     except RuntimeError as error:
         raise DenoisingError(
             f"The computation failed: {error}.",

@@ -1,0 +1,135 @@
+"""A dock in a real viewer, and what a person does to it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication, QPushButton
+from superqt.utils import WorkerBase
+
+from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
+
+PLUGIN = "napari-selfdenoise"
+UNTIL_I_STOP = "until I stop"
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(autouse=True)
+def no_worker_stays() -> Iterator[None]:
+    """Nothing computes when a test is over."""
+    yield
+    WorkerBase.await_workers(5000)
+    QApplication.processEvents()
+    assert not WorkerBase._worker_set
+
+
+class Desk:
+    """A viewer with the dock, and the hands of the person before it."""
+
+    def __init__(self, qtbot: Any, viewer: Any) -> None:
+        self.qtbot, self.viewer = qtbot, viewer
+        self.dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Denoise")
+        self.widget: DenoiseWidget = widget
+        self.controls = widget.controls
+        self.hurry(steps=12)
+
+    def hurry(self, steps: int | None) -> None:
+        """Set the form to the smallest training; None lasts for the budget."""
+        values = {"network.width": 8, "network.depth": 1, "patch_size": 32}
+        values |= {"batch_size": 2, "precision": "float32", "flips": False}
+        for name, value in (values | {"steps": steps}).items():
+            self.controls.advanced.editor(name).setValue(value)
+        self.controls.device.setCurrentIndex(self.controls.device.findData("cpu"))
+
+    def endless(self) -> None:
+        """Set the form to train until Stop."""
+        self.hurry(steps=None)
+        self.controls.budget.setCurrentText(UNTIL_I_STOP)
+
+    def button(self, name: str) -> QPushButton:
+        """Find a button as an assistive tool does."""
+        found = self.widget.findChild(QPushButton, name)
+        assert found is not None, name
+        return found
+
+    def press(self, name: str) -> None:
+        """Press a button that can be pressed."""
+        button = self.button(name)
+        assert button.isEnabled(), name
+        if button.isVisible():
+            self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        else:
+            button.click()
+
+    def begin(self) -> None:
+        """Press Train and wait until it trains."""
+        self.press("train")
+        self.until(lambda: len(self.controls.loss_plot.series()["loss"][0]) > 1)
+
+    def finish(self) -> None:
+        """Wait for the end of what is going on."""
+        self.until(lambda: not self.button("stop").isEnabled())
+
+    def train(self) -> None:
+        """Train on the chosen layer, to the last layer of results."""
+        self.press("train")
+        self.finish()
+
+    def choose(self, name: str) -> None:
+        """Choose a layer by its name."""
+        self.controls.layer.setCurrentText(name)
+        assert self.controls.layer.currentText() == name
+
+    def until(self, truth: Callable[[], Any]) -> None:
+        self.qtbot.waitUntil(lambda: bool(truth()), timeout=PATIENCE_MS)
+
+    def layer(self, name: str) -> Any:
+        return self.viewer.layers[name]
+
+    def names(self) -> list[str]:
+        return [layer.name for layer in self.viewer.layers]
+
+    def status(self) -> str:
+        return str(self.controls.status.text())
+
+    def drop(self, *paths: Any, on: Any = None) -> bool:
+        """Drag files over the dock and let go, if it will have them."""
+        mime, none = QMimeData(), Qt.KeyboardModifier.NoModifier
+        mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+        target = on or self.widget
+        action, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+        enter = QDragEnterEvent(QPoint(5, 5), action, mime, left, none)
+        QApplication.sendEvent(target, enter)
+        if enter.isAccepted():
+            drop = QDropEvent(QPointF(5, 5), action, mime, left, none)
+            QApplication.sendEvent(target, drop)
+        return enter.isAccepted()
+
+
+@pytest.fixture
+def open_desk(make_napari_viewer: Any, qtbot: Any) -> Iterator[Callable[..., Desk]]:
+    """Open a viewer with the dock; `show=True` where pixels on screen matter."""
+
+    def make(**options: Any) -> Desk:
+        return Desk(qtbot, make_napari_viewer(**options))
+
+    yield make
+    # Before the viewers are closed: what runs on would hold them.
+    WorkerBase.await_workers(5000)
+    QApplication.processEvents()
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., Desk]) -> Desk:
+    return open_desk()
+
+
+@pytest.fixture(scope="session")
+def noisy() -> np.ndarray:
+    """Blobs under Poisson noise, (64, 64) uint16."""
+    y, x = np.mgrid[:64, :64]
+    light = 60 + 50 * np.sin(x / 7) * np.cos(y / 9)
+    return np.random.default_rng(1).poisson(light).astype(np.uint16)

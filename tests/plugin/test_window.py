@@ -1,0 +1,922 @@
+"""The window as a person uses it."""
+
+import gc
+import warnings
+
+import dask.array as da
+import numpy as np
+import pytest
+import tifffile
+from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QWidget,
+)
+from superqt.utils import WorkerBase
+
+import napari_selfdenoise.sampling as sampling
+from napari_selfdenoise import Image, denoise, load_model
+from napari_selfdenoise.errors import DenoisingError
+from napari_selfdenoise.plugin import denoise_widget
+from napari_selfdenoise.plugin.layers import METADATA_KEY, axes_of
+from napari_selfdenoise.plugin.plots import theme_colours
+from napari_selfdenoise.recipes import RECIPES
+
+pytestmark = pytest.mark.gl
+
+NAMES = ["cells denoised", "cells noise std", "cells noise distribution"]
+
+
+def stack(noisy, *counts):
+    """Copies of the noisy image, each a little brighter than the one before."""
+    steps = np.arange(np.prod(counts), dtype=np.uint16).reshape(*counts, 1, 1)
+    return noisy + 5 * steps
+
+
+def budget(desk, seconds):
+    desk.hurry(steps=None)
+    desk.controls.budget.setCurrentText(f"{seconds} s")
+
+
+def look(layer):
+    return {
+        "scale": tuple(layer.scale),
+        "translate": tuple(layer.translate),
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+        "colormap": layer.colormap.name,
+        "contrast_limits": layer.contrast_limits,
+    }
+
+
+# The story ---------------------------------------------------------------------------
+
+
+def test_story(open_desk, noisy, tmp_path, monkeypatch, qtbot):
+    """Drop, train, stop, look, save; reload elsewhere, and get the same pixels."""
+    path, saved = tmp_path / "cells.tif", tmp_path / "cells.safetensors"
+    size = {"resolution": (10, 10), "metadata": {"unit": "um"}}
+    tifffile.imwrite(path, noisy, imagej=True, **size)
+    desk = open_desk(show=True)
+    assert not desk.button("train").isEnabled()
+
+    assert desk.drop(path)
+    desk.until(lambda: desk.button("train").isEnabled())
+    source = desk.layer("cells")
+    assert desk.controls.axes.text().startswith("One 64 × 64 image, 0.1 µm pixels.")
+    source.colormap, source.contrast_limits = "magenta", (20, 130)
+
+    desk.endless()
+    desk.begin()
+    qtbot.wait(1000)
+    desk.press("stop")
+    desk.finish()
+    assert desk.names() == ["cells", *NAMES]
+    np.testing.assert_array_equal(source.data, noisy)
+    assert source.data.dtype == np.uint16
+
+    result, std, distribution = map(desk.layer, NAMES)
+    assert look(source)["scale"] == (0.1, 0.1)
+    assert [f"{unit:~}" for unit in source.units] == ["µm", "µm"]
+    assert look(result) == look(source)
+    assert result.data.dtype == np.float32
+    assert result.data.shape == std.data.shape == noisy.shape
+    assert result.visible and not std.visible
+    for key in ("scale", "translate", "units", "axis_labels"):
+        assert look(std)[key] == look(source)[key]
+    assert 0 < std.data.min() <= std.data.max() <= std.contrast_limits[1] + 1e-3
+    assert distribution.axis_labels == ("residual", "signal")
+    assert distribution.data.ndim == 2
+    signal = distribution.translate[1] + distribution.scale[1] * np.array(
+        [0, distribution.data.shape[1] - 1]
+    )
+    assert signal[0] < np.median(noisy) < signal[1]
+    for layer in (result, std, distribution):
+        kept = layer.metadata[METADATA_KEY]
+        assert kept["source"] == "cells"
+        assert kept["provenance"]["images"] == ["cells"]
+        assert kept["config"]["patch_size"] == 32
+    assert result.data.std() < noisy.std()
+
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *_: (str(saved), "Models")
+    )
+    desk.press("save_model")
+    assert str(saved) in desk.status()
+
+    other = noisy[::-1, ::-1].copy()
+    second = open_desk(show=True)
+    second.viewer.add_image(other, name="other")
+    monkeypatch.setattr(
+        QFileDialog, "getOpenFileName", lambda *_: (str(saved), "Models")
+    )
+    second.press("load_model")
+    second.finish()
+    assert "fast" in second.status() and "cells" in second.status()
+    second.press("denoise")
+    second.finish()
+    expected = denoise(Image(other, "YX"), load_model(saved), device="cpu")
+    for name, image in (
+        ("other denoised", expected.denoised),
+        ("other noise std", expected.noise_std),
+    ):
+        np.testing.assert_array_equal(second.layer(name).data, image.data)
+
+
+def test_same_seed_and_steps_give_the_same_pixels(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.train()
+    first, again = (desk.layer(f"cells denoised{end}").data for end in ("", " [1]"))
+    np.testing.assert_array_equal(first, again)
+    assert len(desk.names()) == 7  # a second run adds layers and keeps the first
+
+
+# The form ----------------------------------------------------------------------------
+
+
+def test_every_control_has_its_name(desk):
+    names = {
+        QComboBox: ["layer", "recipe", "masking", "noise_model", "budget", "device"],
+        QPushButton: ["train", "stop", "denoise", "save_model", "load_model"],
+        QProgressBar: ["progress"],
+        QLabel: ["eta", "status", "axes"],
+        QWidget: ["loss_plot", "noise_plot", "advanced"],
+    }
+    for kind, objects in names.items():
+        for name in objects:
+            assert desk.widget.findChild(kind, name) is not None, name
+
+
+def test_recipe_fills_the_form(desk):
+    for name, recipe in reversed(RECIPES.items()):
+        desk.controls.recipe.setCurrentIndex(list(RECIPES).index(name))
+        desk.controls.budget.setCurrentText(f"{recipe.budget_s} s")
+        desk.controls.device.setCurrentIndex(0)
+        assert desk.controls.config() == recipe, name
+
+
+def test_folded_section_shows_the_chosen_parts_fields(desk):
+    controls = desk.controls
+    assert not controls.folded.isExpanded()
+    controls.recipe.setCurrentIndex(list(RECIPES).index("ollion"))
+    field = desk.widget.findChild(QWidget, "masking.spacing_min")
+    assert controls.folded.isAncestorOf(field)
+    assert field.suffix() == " px" and "Unit: px" in field.toolTip()
+    width = desk.widget.findChild(QWidget, "noise_model.width")
+    assert controls.folded.isAncestorOf(width)
+    assert width.toolTip() and width.suffix().strip()
+    controls.recipe.setCurrentIndex(list(RECIPES).index("n2v"))
+    assert desk.widget.findChild(QWidget, "masking.fraction").isVisibleTo(controls)
+    assert not width.isVisibleTo(controls)
+
+
+def test_dock_is_narrow_and_nothing_is_cut(open_desk, qtbot):
+    desk = open_desk(show=True)
+    desk.controls.folded.expand(animate=False)
+    qtbot.wait(100)
+    inside = desk.controls.viewport().width()
+    assert desk.controls.widget().width() <= inside < 450
+    assert desk.controls.verticalScrollBar().maximum() > 0  # it scrolls
+
+
+def test_budget_that_is_none(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    for text in ("soon", "0 s", "-1 s", ""):
+        desk.controls.say("")
+        desk.controls.budget.setCurrentText(text)
+        desk.press("train")
+        assert "leaves no time to learn" in desk.status(), text
+        assert desk.names() == ["cells"] and desk.button("train").isEnabled()
+
+
+AXES = [
+    ((12, 64, 64), {"axis_labels": tuple("tyx")}, "12 time points of 64 × 64 images"),
+    ((2, 64, 64), {"axis_labels": tuple("cyx")}, "2 channels of 64 × 64 images"),
+    ((3, 5, 64, 32), {"axis_labels": tuple("tzyx")}, "3 time points of 5 planes of 64"),
+    ((64, 32), {"scale": (0.2, 0.1)}, "One 64 × 32 image, pixel size not known."),
+    (
+        (64, 32),
+        {"scale": (0.2, 0.1), "units": "um"},
+        "One 64 × 32 image, 0.2 × 0.1 µm pixels.",
+    ),
+    ((64, 64, 3), {"rgb": True}, "This is an RGB image"),
+]
+
+
+def test_sentence_on_axes(desk):
+    for shape, options, sentence in AXES:
+        desk.viewer.layers.clear()
+        desk.viewer.add_image(np.zeros(shape, np.uint8), **options)
+        assert desk.controls.axes.text().startswith(sentence)
+
+
+def test_sentence_on_axes_follows_the_layer(desk, noisy):
+    layer = desk.viewer.add_image(stack(noisy, 4))
+    assert "4 samples" in desk.controls.axes.text()
+    layer.axis_labels = ("z", "y", "x")
+    assert "4 planes" in desk.controls.axes.text()
+    layer.units, layer.scale = "nm", (1, 50, 50)
+    assert "50 nm pixels" in desk.controls.axes.text()
+    layer.data = noisy[None, :32]
+    assert "1 plane of 32 × 64" in desk.controls.axes.text()
+
+
+@pytest.mark.parametrize(
+    ("labels", "axes"),
+    [
+        (("axis -3", "axis -2", "axis -1"), "IYX"),
+        (("Time", "Y", "X"), "TYX"),
+        (("channel", "t", "y", "x"), "CTYX"),
+        (("x", "y"), "XY"),
+        (("t", "t", "y", "x"), "TIYX"),
+        (("y", "y", "x"), "IYX"),
+    ],
+)
+def test_axes_by_their_labels(labels, axes):
+    assert axes_of(labels) == axes
+
+
+# The layer list ----------------------------------------------------------------------
+
+
+def test_list_follows_the_viewer(desk, noisy):
+    def listed():
+        combo = desk.controls.layer
+        return [combo.itemText(index) for index in range(combo.count())]
+
+    viewer = desk.viewer
+    first = viewer.add_image(noisy, name="first")
+    viewer.add_labels(np.zeros((64, 64), int), name="labels")
+    viewer.add_points(np.zeros((1, 2)), name="points")
+    viewer.add_image(noisy, name="second")
+    assert listed() == ["first", "second"]
+    desk.choose("first")
+    viewer.layers.move(3, 0)
+    assert listed() == ["second", "first"]
+    first.name = "renamed"
+    assert listed() == ["second", "renamed"]
+    assert desk.controls.layer.currentText() == "renamed"  # the choice is kept
+    viewer.layers.remove(first)
+    assert listed() == ["second"]
+    viewer.layers.clear()
+    assert listed() == [] and "no image layer" in desk.controls.axes.text()
+
+
+def test_active_layer_is_the_first_choice(make_napari_viewer, noisy):
+    viewer = make_napari_viewer()
+    for name in ("a", "b", "c"):
+        viewer.add_image(noisy, name=name)
+    viewer.layers.selection.active = viewer.layers["b"]
+    _, widget = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
+    assert widget.controls.layer.currentText() == "b"
+
+
+# Files -------------------------------------------------------------------------------
+
+
+def test_several_files_open_as_layers_and_the_last_is_chosen(desk, noisy, tmp_path):
+    desk.viewer.add_image(noisy, name="there")
+    paths = [tmp_path / f"{name}.tif" for name in ("one", "two", "three")]
+    for path in paths:
+        tifffile.imwrite(path, noisy)
+    assert desk.drop(*paths)
+    desk.until(lambda: len(desk.viewer.layers) == 4)
+    assert set(desk.names()) == {"there", "one", "two", "three"}
+    assert desk.controls.layer.currentText() == desk.names()[-1]
+
+
+def test_files_may_be_dropped_anywhere_on_the_dock(desk, noisy, tmp_path):
+    tifffile.imwrite(tmp_path / "cells.tif", noisy)
+    for place in (
+        desk.controls.budget.lineEdit(),
+        desk.controls.loss_plot.plot.viewport(),
+        desk.controls.advanced.editor("patch_size").lineEdit(),
+        desk.button("train"),
+    ):
+        desk.viewer.layers.clear()
+        assert desk.drop(tmp_path / "cells.tif", on=place)
+        desk.until(lambda: desk.names() == ["cells"])
+
+
+def test_stack_keeps_axes_and_pixel_size(desk, noisy, tmp_path):
+    path = tmp_path / "stack.tif"
+    about = {"unit": "um", "axes": "ZYX", "spacing": 0.5}
+    tifffile.imwrite(
+        path, stack(noisy, 3), imagej=True, resolution=(4, 4), metadata=about
+    )
+    desk.drop(path)
+    desk.until(lambda: desk.names())
+    layer = desk.layer("stack")
+    assert layer.axis_labels == ("z", "y", "x")
+    np.testing.assert_allclose(layer.scale, (0.5, 0.25, 0.25))
+    assert [f"{unit:~}" for unit in layer.units] == ["µm"] * 3
+
+
+def test_text_file_is_refused(desk, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    assert not desk.drop(tmp_path / "notes.txt")
+    assert not desk.names()
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".safetensors"])
+def test_damaged_file_is_told(desk, noisy, tmp_path, suffix):
+    desk.viewer.add_image(noisy, name="cells")
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(b"II*\0 not what it says")
+    assert desk.drop(path)
+    desk.until(lambda: "damaged" in desk.status())
+    assert "unexpected" not in desk.status()
+    assert desk.names() == ["cells"] and desk.widget.model is None
+    desk.train()
+    assert desk.names() == ["cells", *NAMES]
+
+
+def test_damaged_file_does_not_disturb_a_training(desk, noisy, tmp_path):
+    (tmp_path / "damaged.tif").write_bytes(b"II*\0")
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    with notified() as told:
+        desk.drop(tmp_path / "damaged.tif")
+        desk.until(lambda: told)
+    assert desk.button("stop").isEnabled() and not desk.button("train").isEnabled()
+    desk.press("stop")
+    desk.finish()
+    assert desk.widget.model is not None
+
+
+def test_model_dropped_while_training_is_refused(desk, noisy, tmp_path):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.widget.save_model(tmp_path / "m.safetensors")
+    desk.endless()
+    desk.begin()
+    with notified() as told:
+        desk.drop(tmp_path / "m.safetensors")
+        assert "still going on" in told[0].message
+    desk.press("stop")
+    desk.finish()
+
+
+def test_save_without_permission_is_told(desk, noisy, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise DenoisingError("This folder cannot be written to.", "Choose another.")
+
+    monkeypatch.setattr(denoise_widget, "save_model", refuse)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.widget.save_model(tmp_path / "model.safetensors")
+    assert desk.status() == "This folder cannot be written to. Choose another."
+    assert desk.button("save_model").isEnabled()
+
+
+def test_cancelled_dialogs_change_nothing(desk, noisy, monkeypatch):
+    for name in ("getSaveFileName", "getOpenFileName"):
+        monkeypatch.setattr(QFileDialog, name, lambda *_: ("", ""))
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    before = desk.status(), desk.widget.model
+    desk.press("save_model")
+    desk.press("load_model")
+    assert (desk.status(), desk.widget.model) == before
+
+
+# Buttons -----------------------------------------------------------------------------
+
+
+def test_buttons_in_each_state(desk, noisy):
+    def enabled():
+        names = ("train", "stop", "denoise", "save_model", "load_model")
+        return {name for name in names if desk.button(name).isEnabled()}
+
+    assert enabled() == {"load_model"}
+    desk.viewer.add_image(noisy, name="cells")
+    assert enabled() == {"train", "load_model"}
+    desk.endless()
+    desk.press("train")
+    assert enabled() == {"stop"}
+    desk.press("stop")
+    desk.finish()
+    assert enabled() == {"train", "denoise", "save_model", "load_model"}
+    desk.viewer.layers.clear()
+    assert enabled() == {"save_model", "load_model"}
+
+
+def test_stop_at_once_is_a_stop(desk, noisy):
+    """A Stop that comes before the first step is not lost."""
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    for wait in (0, 1, 5):
+        desk.press("train")
+        desk.qtbot.wait(wait)
+        desk.press("stop")
+        desk.finish()
+        assert desk.widget.model is not None
+        assert desk.status().startswith("Done.")
+
+
+def test_until_i_stop_shows_a_busy_bar(desk, noisy):
+    bar = desk.controls.progress
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    assert (bar.minimum(), bar.maximum()) == (0, 0)
+    assert desk.controls.eta.text() == ""
+    desk.press("stop")
+    desk.finish()
+    assert bar.maximum() > 0 and bar.value() == bar.maximum()
+
+
+def test_time_left_is_shown(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    budget(desk, 30)
+    desk.begin()
+    assert desk.controls.eta.text().endswith("s left")
+    assert 0 < desk.controls.progress.value() < desk.controls.progress.maximum()
+    desk.press("stop")
+    desk.finish()
+
+
+def test_prediction_can_be_stopped(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.viewer.add_image(stack(noisy, 60), name="film")
+    desk.choose("film")
+    desk.press("denoise")
+    desk.press("stop")
+    desk.finish()
+    assert desk.status().startswith("Stopped")
+    assert not desk.layer("film denoised").data[-1].any()
+
+
+# Watching ----------------------------------------------------------------------------
+
+
+def test_plots_follow_theme(desk):
+    for theme in ("light", "dark"):
+        desk.viewer.theme = theme
+        for plot in (desk.controls.loss_plot, desk.controls.noise_plot):
+            colour = plot.plot.backgroundBrush().color().name()
+            assert colour == theme_colours(desk.viewer)[0]
+
+
+def test_curves_grow_while_training(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    series = desk.controls.noise_plot.series
+    desk.until(lambda: len(series()["predicted"][0]) and len(series()["measured"][0]))
+    desk.press("stop")
+    desk.finish()
+    curve = desk.widget.model.noise_curves[0]
+    np.testing.assert_array_equal(series()["predicted"][1], curve.std)
+
+
+def test_preview_of_the_visible_field(open_desk, noisy, qtbot):
+    desk = open_desk(show=True)
+    layer = desk.viewer.add_image(noisy, name="cells")
+    camera = getattr(desk.viewer, "scene", desk.viewer).camera
+    camera.zoom *= 3
+    camera.center = (20, 30)
+    qtbot.wait(100)
+    (top, left), (bottom, right) = layer.corner_pixels
+    assert (bottom - top) * (right - left) < noisy.size / 2
+    desk.endless()
+    desk.press("train")
+    desk.until(lambda: "cells denoised" in desk.names())
+    rows, columns = np.nonzero(desk.layer("cells denoised").data)
+    assert (rows.min(), columns.min()) == (top, left)
+    assert (rows.max(), columns.max()) == (min(bottom, 63), min(right, 63))
+    desk.press("stop")
+    desk.finish()
+    assert desk.layer("cells denoised").data.all()
+
+
+def test_preview_at_the_shown_time(desk, noisy):
+    scale = (30.0, 0.1, 0.1)
+    desk.viewer.add_image(
+        stack(noisy, 5), name="film", axis_labels=("t", "y", "x"), scale=scale
+    )
+    desk.viewer.dims.set_point(0, 3 * scale[0])
+    desk.endless()
+    desk.press("train")
+    desk.until(lambda: "film denoised" in desk.names())
+    preview = desk.layer("film denoised").data.copy()
+    assert list(np.flatnonzero(preview.any(axis=(1, 2)))) == [3]
+    assert tuple(desk.layer("film denoised").scale) == scale
+    desk.press("stop")
+    desk.finish()
+    assert desk.layer("film denoised").data.all()
+
+
+def test_multiscale_preview_is_in_pixels_of_the_finest_level(open_desk, noisy, qtbot):
+    desk = open_desk(show=True)
+    big = np.tile(noisy, (30, 30))  # finer than the screen: a coarse level is shown
+    layer = desk.viewer.add_image([big, big[::2, ::2]], multiscale=True, name="cells")
+    qtbot.wait(200)
+    assert layer.data_level == 1
+    desk.endless()
+    desk.press("train")
+    desk.until(lambda: "cells denoised" in desk.names())
+    assert desk.layer("cells denoised").data.shape == big.shape
+    rows = np.nonzero(desk.layer("cells denoised").data.any(axis=1))[0]
+    assert np.ptp(rows) > 900
+    desk.press("stop")
+    desk.until(lambda: desk.widget.model is not None)
+    desk.press("stop")
+    desk.finish()
+
+
+# What layers know --------------------------------------------------------------------
+
+
+def test_results_lie_where_the_source_lies(desk, noisy):
+    affine = np.array([[0, 1, 3], [-1, 0.2, -2], [0, 0, 1]], float)
+    source = desk.viewer.add_image(
+        noisy,
+        name="cells",
+        scale=(0.3, 0.2),
+        translate=(5, -7),
+        rotate=20,
+        shear=[0.1],
+        affine=affine,
+        units=("um", "um"),
+        gamma=0.7,
+        blending="additive",
+        interpolation2d="linear",
+    )
+    desk.train()
+    for name in NAMES[:2]:
+        layer = desk.layer(name)
+        for corner in ((0, 0), (0, 63), (63, 0), (63, 63)):
+            np.testing.assert_allclose(
+                layer.data_to_world(corner), source.data_to_world(corner)
+            )
+        assert layer.units == source.units
+    result = desk.layer(NAMES[0])
+    assert result.gamma == 0.7 and result.blending == "additive"
+    assert str(result.interpolation2d) == "linear"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"units": ("s", "um", "um"), "axis_labels": ("t", "y", "x")},
+        {"units": ("pixel", "nm", "nm")},
+        {},
+    ],
+)
+def test_units_of_all_layers_agree(desk, noisy, options):
+    desk.viewer.add_image(stack(noisy, 2), name="cells", **options)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        desk.train()
+        desk.viewer.scale_bar.visible = True
+    assert not [w for w in seen if "nits" in str(w.message)]
+    assert len(desk.names()) == 4
+    extent = desk.viewer.layers.extent
+    assert extent.units is not None and len(extent.units) == 3
+
+
+def test_channels_have_a_noise_distribution_each(desk, noisy):
+    film = stack(noisy, 2, 2)
+    desk.viewer.add_image(film, name="cells", axis_labels=("t", "c", "y", "x"))
+    desk.train()
+    assert desk.names()[1:] == [
+        "cells denoised",
+        "cells noise std",
+        "cells noise distribution 0",
+        "cells noise distribution 1",
+    ]
+    assert desk.layer("cells denoised").data.shape == film.shape
+
+
+def test_lazy_layer_stays_lazy(desk, noisy, monkeypatch):
+    read = []
+
+    def plane(block, block_info=None):
+        read.append(block_info[0]["chunk-location"][0])
+        return block
+
+    monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 3 * noisy.size)
+    film = da.from_array(stack(noisy, 40), chunks=(1, 64, 64))
+    film = film.map_blocks(plane, dtype=film.dtype, meta=np.zeros((0,) * 3, film.dtype))
+    desk.viewer.add_image(film, name="film", contrast_limits=(0, 300))
+    read.clear()
+    desk.controls.axes.setText("")
+    desk.widget._show_state()
+    assert "40 samples" in desk.controls.axes.text() and not read
+    desk.endless()
+    desk.begin()
+    assert len(read) < 10
+    desk.press("stop")
+    desk.until(lambda: desk.widget.model is not None)
+    desk.finish()
+    assert desk.layer("film").data is film
+    assert desk.layer("film denoised").data.all()
+
+
+# Bad input ---------------------------------------------------------------------------
+
+
+def nan_inside(noisy):
+    image = noisy.astype(np.float32)
+    image[5, 6] = np.nan
+    return image
+
+
+BAD = {
+    "This is an RGB image": lambda n: np.stack([n.astype(np.uint8)] * 3, -1),
+    "true/false values": lambda n: n > 60,
+    "1 of 4096 pixels are NaN": nan_inside,
+    "pixels are NaN or infinite": lambda n: np.where(n > 100, np.inf, n),
+    "All pixels are 7": lambda n: np.full_like(n, 7),
+    "8 × 8 pixels; the smallest patch": lambda n: n[:8, :8],
+    "1 × 64 pixels; the smallest patch": lambda n: n[:1],
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_bad_image_is_told_in_a_sentence(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    for sentence, make in BAD.items():
+        layer = desk.viewer.add_image(make(noisy), contrast_limits=(0, 99), name="bad")
+        desk.choose("bad")
+        with notified() as told:
+            desk.train()
+        assert sentence in desk.status()
+        assert [n.message for n in told] == [desk.status()]  # once, with no traceback
+        assert desk.names() == ["cells", "bad"] and desk.widget.model is None
+        assert desk.controls.progress.maximum() > 0  # not busy
+        desk.viewer.layers.remove(layer)
+    desk.train()
+    assert desk.names() == ["cells", *NAMES]
+
+
+def test_complex_image_is_told_in_a_sentence(desk, noisy, monkeypatch):
+    # napari itself cannot draw such a layer.
+    def complex_image(_):
+        return Image(noisy + 1j * noisy, "YX")
+
+    monkeypatch.setattr(denoise_widget, "image_from_layer", complex_image)
+    desk.viewer.add_image(noisy, name="cells")
+    assert "complex numbers" in desk.controls.axes.text()
+    desk.press("train")
+    assert "complex numbers" in desk.status()
+    assert desk.names() == ["cells"] and desk.button("train").isEnabled()
+
+
+def test_other_number_types_are_denoised(desk, noisy):
+    for kind in (np.int16, np.float64):
+        desk.viewer.add_image(noisy.astype(kind), name="cells")
+        desk.train()
+        assert desk.names() == ["cells", *NAMES]
+        desk.viewer.layers.clear()
+
+
+def test_model_of_other_channels_is_refused(desk, noisy):
+    desk.viewer.add_image(
+        stack(noisy, 2), name="two", axis_labels=("c", "y", "x"), contrast_limits=(0, 9)
+    )
+    desk.train()
+    desk.viewer.add_image(noisy, name="cells")
+    desk.choose("cells")
+    before = desk.names()
+    desk.press("denoise")
+    assert desk.status().startswith("The model was trained on 2 channels")
+    assert desk.names() == before and desk.button("denoise").isEnabled()
+
+
+def test_result_without_room_is_told(desk, noisy, monkeypatch):
+    def full(_):
+        raise DenoisingError("There is no room for a result of 9 GiB.")
+
+    monkeypatch.setattr("napari_selfdenoise.plugin.results.allocate", full)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.press("train")
+    assert desk.status() == "There is no room for a result of 9 GiB."
+    assert desk.button("train").isEnabled()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("oh"), ZeroDivisionError("no")])
+def test_error_in_the_generator_reaches_the_user(desk, noisy, monkeypatch, error):
+    def fail(*_, **__):
+        yield None
+        raise error
+
+    monkeypatch.setattr(denoise_widget, "train_steps", fail)
+    desk.viewer.add_image(noisy, name="cells")
+    with notified() as told:
+        desk.press("train")
+        desk.finish()
+    assert str(error) in desk.status()
+    assert len(told) == 1
+    assert desk.names() == ["cells"] and desk.button("train").isEnabled()
+
+
+class notified:
+    """Collect what napari tells the user."""
+
+    def __init__(self):
+        self.told = []
+
+    def __enter__(self):
+        notification_manager.notification_ready.connect(self.told.append)
+        return self.told
+
+    def __exit__(self, *_):
+        notification_manager.notification_ready.disconnect(self.told.append)
+
+
+# Meanwhile, in the viewer ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counts", [(), (3,)])
+def test_source_removed_while_training(desk, noisy, counts):
+    desk.viewer.add_image(stack(noisy, *counts) if counts else noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    desk.viewer.layers.remove("cells")
+    desk.finish()
+    assert "The layer is gone" in desk.status()
+    assert desk.widget.model is not None and desk.button("save_model").isEnabled()
+    assert desk.controls.progress.maximum() > 0  # not busy
+
+
+def test_everything_removed_while_training(desk, noisy):
+    desk.viewer.add_image(stack(noisy, 3), name="cells")
+    desk.endless()
+    desk.begin()
+    desk.viewer.layers.clear()
+    gc.collect()
+    desk.finish()
+    assert desk.widget.model is not None and not desk.names()
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (5, 64, 64)])
+def test_source_data_replaced_while_training(desk, noisy, shape):
+    layer = desk.viewer.add_image(stack(noisy, 3), name="cells")
+    desk.endless()
+    desk.begin()
+    layer.data = np.ones(shape, np.uint16)
+    desk.qtbot.wait(300)
+    desk.press("stop")
+    desk.finish()
+    assert desk.layer("cells denoised").data.shape == (3, 64, 64)
+    assert layer.data.shape == shape
+
+
+def test_preview_layer_deleted_while_training(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.press("train")
+    desk.until(lambda: "cells denoised" in desk.names())
+    desk.viewer.layers.remove("cells denoised")
+    desk.press("stop")
+    desk.finish()
+    assert desk.names() == ["cells", *NAMES]
+
+
+def test_layers_added_and_renamed_while_training(desk, noisy):
+    layer = desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    layer.name = "renamed"
+    desk.viewer.add_image(noisy, name="other")
+    desk.viewer.dims.ndisplay = 3
+    desk.qtbot.wait(200)
+    desk.press("stop")
+    desk.finish()
+    assert set(NAMES) < set(desk.names())
+
+
+# The end -----------------------------------------------------------------------------
+
+
+def ends_quietly(qtbot):
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set, timeout=4000)
+    qtbot.wait(50)  # whatever slots were still to be called
+
+
+@pytest.mark.parametrize("show", [False, True])
+def test_closing_the_dock_ends_the_worker(open_desk, noisy, qtbot, show):
+    desk = open_desk(show=show)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    desk.dock.findChild(QPushButton, "QTitleBarCloseButton").click()
+    ends_quietly(qtbot)
+    before = desk.names()
+    desk.viewer.add_image(noisy, name="other")  # nobody listens any more
+    desk.viewer.theme = "light"
+    qtbot.wait(50)
+    assert desk.names() == [*before, "other"]
+    assert desk.controls.layer.count() == 0
+    again = desk.viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
+    assert again[1] is not desk.widget
+    assert again[1].controls.layer.count() == len(before) + 1
+
+
+@pytest.mark.parametrize("show", [False, True])
+def test_closing_napari_ends_the_worker(open_desk, noisy, qtbot, show):
+    desk = open_desk(show=show)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    desk.viewer.close()
+    ends_quietly(qtbot)
+
+
+def test_a_close_that_is_taken_back_disturbs_nothing(open_desk, noisy, monkeypatch):
+    desk = open_desk(show=True)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    window = desk.viewer.window._qt_window
+    with monkeypatch.context() as patch:  # "Are you sure?" - "No."
+        patch.setattr(type(window), "closeEvent", lambda self, event: event.ignore())
+        assert not QWidget.close(window)
+    desk.qtbot.wait(100)
+    steps = len(desk.controls.loss_plot.series()["loss"][0])
+    desk.until(lambda: len(desk.controls.loss_plot.series()["loss"][0]) > steps)
+    desk.press("stop")
+    desk.finish()
+    assert desk.names() == ["cells", *NAMES]
+
+
+def test_hidden_and_floating_dock_trains_on(open_desk, noisy, qtbot):
+    desk = open_desk(show=True)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    desk.dock.setFloating(True)
+    qtbot.wait(50)
+    desk.dock.close()  # the eye: it hides
+    desk.dock.show()
+    desk.dock.setFloating(False)
+    qtbot.wait(50)
+    desk.press("stop")
+    desk.finish()
+    assert desk.names() == ["cells", *NAMES]
+
+
+def test_worker_ended_by_napari_leaves_the_dock_usable(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    WorkerBase.await_workers(5000)
+    desk.finish()
+    assert "ended by napari" in desk.status()
+    desk.hurry(steps=12)
+    desk.train()
+    assert desk.widget.model is not None
+
+
+def test_two_docks_do_not_disturb_each_other(open_desk, noisy):
+    one, two = open_desk(), open_desk()
+    for desk, name in ((one, "a"), (two, "b")):
+        desk.viewer.add_image(noisy, name=name)
+        desk.endless()
+        desk.begin()
+    one.press("stop")
+    one.finish()
+    assert two.button("stop").isEnabled()
+    two.press("stop")
+    two.finish()
+    for desk, name in ((one, "a"), (two, "b")):
+        assert desk.names()[:2] == [name, f"{name} denoised"]
+        assert len(desk.names()) == 4
+    assert one.widget.model is not two.widget.model
+
+
+# The manifest ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("key", "shape"), [("fish", 2), ("synthetic", 3)])
+def test_samples_open(make_napari_viewer, key, shape):
+    viewer = make_napari_viewer()
+    noisy, truth = viewer.open_sample("napari-selfdenoise", key)
+    assert noisy.data.ndim == truth.data.ndim == shape
+    assert noisy.data.shape == truth.data.shape
+    assert noisy.metadata["credit"]
+    assert noisy.data.dtype.kind == "u"
+
+
+def test_menu_opens_the_dock(make_napari_viewer):
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer()
+    app, command = get_app_model(), "napari-selfdenoise.denoise"
+    offered = {
+        item.command.id: item.command.title
+        for item in app.menus.get_menu("napari/layers/filter")
+        if hasattr(item, "command")
+    }
+    assert "Denoise" in offered[command]
+    app.commands.execute_command(command).result()
+    assert [name for name in viewer.window.dock_widgets if name.startswith("Denoise")]

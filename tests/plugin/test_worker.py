@@ -1,0 +1,122 @@
+"""A core generator in a thread gets every stop, and no error of it is lost."""
+
+import time
+
+import pytest
+from qtpy.QtCore import QObject
+
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.plugin.worker import Mailbox, Run, sentence
+
+
+class Listener(QObject):
+    """Collects what a run says."""
+
+    def __init__(self):
+        super().__init__()
+        self.progress, self.results, self.errors, self.aborts = [], [], [], []
+
+    def on_progress(self, progress):
+        self.progress.append(progress)
+
+    def on_result(self, result):
+        self.results.append(result)
+
+    def on_error(self, error):
+        self.errors.append(error)
+
+    def on_abort(self):
+        self.aborts.append(True)
+
+    def run(self, make):
+        return Run(make, self.on_progress, self.on_result, self.on_error, self.on_abort)
+
+
+@pytest.fixture
+def listener(qtbot):
+    return Listener()
+
+
+def echo():
+    """Yield what was sent last, until "stop" comes."""
+    heard = []
+    while "stop" not in heard:
+        heard.append((yield tuple(heard)))
+        time.sleep(0.005)
+    return [message for message in heard if message is not None]
+
+
+def test_stop_before_the_start_is_heard(listener, qtbot):
+    run = listener.run(echo)
+    run.send("stop", final=True)
+    run.start()
+    qtbot.waitUntil(lambda: bool(listener.results))
+    assert listener.results == [["stop"]] and listener.progress == [()]
+
+
+def test_nothing_follows_a_stop(listener, qtbot):
+    run = listener.run(echo)
+    run.start()
+    qtbot.waitUntil(lambda: bool(listener.progress))
+    run.send("look")
+    run.send("stop", final=True)
+    run.send("look again")
+    qtbot.waitUntil(lambda: bool(listener.results))
+    assert listener.results == [["stop"]]
+
+
+def test_mailbox_keeps_the_last_message_and_gives_it_once():
+    box = Mailbox()
+    assert box.take() is None
+    box.put("a")
+    box.put("b")
+    assert [box.take(), box.take()] == ["b", None]
+    box.put("stop", final=True)
+    box.put("c")
+    assert [box.take(), box.take()] == ["stop", "stop"]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("mat1 and mat2"), DenoisingError),
+        (RequestError("No."), RequestError),
+        (KeyError("x"), KeyError),
+    ],
+)
+def test_errors_arrive_once(listener, qtbot, error, expected, steps):
+    def fail():
+        for _ in range(steps):
+            yield 1
+        raise error
+
+    listener.run(fail).start()
+    qtbot.waitUntil(lambda: bool(listener.errors))
+    qtbot.wait(20)
+    assert [type(error) for error in listener.errors] == [expected]
+    assert str(error).strip("'") in sentence(listener.errors[0])
+    assert not listener.results
+
+
+def test_abandoned_run_gives_no_result(listener, qtbot):
+    run = listener.run(echo)
+    run.start()
+    qtbot.waitUntil(lambda: bool(listener.progress))
+    run.abandon()
+    qtbot.waitUntil(lambda: bool(listener.aborts))
+    assert not listener.results and not listener.errors
+
+
+def test_nobody_is_called_who_is_gone(qtbot):
+    listener = Listener()
+    seen = listener.progress
+    run = listener.run(echo)
+    run.start()
+    qtbot.waitUntil(lambda: bool(seen))
+    listener.deleteLater()
+    qtbot.wait(20)
+    count = len(seen)
+    qtbot.wait(50)
+    assert len(seen) == count
+    run.send("stop", final=True)
