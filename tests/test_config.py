@@ -2,7 +2,11 @@ import pytest
 from pydantic import ValidationError
 
 from napari_selfdenoise import RequestError, TrainingConfig, recipe
-from napari_selfdenoise.config import parse_budget, parse_config
+from napari_selfdenoise.config import (
+    budget_text,
+    parse_budget,
+    parse_config,
+)
 from napari_selfdenoise.masking import GridMask, RandomMask
 from napari_selfdenoise.noise_models import PoissonGaussianNoise
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
@@ -137,3 +141,8 @@ def test_budgets_are_durations(text, seconds):
 def test_a_budget_that_is_none_is_refused(text):
     with pytest.raises(RequestError, match="leaves no time to learn"):
         parse_budget(text)
+
+
+@pytest.mark.parametrize("seconds", [30.0, 60.0, 90.0, 600.0, None])
+def test_a_budget_is_said_as_it_is_read(seconds):
+    assert parse_budget(budget_text(seconds)) == seconds

@@ -254,3 +254,10 @@ def parse_budget(text: str) -> float | None:
             'Give a duration above zero, such as "30s" or "2min".',
         )
     return seconds
+
+
+def budget_text(seconds: float | None) -> str:
+    """Say a budget as `parse_budget` reads it."""
+    if seconds is None:
+        return "until I stop"
+    return f"{seconds / 60:g} min" if seconds % 60 == 0 else f"{seconds:g} s"

@@ -10,6 +10,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QPushButton
 from superqt.utils import WorkerBase
 
+from napari_selfdenoise import training
 from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
 
 PLUGIN = "napari-selfdenoise"
@@ -24,6 +25,13 @@ def no_worker_stays() -> Iterator[None]:
     WorkerBase.await_workers(5000)
     QApplication.processEvents()
     assert not WorkerBase._worker_set
+
+
+@pytest.fixture(autouse=True)
+def short_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window does the same, however well the noise was measured at the end."""
+    hurried = {False: (1e8, 10), True: (1e8, 10)}
+    monkeypatch.setattr(training, "_SETTLE", hurried, raising=False)
 
 
 class Desk:

@@ -22,7 +22,12 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_selfdenoise.config import TrainingConfig, parse_budget
+from napari_selfdenoise.config import (
+    TrainingConfig,
+    budget_text,
+    parse_budget,
+    parse_config,
+)
 from napari_selfdenoise.device import available_devices
 from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
@@ -33,7 +38,7 @@ from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
 from napari_selfdenoise.training import TrainingProgress
 
-BUDGETS = ("30 s", "2 min", "10 min", "until I stop")
+BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 
 _BASIC = ("recipe", "masking", "noise_model", "budget_s", "device", "signal")
 _PLOT_HEIGHT = 190
@@ -63,16 +68,14 @@ class Controls(QScrollArea):
         RequestError
             If they do not fit together.
         """
-        advanced = self.advanced.value()
-        return advanced.model_copy(
-            update={
-                "recipe": self.recipe.currentData(),
-                "masking": self._masking.value(),
-                "noise_model": self._noise_model.value(),
-                "budget_s": parse_budget(self.budget.currentText()),
-                "device": self.device.currentData(),
-            }
-        )
+        chosen = {
+            "recipe": self.recipe.currentData(),
+            "masking": self._masking.value().model_dump(),
+            "noise_model": self._noise_model.value().model_dump(),
+            "budget_s": parse_budget(self.budget.currentText()),
+            "device": self.device.currentData(),
+        }
+        return parse_config(self.advanced.value().model_dump() | chosen)
 
     # ---- Showing ----
 
@@ -269,6 +272,7 @@ class Controls(QScrollArea):
         self._masking.setValue(config.masking)
         self._noise_model.setValue(config.noise_model)
         self.advanced.setValue(config)
+        self.budget.setCurrentText(budget_text(config.budget_s))
 
 
 def _group_of_choice(title: str, choice: ChoiceForm) -> QGroupBox:

@@ -224,7 +224,11 @@ class DenoiseWidget(QWidget):
         if self._results is None or self.model is None:
             return
         self._results.finish(self.model)
-        done = "Done." if result.complete else "Stopped: not all of it is denoised."
+        done = (
+            "Done. Noise std and noise distribution are hidden: press their eyes."
+            if result.complete
+            else "Stopped: not all of it is denoised. Press Denoise for all of it."
+        )
         notes = " ".join(self.model.provenance.get("warnings", []))
         self.controls.show_fraction(f"{done} {notes}".strip(), 1.0)
 
