@@ -42,7 +42,6 @@ def _measure(seconds: float, size: int) -> list[tuple[str, str, str]]:
 
     noisy, _ = poisson_gaussian_stack(frames=1, size=size)
     viewer = napari.Viewer(show=True)
-    viewer.window.resize(1500, 950)
     viewer.add_image(noisy.data[0], name="noisy")
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
     dock.controls.budget.setCurrentText("10 min")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -171,8 +171,8 @@ class ChannelTrainer:
         curve = raw_curve(self.noise, low, high, norm.offset, norm.scale)
         return curve.less(residuals.own_variance(curve.signal))
 
-    def settle(self, flop: float, steps: int) -> None:
-        """Fit the noise to the residuals of the averaged network alone.
+    def settle(self, flop: float, steps: int) -> Iterator[None]:
+        """Fit the noise to the residuals of the averaged network alone, bit by bit.
 
         Parameters
         ----------
@@ -183,13 +183,15 @@ class ChannelTrainer:
         """
         self.remembered.clear()
         self.probed.clear()
-        cost = self.config.network.flops_per_pixel * self.sampler.patch_size**2
-        patches = max(_REMEMBERED // 4, int(flop // (2 * cost)))
-        masking = self.config.masking.sparse()
-        for _ in range(min(patches, _REMEMBERED)):
+        area = self.sampler.patch_size**2
+        affordable = int(flop // (2 * self.config.network.flops_per_pixel * area))
+        enough = 4 * len(self.sampler.pixels) // area
+        patches = max(4, min(affordable, enough))
+        masking, share = self.config.masking.sparse(), -(-patches // _REMEMBERED)
+        for _ in range(-(-patches // share)):
             with torch.no_grad():
-                share = -(-patches // _REMEMBERED)
                 self.observe(self.average, masking, share, probe=True)
+            yield
         if self.noise is None:
             return
         optimizer = torch.optim.Adam(self.noise.parameters(), lr=5e-3)
@@ -203,6 +205,7 @@ class ChannelTrainer:
             loss = self._noise_loss(Hidden(*(values[chosen] for values in pool)))
             torch.autograd.backward(loss)
             optimizer.step()
+            yield
 
     def model(self) -> ChannelModel:
         """Return the model as it stands; it changes no more."""

@@ -292,13 +292,25 @@ def _train(
         due = schedule.elapsed() + _YIELD_S
         if done or command is STOP:
             break
-    # A stop is answered at once; a natural end has time for a truer noise curve.
-    flop, settling_steps = _SETTLE[command is STOP]
-    for trainer in trainers:
-        trainer.settle(flop / len(trainers), settling_steps)
+    yield from _settle(trainers, progress, command is STOP)
     channels = tuple(trainer.model() for trainer in trainers)
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     return TrainedModel(config, channels, history, provenance)
+
+
+def _settle(
+    trainers: list[ChannelTrainer], progress: TrainingProgress, stopped: bool
+) -> Generator[TrainingProgress, Command | FieldOfView | None, None]:
+    """Let the noise models settle: for long at a natural end, briefly after a stop."""
+    flop, steps = _SETTLE[stopped]
+    due = time.perf_counter() + _YIELD_S
+    for trainer in trainers:
+        for _ in trainer.settle(flop / len(trainers), steps):
+            if stopped or time.perf_counter() < due:
+                continue
+            if (yield replace(progress, stage="Settling the noise curve")) is STOP:
+                return
+            due = time.perf_counter() + _YIELD_S
 
 
 def train(

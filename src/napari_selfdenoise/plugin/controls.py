@@ -48,6 +48,8 @@ _PROBLEM = "color: #d55e00;"
 class Controls(QScrollArea):
     """The form, the buttons, the progress and the plots."""
 
+    _noise_turn = False
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._make_choices()
@@ -103,12 +105,15 @@ class Controls(QScrollArea):
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show a moment of a training: curves, progress, time left."""
-        self.loss_plot.set_history(progress.history.step, progress.history.smoothed)
-        self.noise_plot.set_scatter(*progress.scatter)
-        if progress.noise_curve is not None:
-            self.noise_plot.set_curve(
-                progress.noise_curve.signal, progress.noise_curve.std
-            )
+        # In turns: without a graphics card it takes 40 ms to draw one of them.
+        self._noise_turn = not self._noise_turn
+        if not self._noise_turn:
+            history = progress.history
+            self.loss_plot.set_history(history.step, history.smoothed)
+        elif progress.noise_curve is not None:
+            curve = progress.noise_curve
+            self.noise_plot.set_scatter(*progress.scatter)
+            self.noise_plot.set_curve(curve.signal, curve.std)
         self.show_fraction(f"{progress.stage}: step {progress.step}", progress.fraction)
         left = progress.remaining_s
         self.eta.setText("" if left is None else f"{left:.0f} s left")
