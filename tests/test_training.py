@@ -157,11 +157,9 @@ def test_a_preview_is_what_the_prediction_gives(scene, config):
     asked = FieldOfView((), 5, 37, 10, 31)
     config = config.override({"steps": 20, "flips": False})
     seen, model = run(train_steps(scene.image, config), lambda _: asked)
-    assert seen[-1].step == 20
+    last = [progress.preview for progress in seen if progress.preview][-1]
     denoised = denoise(scene.image, model, device="cpu").denoised.data
-    np.testing.assert_allclose(
-        seen[-1].preview.denoised, denoised[5:37, 10:31], rtol=1e-4
-    )
+    np.testing.assert_allclose(last.denoised, denoised[5:37, 10:31], rtol=1e-4)
 
 
 @pytest.mark.usefixtures("every_pass")
@@ -174,11 +172,26 @@ def test_a_preview_is_given_once_for_each_question(scene, brief):
 
 
 @pytest.mark.usefixtures("every_pass")
+def test_a_stop_cuts_the_settling_short(scene, brief):
+    settling = [0]
+
+    def stop(progress):
+        settling[0] += progress.stage == "Settling the noise curve"
+        return STOP if settling[0] else None
+
+    _, model = run(train_steps(scene.image, brief), stop)
+    assert settling == [1]
+    assert np.isfinite(model.noise_curves[0].std).all()
+
+
+@pytest.mark.usefixtures("every_pass")
 def test_progress_counts_steps_up_and_time_down(scene, brief):
     seen, _ = run(train_steps(scene.image, brief.override({"steps": 20})))
     first, *rest = seen
     assert first.step == 0
     assert math.isnan(first.loss)
+    assert [p.stage for p in rest[20:]] == ["Settling the noise curve"] * len(rest[20:])
+    rest = rest[:20]
     assert [p.step for p in rest] == list(range(1, 21))
     assert [p.fraction for p in rest] == pytest.approx(np.arange(1, 21) / 20)
     assert rest[-1].remaining_s == 0

@@ -65,11 +65,11 @@ def training_planes(
     RequestError
         If pixels are NaN or infinite, or all the same.
     """
-    todo = [(image, plane) for image in images for plane in image.planes(channel)]
-    order = generator.permutation(len(todo))
+    available = [(image, plane) for image in images for plane in image.planes(channel)]
+    order = generator.permutation(len(available))
     planes: list[NDArray[np.float32]] = []
     room = MAX_TRAINING_PIXELS
-    for image, plane in (todo[i] for i in order):
+    for image, plane in (available[i] for i in order):
         if room < patch_size**2:
             break
         planes.append(_read_region(image, plane, room, generator))
