@@ -76,8 +76,8 @@ class Plot(QWidget):
         self.apply_theme("#262930", "#f0f1f2")
 
     def series(self) -> Series:
-        """Return what is drawn, by name."""
-        raise NotImplementedError
+        """Return what is drawn, by name: nothing on axes alone."""
+        return {}
 
     def apply_theme(self, background: str, text: str) -> None:
         """Take the colours of the window.
