@@ -105,7 +105,7 @@ class Controls(QScrollArea):
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show a moment of a training: curves, progress, time left."""
-        # In turns: without a graphics card it takes 40 ms to draw one of them.
+        # In turns: without a graphics card, drawing both at once is felt.
         self._noise_turn = not self._noise_turn
         if not self._noise_turn:
             history = progress.history

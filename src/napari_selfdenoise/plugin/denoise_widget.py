@@ -209,7 +209,7 @@ class DenoiseWidget(QWidget):
             device=self.controls.device.currentData(),
             in_background=True,
         )
-        results.show_denoised(model)
+        results.show_denoised()
         self._begin(make, self._on_tile, self._on_denoised)
 
     def _on_tile(self, tile: TilePrediction | None) -> None:

@@ -73,7 +73,7 @@ class Results:
         self._show()
         self.refresh(now=True)
 
-    def show_denoised(self, model: TrainedModel) -> None:
+    def show_denoised(self) -> None:
         """Show the layer that the tiles will be written to."""
         self._show()
 
