@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +20,11 @@ _SLOPE = 0.1
 class UNet(BaseModel):
     """U-Net with nearest-neighbour upsampling.
 
-    Two 3x3 convolutions a level, average pooling between levels, skips as by
-    concatenation, two 1x1 convolutions before the output, no normalisation layers:
-    their statistics would carry masked pixels to their own predictions.
-    Ronneberger et al. 2015; upsampling and 1x1 layers as in Ollion et al. 2021.
+    Two 3x3 convolutions a level, pooling between levels, skips as by concatenation,
+    two 1x1 convolutions before the output, no normalisation layers: their statistics
+    would carry masked pixels to their own predictions.
+    Ronneberger et al. 2015; upsampling and 1x1 layers as in Ollion et al. 2021; blurred
+    pooling and the missing top skip as in Höck et al. 2022, N2V2.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="U-Net")
@@ -52,10 +55,32 @@ class UNet(BaseModel):
         title="Growth",
         description="Factor by which the feature maps multiply at each level.",
     )
+    pooling: Literal["average", "max", "blur"] = Field(
+        "average",
+        title="Pooling",
+        description="How the image is halved in size: mean or maximum of 2 x 2 pixels, "
+        "or the maximum blurred first, which leaves no checkerboard (N2V2).",
+    )
+    top_skip: bool = Field(
+        True,
+        title="Top skip",
+        description="Let features of full resolution reach the output directly: finer "
+        "detail, but single noisy pixels pass too. N2V2 leaves it out.",
+    )
 
     def build(self, outputs: int) -> UNetModule:
         """Make the network, with one input channel and `outputs` output channels."""
-        return UNetModule(self.width, self.depth, self.growth, outputs)
+        return UNetModule(self, outputs)
+
+    @property
+    def blind(self) -> bool:
+        """Whether a pixel is no part of what it is predicted from: it is."""
+        return False
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of feature maps at each level, full resolution first."""
+        return [self.width * self.growth**level for level in range(self.depth + 1)]
 
     @property
     def stride(self) -> int:
@@ -65,14 +90,15 @@ class UNet(BaseModel):
     @property
     def flops_per_pixel(self) -> float:
         """Floating-point operations of one prediction, a pixel of the image."""
-        widths = [self.width * self.growth**level for level in range(self.depth + 1)]
+        widths = self.widths
         inputs = [1, *widths[:-1]]
         cost = sum(
             (i * w + w * w) / 4**level
             for level, (i, w) in enumerate(zip(inputs, widths, strict=True))
         )
         for level, (w, below) in enumerate(itertools.pairwise(widths)):
-            cost += w * below / 4 ** (level + 1) + 3 * w * w / 4**level
+            convolutions = 3 if level or self.top_skip else 2
+            cost += w * below / 4 ** (level + 1) + convolutions * w * w / 4**level
         return float(2 * 9 * cost)
 
     @property
@@ -80,46 +106,87 @@ class UNet(BaseModel):
         """How far a pixel's prediction looks, in pixels: half the receptive field."""
         reach = sum(2 * 2**level for level in range(self.depth + 1))  # going down
         reach += sum(4 * 2**level for level in range(self.depth))  # going up
+        # A blurred pooling sees one pixel of its level more to each side.
+        reach += self.stride - 1 if self.pooling == "blur" else 0
         return int(reach + self.stride)
 
 
 class UNetModule(nn.Module):
     """The network that `UNet` describes: (B, 1, Y, X) -> (B, outputs, Y, X)."""
 
-    def __init__(self, width: int, depth: int, growth: int, outputs: int) -> None:
+    def __init__(self, spec: UNet, outputs: int) -> None:
         super().__init__()
-        widths = [width * growth**level for level in range(depth + 1)]
+        width, widths = spec.width, spec.widths
         inputs = [1, *widths[:-1]]
         self.down = nn.ModuleList(
             _double(i, w) for i, w in zip(inputs, widths, strict=True)
         )
-        self.up = nn.ModuleList(Up(b, w) for w, b in itertools.pairwise(widths))
-        self.mix = nn.Sequential(
-            nn.Conv2d(width, width, 1), nn.LeakyReLU(_SLOPE, inplace=True)
+        self.up = nn.ModuleList(
+            Up(b, w, skip=bool(level) or spec.top_skip)
+            for level, (w, b) in enumerate(itertools.pairwise(widths))
         )
-        # A product with a single column is slow: some idle columns are faster.
-        self.head = nn.Linear(width, 8 * -(-outputs // 8))
-        self.outputs = outputs
-        self.apply(_initialise)
-        with torch.no_grad():
-            self.head.weight.mul_(0.1)  # the first guess is the median of the image
-            for block in self.up:
-                block.apply(_balance)
+        self.mix = _mixing(width, width)
+        self.head = Head(width, outputs)
+        self.pool = _POOLINGS[spec.pooling]()
+        _start(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict from an image whose sides are multiples of the stride."""
         features, skips = image, []
         for level, block in enumerate(self.down):
-            features = block(F.avg_pool2d(features, 2) if level else features)
+            features = block(self.pool(features) if level else features)
             skips.append(features)
         features = skips.pop()
         for block in reversed(self.up):
             features = block(features, skips.pop())
-        features = self.mix(features).permute(0, 2, 3, 1)  # (B, Y, X, width)
+        output: Tensor = self.head(self.mix(features))
+        return output  # (B, outputs, Y, X)
+
+
+class BlurPool(nn.Module):
+    """Maximum of 2 x 2 pixels, smoothed before every other one is left out.
+
+    Zhang 2019, "Making convolutional networks shift-invariant again". The maxima at
+    the corners of pixels are weighted 1, 2, 1 along each axis, which is symmetric about
+    the middle of a new pixel: it sees 4 x 4 old ones.
+    """
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        weight = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(weight, weight), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Halve both sides: (B, C, Y, X) -> (B, C, Y / 2, X / 2)."""
+        channels = features.shape[1]
+        highest = F.max_pool2d(features, 2, stride=1, padding=1)  # sides one longer
+        kernel = self.kernel.expand(channels, 1, 3, 3)
+        return F.conv2d(highest, kernel, stride=2, groups=channels)
+
+
+_POOLINGS: dict[str, Callable[[], nn.Module]] = {
+    "average": lambda: nn.AvgPool2d(2),
+    "max": lambda: nn.MaxPool2d(2),
+    "blur": BlurPool,
+}
+
+
+class Head(nn.Linear):
+    """The last layer: features (B, C, Y, X) -> outputs (B, outputs, Y, X), float32."""
+
+    def __init__(self, features: int, outputs: int) -> None:
+        # A product with a single column is slow: some idle columns are faster.
+        super().__init__(features, 8 * -(-outputs // 8))
+        self.outputs = outputs
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Outputs of each pixel, as a linear function of its features."""
         # bfloat16 keeps 8 bits: enough for features, too few for an intensity.
         with torch.autocast(features.device.type, enabled=False):
-            output: Tensor = self.head(features.float())[..., : self.outputs]
-        return output.permute(0, 3, 1, 2)  # (B, outputs, Y, X)
+            output = super().forward(features.float().permute(0, 2, 3, 1))
+        return output[..., : self.outputs].permute(0, 3, 1, 2)
 
 
 class Up(nn.Module):
@@ -129,18 +196,197 @@ class Up(nn.Module):
     no copy, and convolutions with equal widths are the fast ones.
     """
 
-    def __init__(self, below: int, width: int) -> None:
+    def __init__(self, below: int, width: int, skip: bool = True) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(below, width, 3, padding=1)
         self.grown = nn.Conv2d(width, width, 3, padding=1)
-        self.skipped = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        if skip:
+            self.skipped = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.has_skip = skip
         self.last = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """Double the size of `below` and merge it with `skip`."""
         grown = F.interpolate(self.reduce(below), scale_factor=2.0, mode="nearest")
-        merged = F.leaky_relu(self.grown(grown) + self.skipped(skip), _SLOPE)
-        return F.leaky_relu(self.last(merged), _SLOPE)
+        merged = self.grown(grown)
+        if self.has_skip:
+            merged = merged + self.skipped(skip)
+        return F.leaky_relu(self.last(F.leaky_relu(merged, _SLOPE)), _SLOPE)
+
+
+class HalfPlaneUNet(BaseModel):
+    """Half-plane U-Net (blind by construction).
+
+    Four turned copies of the image pass one U-Net that looks upwards only; 1x1
+    convolutions join what it says of the half-planes above, below, left and right of a
+    pixel. The pixel itself lies in none of them: nothing needs hiding, and every pixel
+    is learned from. Slow: four passes of a network that is wider going up.
+    Laine et al. 2019; Khademi et al. 2021.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="Half-plane U-Net")
+
+    kind: Literal["half_plane"] = "half_plane"
+    width: int = Field(
+        32,
+        ge=4,
+        le=256,
+        title="Width",
+        description="Number of feature maps going down; twice as many going up. 48 as "
+        "published. Twice the width is about four times slower.",
+        json_schema_extra={"unit": "channels"},
+    )
+    depth: int = Field(
+        3,
+        ge=1,
+        le=5,
+        title="Depth",
+        description="How often the image is halved in size; 5 as published. Each level "
+        "doubles the context that a pixel is predicted from.",
+        json_schema_extra={"unit": "levels"},
+    )
+
+    def build(self, outputs: int) -> HalfPlaneModule:
+        """Make the network, with one input channel and `outputs` output channels."""
+        return HalfPlaneModule(self, outputs)
+
+    @property
+    def blind(self) -> bool:
+        """Whether a pixel is no part of what it is predicted from: it is not."""
+        return True
+
+    @property
+    def stride(self) -> int:
+        """A shift by this many pixels shifts the prediction; any side will do."""
+        return int(2**self.depth)
+
+    @property
+    def flops_per_pixel(self) -> float:
+        """Floating-point operations of one prediction, a pixel of the image."""
+        w, up = self.width, 2 * self.width
+        cost = float(w + w * w)
+        cost += sum(w * w / 4**level for level in range(1, self.depth + 1))
+        for level in range(self.depth):
+            below = w if level == self.depth - 1 else up
+            skip = w if level else 1
+            cost += ((below + skip) * up + up * up) / 4**level
+        joining = 4 * up * (4 * up + up)
+        return float(2 * (4 * 9 * cost + joining))
+
+    @property
+    def reach(self) -> int:
+        """How far a pixel's prediction looks, in pixels: half the receptive field."""
+        reach = 4 + sum(2 * 2**level for level in range(1, self.depth + 1))  # down
+        reach += self.stride - 1  # poolings look a row of their level further up
+        reach += sum(4 * 2**level for level in range(self.depth))  # going up
+        return int(reach + self.stride)
+
+
+class HalfPlaneModule(nn.Module):
+    """What `HalfPlaneUNet` describes: (B, 1, Y, X) -> (B, outputs, Y, X)."""
+
+    def __init__(self, spec: HalfPlaneUNet, outputs: int) -> None:
+        super().__init__()
+        width, depth = spec.width, spec.depth
+        self.stride = spec.stride
+        self.first = UpwardDouble((1,), width)
+        self.down = nn.ModuleList(UpwardConv(width, width) for _ in range(depth))
+        belows = [2 * width] * (depth - 1) + [width]
+        skips = [1] + [width] * (depth - 1)
+        self.up = nn.ModuleList(
+            UpwardDouble(inputs, 2 * width)
+            for inputs in zip(belows, skips, strict=True)
+        )
+        self.mix = nn.Sequential(
+            _mixing(8 * width, 8 * width), _mixing(8 * width, 2 * width)
+        )
+        self.head = Head(2 * width, outputs)
+        _start(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Predict from an image of any size; beyond it all is zero."""
+        height, width = image.shape[-2:]
+        rest = (-width % self.stride, -height % self.stride)
+        # Zeros: a reflection would show pixels to their own predictions.
+        padded = F.pad(image, (0, rest[0], 0, rest[1]))
+        output: Tensor = self.head(self.mix(self._half_planes(padded)))
+        return output[..., :height, :width]
+
+    def _half_planes(self, image: Tensor) -> Tensor:
+        """Features of the four half-planes around each pixel, (B, 4 C, Y, X)."""
+        square = image.shape[-2] == image.shape[-1]
+        found: dict[int, Tensor] = {}
+        for turns in [(0, 1, 2, 3)] if square else [(0, 2), (1, 3)]:
+            turned = torch.cat([torch.rot90(image, turn, (2, 3)) for turn in turns])
+            features = self._above(turned).chunk(len(turns))
+            for turn, half in zip(turns, features, strict=True):
+                found[turn] = torch.rot90(half, -turn, (2, 3))
+        return torch.cat([found[turn] for turn in range(4)], dim=1)
+
+    def _above(self, image: Tensor) -> Tensor:
+        """Features of all that lies above each pixel, (B, 1, Y, X) -> (B, C, Y, X)."""
+        skips, features = [image], self.first(image)
+        for block in self.down:
+            pooled = F.max_pool2d(_moved_down(features), 2)
+            skips.append(pooled)
+            features = block(pooled)
+        skips.pop()  # the deepest level joins nothing
+        for block in reversed(self.up):
+            grown = F.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = block(grown, skips.pop())
+        return _moved_down(features)  # the pixel's own row leaves the half-plane
+
+
+def _moved_down(features: Tensor) -> Tensor:
+    """Each row takes what the row above it had; zeros enter at the top."""
+    return F.pad(features, (0, 0, 1, -1))
+
+
+class UpwardConv(nn.Module):
+    """3x3 convolution that sees a pixel's row and the two above it."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=(0, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve (B, C, Y, X), and cut off what is negative, nearly."""
+        convolved = self.conv(F.pad(features, (0, 0, 2, 0)))
+        return F.leaky_relu(convolved, _SLOPE, inplace=True)
+
+
+class UpwardDouble(nn.Module):
+    """Two 3x3 convolutions that see a pixel's row and those above it.
+
+    Of one input or of several, as if they were concatenated.
+    """
+
+    def __init__(self, inputs: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.joined = nn.ModuleList(
+            nn.Conv2d(channels, outputs, 3, padding=(0, 1), bias=not branch)
+            for branch, channels in enumerate(inputs)
+        )
+        self.last = nn.Conv2d(outputs, outputs, 3, padding=(0, 1))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Convolve the inputs, each (B, C, Y, X), twice."""
+        # Padded for both convolutions at once: one copy instead of two.
+        branches = [
+            conv(F.pad(features, (0, 0, 4, 0)))
+            for conv, features in zip(self.joined, inputs, strict=True)
+        ]
+        merged = F.leaky_relu(functools.reduce(torch.add, branches), _SLOPE)
+        return F.leaky_relu(self.last(merged), _SLOPE, inplace=True)
+
+
+Network = Annotated[UNet | HalfPlaneUNet, Field(discriminator="kind")]
+
+
+def _mixing(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1), nn.LeakyReLU(_SLOPE, inplace=True)
+    )
 
 
 def _double(inputs: int, outputs: int) -> nn.Sequential:
@@ -152,11 +398,25 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
+def _start(network: UNetModule | HalfPlaneModule) -> None:
+    """Give a network its first weights, by torch's random numbers."""
+    network.apply(_initialise)
+    with torch.no_grad():
+        network.head.weight.mul_(0.1)  # the first guess is the median of the image
+        network.apply(_balance)
+
+
 def _balance(module: nn.Module) -> None:
-    """Give the sum of two branches the variance that one would have."""
-    if isinstance(module, Up):
-        for branch in (module.grown, module.skipped):
-            branch.weight.mul_(math.sqrt(0.5))
+    """Give the sum of branches the variance that one convolution of all would have."""
+    branches: list[nn.Module] = []
+    if isinstance(module, Up) and module.has_skip:
+        branches = [module.grown, module.skipped]
+    elif isinstance(module, UpwardDouble):
+        branches = list(module.joined)
+    convolutions = [branch for branch in branches if isinstance(branch, nn.Conv2d)]
+    total = sum(conv.in_channels for conv in convolutions)
+    for conv in convolutions:
+        conv.weight.mul_(math.sqrt(conv.in_channels / total))
 
 
 def _initialise(module: nn.Module) -> None:
