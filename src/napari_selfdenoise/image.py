@@ -21,6 +21,12 @@ _NOUNS = {
     "C": ("channel", "channels"),
 }
 
+_MICROMETRES = {
+    **dict.fromkeys(("µm", "μm", "um", "micron", "micrometer", "micrometre"), 1.0),
+    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
+    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
+}
+
 PlaneIndex = tuple[int, ...]
 """Position along every axis but Y and X, in the order of the image's axes."""
 
@@ -138,6 +144,29 @@ class Image:
         if self.axes.index("X") < self.axes.index("Y"):
             pixels = pixels.T
         return pixels.astype(np.float32)
+
+    @property
+    def pixel_size_um(self) -> tuple[float, float] | None:
+        """Pixel size along Y and X in micrometres; None where it is not known."""
+        sizes = []
+        for axis in "YX":
+            place = self.axes.index(axis)
+            factor = _MICROMETRES.get(self.units[place])
+            if factor is None:
+                return None
+            sizes.append(self.pixel_size[place] * factor)
+        return sizes[0], sizes[1]
+
+    def stack_of(self, count: int) -> Image:
+        """Return `count` empty images like this one, along a new first axis."""
+        axis = next(letter for letter in UNNAMED_AXES if letter not in self.axes)
+        return Image(
+            np.broadcast_to(np.float32(0), (count, *self.shape)),
+            axis + self.axes,
+            (1.0, *self.pixel_size),
+            ("pixel", *self.units),
+            self.name,
+        )
 
     def with_data(self, data: Any, name: str | None = None) -> Image:
         """Return the same axes and pixel size around other pixels."""
