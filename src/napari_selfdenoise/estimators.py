@@ -1,0 +1,121 @@
+"""Estimators: what is made of a trained network's predictions."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Estimator(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fuses: ClassVar[bool] = False
+    """Whether the pixel's own value is combined with its prior by Bayes' rule."""
+
+    @property
+    def hides(self) -> bool:
+        """Whether each pixel is hidden from its own prediction, in several passes."""
+        return False
+
+    @property
+    def count(self) -> int:
+        """Number of samples to draw a pixel."""
+        return 0
+
+
+class SinglePass(_Estimator):
+    """The network's mean, seen in one pass over the image as it is.
+
+    The fastest. A network that was trained with masks has learned to do without a
+    pixel's own value, and makes some use of it all the same. Krull et al. 2019.
+    """
+
+    model_config = ConfigDict(title="Single pass")
+
+    kind: Literal["single_pass"] = "single_pass"
+
+
+class BlindMean(_Estimator):
+    """The network's mean with each pixel hidden from its own prediction.
+
+    The image is predicted once for every place of a grid of hidden pixels, nine times
+    for single pixels. It shows what the context alone can tell.
+    Batson and Royer 2019, Noise2Self.
+    """
+
+    model_config = ConfigDict(title="Blind (each pixel hidden)")
+
+    kind: Literal["blind_mean"] = "blind_mean"
+
+    @property
+    def hides(self) -> bool:
+        """Whether each pixel is hidden from its own prediction, in several passes."""
+        return True
+
+
+class _Posterior(_Estimator):
+    fuses: ClassVar[bool] = True
+    blind: bool = Field(
+        True,
+        title="Hide each pixel from its prior",
+        description="Predict the prior without the pixel, in several passes, as "
+        "Bayes' rule asks for. Off, as PN2V was published: one pass, in which the "
+        "pixel counts a little twice.",
+    )
+
+    @property
+    def hides(self) -> bool:
+        """Whether each pixel is hidden from its own prediction, in several passes."""
+        return self.blind
+
+
+class PosteriorMean(_Posterior):
+    """The mean of the posterior: the smallest squared error (MMSE).
+
+    Context and the pixel's own value, weighed by how sure each is. Gains
+    10 · log10(1 + r) dB over the context alone, r being the ratio of its squared error
+    to the noise's. Krull et al. 2020; Khademi et al. 2021.
+    """
+
+    model_config = ConfigDict(title="Posterior mean (MMSE)")
+
+    kind: Literal["posterior_mean"] = "posterior_mean"
+
+
+class PosteriorMode(_Posterior):
+    """The most likely signal (MAP): sharper edges, a slightly larger squared error."""
+
+    model_config = ConfigDict(title="Posterior mode (MAP)")
+
+    kind: Literal["posterior_mode"] = "posterior_mode"
+
+
+class PosteriorSamples(_Posterior):
+    """Draws from the posterior beside its mean: what else the signal may be.
+
+    Pixels are drawn independently, so samples look grainy; their scatter is the
+    posterior's std.
+    """
+
+    model_config = ConfigDict(title="Posterior mean and samples")
+
+    kind: Literal["posterior_samples"] = "posterior_samples"
+    samples: int = Field(
+        8,
+        ge=1,
+        le=64,
+        title="Samples",
+        description="Number of images to draw.",
+    )
+
+    @property
+    def count(self) -> int:
+        """Number of samples to draw a pixel."""
+        return self.samples
+
+
+Estimator = Annotated[
+    SinglePass | BlindMean | PosteriorMean | PosteriorMode | PosteriorSamples,
+    Field(discriminator="kind"),
+]

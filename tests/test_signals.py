@@ -1,0 +1,68 @@
+"""Truths of every signal head."""
+
+from typing import get_args
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from napari_selfdenoise.signals import MixtureSignal, SampledSignal, Signal
+
+MEMBERS = get_args(get_args(Signal)[0])
+HEADS = [member() for member in MEMBERS]
+HEADS += [MixtureSignal(components=n) for n in (2, 5)] + [SampledSignal(samples=7)]
+
+every_head = pytest.mark.parametrize("head", HEADS, ids=repr)
+
+
+def outputs(head, scale=1.0):
+    luck = torch.Generator().manual_seed(0)
+    values = scale * torch.randn((50, head.outputs), generator=luck)
+    return values.double().requires_grad_()
+
+
+@every_head
+def test_the_first_output_is_the_mean(head):
+    values = outputs(head)
+    prior = head.prior(values[:, 0], values[:, 1:])
+    assert torch.allclose(prior.expectation(), values[:, 0], atol=1e-6)
+
+
+@every_head
+def test_weights_add_up_to_one(head):
+    values = outputs(head)
+    prior = head.prior(values[:, 0], values[:, 1:])
+    total = prior.log_weight.exp().sum(-1)
+    assert torch.allclose(total, torch.ones_like(total))
+
+
+@every_head
+def test_only_heads_that_spread_have_a_variance(head):
+    values = outputs(head)
+    variance = head.prior(values[:, 0], values[:, 1:]).variance()
+    assert bool((variance > 0).all()) == head.spreads
+    assert bool((variance == 0).all()) != head.spreads
+
+
+@every_head
+def test_a_fresh_network_starts_with_a_believable_spread(head):
+    if not head.spreads:
+        return
+    values = outputs(head, 0.0)
+    std = head.prior(values[:, 0], values[:, 1:]).variance().sqrt()
+    assert ((std > 0.1) & (std < 1)).all()
+
+
+@every_head
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_gradients_are_finite_at_any_output(head, scale):
+    values = outputs(head, scale)
+    prior = head.prior(values[:, 0], values[:, 1:])
+    (prior.variance() + prior.expectation()).sum().backward()
+    assert values.grad.isfinite().all()
+
+
+@every_head
+def test_json_round_trip_by_kind(head):
+    adapter = TypeAdapter(Signal)
+    assert adapter.validate_json(adapter.dump_json(head)) == head
