@@ -92,6 +92,64 @@ def test_denoise_writes_its_outputs_and_reports(folder, selfdenoise):
     assert kept.noise_curves[0].std.tolist() == report["noise_curve"]["std"]
 
 
+def test_steps_and_a_budget_end_with_whichever_is_first(folder, selfdenoise):
+    answer = selfdenoise(
+        *("denoise", folder / "noisy.tif", folder / "out.tif", "--json", *QUICK),
+        *("--budget", "1h"),
+    )
+    assert answer.json["steps"] == 3
+
+
+def test_every_output_is_written(folder, selfdenoise):
+    names = ("denoised", "noise-std", "deconvolved", "posterior-std")
+    answer = selfdenoise(
+        *("denoise", folder / "noisy.tif", folder / "out.tif", "--json", *QUICK),
+        *("--signal", "mixture", "--psf", "gaussian", "--psf.sigma", "0.8"),
+        *("--estimator", "posterior_samples", "--estimator.samples", "3"),
+        *("--outputs", ",".join((*names, "posterior-samples"))),
+        *("--save-model", folder / "new"),
+    )
+    assert answer.status == 0, answer.err
+    paths = answer.json["outputs"]
+    shape = read_image(folder / "noisy.tif").shape
+    assert all(read_image(paths[name]).shape == shape for name in names)
+    assert read_image(paths["posterior-samples"]).shape == (3, *shape)
+    # Another estimator for the same model, without training.
+    again = selfdenoise(
+        *("predict", folder / "new.safetensors", folder / "noisy.tif"),
+        *(folder / "again.tif", "--estimator", "blind_mean", "--json"),
+    )
+    blind, fused = (
+        read_image(path).data for path in (folder / "again.tif", paths["denoised"])
+    )
+    assert again.status == 0
+    assert not np.array_equal(blind, fused)
+
+
+def test_a_calibrated_camera_denoises(folder, selfdenoise):
+    rng = np.random.default_rng(0)
+    scene = np.linspace(1000, 4000, 64 * 64).reshape(64, 64)
+    frames = scene + np.sqrt(2 * scene) * rng.standard_normal((20, 64, 64))
+    write_image(Image(frames.round().astype(np.uint16), "TYX"), folder / "repeats.tif")
+    answer = selfdenoise(
+        *("calibrate", folder / "repeats.tif", "--noise-model", folder / "camera"),
+        *("--kind", "poisson_gaussian", "--json"),
+    )
+    assert answer.status == 0, answer.err
+    report = answer.json
+    assert report["kind"] == "poisson_gaussian"
+    assert report["bits_per_pixel"] > 0
+    line = report["poisson_gaussian"]
+    assert line["a"] * 2500 + line["b"] == pytest.approx(5000, rel=0.05)
+    answer = selfdenoise(
+        *("denoise", folder / "noisy.tif", folder / "out.tif", "--json", *QUICK),
+        *("--noise-model", "file", "--noise-model.file", report["noise_model"]),
+        *("--objective", "likelihood", "--signal", "gaussian"),
+    )
+    assert answer.status == 0, answer.err
+    assert any("was made from" in text for text in answer.json["warnings"])
+
+
 def test_without_json_the_report_is_for_reading(folder, selfdenoise):
     answer = selfdenoise("denoise", folder / "noisy.tif", folder / "out.tif", *QUICK)
     assert answer.status == 0
@@ -306,8 +364,22 @@ WRONG = [
     (["denoise", "noisy.tif", "out.tif", "--config", "junk.tif"], "junk.tif"),
     (["denoise", "noisy.tif", "out.tif", "--device", "cuda:99"], "cuda:99"),
     (
-        ["denoise", "noisy.tif", "out.tif", "--steps", "3", "--budget", "9s"],
-        "Both a time budget and a number of steps",
+        ["denoise", "noisy.tif", "out.tif", "--outputs", "deconvolved", *QUICK],
+        "no deconvolved",
+    ),
+    (
+        ["predict", "model", "noisy.tif", "out.tif", "--outputs", "posterior-std"],
+        "no posterior-std",
+    ),
+    (
+        ["predict", "model", "noisy.tif", "out.tif", "--estimator", "posterior_mean"],
+        "how sure the network is",
+    ),
+    (["denoise", "noisy.tif", "out.tif", "--masking", "none"], "learns to copy"),
+    (["calibrate", "noisy.tif", "--noise-model", "camera"], "two or more frames"),
+    (
+        ["calibrate", "stack.tif", "--noise-model", "camera", "--bins", "9"],
+        "bins",
     ),
     (["denoise", "rgb.tif", "out.tif", *QUICK], "RGB"),
     (["denoise", "noisy.tif"], "OUTPUT"),

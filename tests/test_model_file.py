@@ -17,6 +17,7 @@ from napari_selfdenoise import (
     save_model,
     train,
 )
+from napari_selfdenoise.model_file import VERSION
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_file_is_safetensors_with_json_and_no_pickle(saved):
     header = json.loads(content[8 : 8 + length])
     description = json.loads(header["__metadata__"]["selfdenoise"])
     assert description["format"] == "napari-selfdenoise model"
-    assert description["version"] == 1
+    assert description["version"] == VERSION
     assert {entry["dtype"] for name, entry in header.items() if name[0] != "_"} == {
         "F32"
     }
@@ -177,8 +178,8 @@ def test_a_model_of_an_unknown_kind_is_refused(saved):
 
 
 def test_a_model_of_a_newer_version_is_refused(saved):
-    rewritten(saved, lambda d: d.update(version=2))
-    with pytest.raises(RequestError, match=r"newer version .*format 2.*Update"):
+    rewritten(saved, lambda d: d.update(version=VERSION + 1))
+    with pytest.raises(RequestError, match=r"newer version .*format 3.*Update"):
         load_model(saved)
 
 

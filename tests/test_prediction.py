@@ -208,8 +208,7 @@ def test_results_are_written_where_they_are_wanted():
     result = denoise(
         Image(pixels, "YX"),
         model_of(nn.Identity(), pixels),
-        denoised=denoised,
-        noise_std=noise_std,
+        into={"denoised": denoised, "noise_std": noise_std},
         device="cpu",
     )
     assert result.denoised.data is denoised

@@ -4,12 +4,17 @@ import pytest
 import torch
 
 from napari_selfdenoise import Image, RequestError, sampling
+from napari_selfdenoise.masking import LineMask, RandomMask
 from napari_selfdenoise.sampling import (
     Normalization,
     PatchSampler,
     resolve_patch_size,
     training_planes,
 )
+
+AS_THEY_ARE = ((False, False, False),)
+FLIPPED = LineMask().orientations
+ALL_EIGHT = RandomMask().orientations
 
 UNCHANGED = Normalization(0, 1)
 
@@ -27,8 +32,8 @@ def numbered(*shapes):
     ]
 
 
-def sampler(planes, augment=True, side=16):
-    return PatchSampler(planes, UNCHANGED, side, augment, torch.device("cpu"))
+def sampler(planes, orientations=ALL_EIGHT, side=16):
+    return PatchSampler(planes, UNCHANGED, side, orientations, torch.device("cpu"))
 
 
 def turns(patch):
@@ -37,23 +42,27 @@ def turns(patch):
         yield from (turned, turned[::-1], turned[:, ::-1], turned[::-1, ::-1])
 
 
-@pytest.mark.parametrize("augment", [True, False])
-def test_every_patch_is_a_piece_of_a_plane_but_for_its_orientation(augment):
+@pytest.mark.parametrize("orientations", [ALL_EIGHT, AS_THEY_ARE])
+def test_every_patch_is_a_piece_of_a_plane_but_for_its_orientation(orientations):
     planes = numbered((16, 16), (40, 24), (17, 64))
-    for patch in sampler(planes, augment).draw(200, luck())[:, 0].numpy():
+    for patch in sampler(planes, orientations).draw(200, luck())[:, 0].numpy():
         plane = next(p for p in planes if p.min() <= patch.min() <= p.max())
         y, x = np.argwhere(plane == patch.min())[0]
         piece = plane[y : y + 16, x : x + 16]
-        found = turns(patch) if augment else [patch]
+        found = turns(patch) if orientations == ALL_EIGHT else [patch]
         assert any(np.array_equal(t, piece) for t in found)
 
 
-@pytest.mark.parametrize(("augment", "count"), [(True, 8), (False, 1)])
-def test_patches_come_in_all_orientations_when_augmented(augment, count):
-    drawn = sampler(numbered((32, 40)), augment).draw(200, luck())[:, 0]
+@pytest.mark.parametrize(
+    ("orientations", "count"), [(ALL_EIGHT, 8), (FLIPPED, 4), (AS_THEY_ARE, 1)]
+)
+def test_patches_come_in_the_orientations_that_are_allowed(orientations, count):
+    drawn = sampler(numbered((32, 40)), orientations).draw(200, luck())[:, 0]
     down, right = drawn[:, 1, 0] - drawn[:, 0, 0], drawn[:, 0, 1] - drawn[:, 0, 0]
     steps = set(zip(down.tolist(), right.tolist(), strict=True))
     assert len(steps) == count
+    if orientations == FLIPPED:  # never transposed: rows stay rows
+        assert {abs(down) for down, _ in steps} == {40}
     assert (40, 1) in steps
 
 
@@ -76,7 +85,9 @@ def test_large_planes_are_drawn_more_often():
 
 def test_patches_are_normalised():
     plane = numbered((32, 32))[0]
-    one = PatchSampler([plane], Normalization(500, 256), 16, False, torch.device("cpu"))
+    one = PatchSampler(
+        [plane], Normalization(500, 256), 16, AS_THEY_ARE, torch.device("cpu")
+    )
     drawn = one.draw(50, luck())
     assert drawn.min() >= (0 - 500) / 256
     assert drawn.max() <= (1023 - 500) / 256

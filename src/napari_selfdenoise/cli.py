@@ -17,15 +17,30 @@ from typing import Any, TypeVar
 import click
 
 from napari_selfdenoise import __version__
-from napari_selfdenoise.cli_options import config_changes, config_options
-from napari_selfdenoise.config import TrainingConfig, parse_budget
+from napari_selfdenoise.cli_options import (
+    config_changes,
+    config_options,
+    member_changes,
+    member_options,
+)
+from napari_selfdenoise.config import TrainingConfig, noise_model, parse_budget
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.noise_models import NoiseModel
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, recipe
 
 Result = TypeVar("Result")
 
-_OUTPUTS = ("denoised", "noise-std")
+_OUTPUTS = (
+    "denoised",
+    "noise-std",
+    "deconvolved",
+    "posterior-std",
+    "posterior-samples",
+)
+
+_NOT_CALIBRATED = ("unmodelled", "file")
+"""Kinds of noise model that there is nothing to calibrate of."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -128,8 +143,8 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--budget",
             help='Training time, such as "60s", "2min" or "until I stop" (Ctrl-C ends '
-            "it and keeps what was learned). Default: the recipe's. Use --steps for a "
-            "number of steps instead.",
+            "it and keeps what was learned). Default: the recipe's. With --steps too, "
+            "training ends at whichever is first.",
         ),
         click.option(
             "--config",
@@ -160,11 +175,7 @@ def _config(
     )
     config = start.override(_flatten(content))
     if budget is not None:
-        if changes.get("steps") is not None:
-            raise RequestError(
-                "Both a time budget and a number of steps were given.", "Give one."
-            )
-        changes |= {"budget_s": parse_budget(budget), "steps": None}
+        changes["budget_s"] = parse_budget(budget)
     return config.override(changes)
 
 
@@ -222,6 +233,7 @@ def denoise_verb(
     started = time.perf_counter()
     frame, config = values.pop("frame"), _config(values)
     paths = _output_paths(Path(target), outputs)
+    _require_given(config, paths)
     _require_folder(Path(save_model) if save_model else None)
     image = read_image(source, frame=frame)
     model = _train([image], config, None)
@@ -279,6 +291,7 @@ def train_verb(
     show_default=True,
     help=f"What to write, separated by commas: {', '.join(_OUTPUTS)}.",
 )
+@functools.partial(config_options, part="estimator")
 @_reports
 def predict_verb(
     model_path: str,
@@ -287,6 +300,7 @@ def predict_verb(
     device: str,
     max_memory: str | None,
     outputs: str,
+    **values: Any,
 ) -> dict[str, Any]:
     """Denoise INPUTs with a saved MODEL, tile by tile, whatever their size.
 
@@ -301,6 +315,8 @@ def predict_verb(
         raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
     memory = _parse_memory(max_memory)
     model = load_model(model_path)
+    changes = config_changes(values, "estimator")
+    config = model.config.override(changes) if changes else model.config
     written: dict[str, Any] = {}
     tiles = 0
     places = [_place(Path(target), s, several=len(sources) > 1) for s in sources]
@@ -311,8 +327,9 @@ def predict_verb(
         )
     for source, place in zip(sources, places, strict=True):
         names = _output_paths(place, outputs)
+        _require_given(config, names)
         image = read_image(source, frame=frame)
-        tiles += _predict(model, image, names, device, memory)
+        tiles += _predict(model, image, names, device, memory, config.estimator)
         for name, path in names.items():
             written.setdefault(name, []).append(str(path))
     return {
@@ -321,6 +338,54 @@ def predict_verb(
         "tiles": tiles,
         "peak_memory_bytes": _peak_memory(),
         "warnings": [],
+    }
+
+
+@cli.command(name="calibrate")
+@click.argument("stack", metavar="STACK")
+@click.option(
+    "--noise-model",
+    "target",
+    required=True,
+    metavar="FILE",
+    help="Where to keep the noise model; .noise.json is added.",
+)
+@click.option(
+    "--signal",
+    metavar="FILE",
+    help="What the frames show without noise: one plane for all, or one each. "
+    "Default: the mean of the frames, which must show the same static scene.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the fit.")
+@member_options(NoiseModel, _NOT_CALIBRATED)
+@_reports
+def calibrate_verb(
+    stack: str, target: str, signal: str | None, seed: int, **values: Any
+) -> dict[str, Any]:
+    """Measure the noise of a camera from repeated frames in STACK."""
+    from napari_selfdenoise.calibration import calibrate_steps
+    from napari_selfdenoise.io import read_image
+    from napari_selfdenoise.noise_file import save_noise_model
+
+    _require_folder(Path(target))
+    kind = values.pop("kind") or "gaussian_mixture"
+    changes = member_changes(values, NoiseModel, _NOT_CALIBRATED)
+    noise = noise_model({"kind": kind} | changes)
+    image = read_image(stack)
+    clean = read_image(signal) if signal else None
+    _say(f"{image.name}: {image.describe()}")
+    steps = calibrate_steps(image, noise, signal=clean, seed=seed)
+    fitted = _drive(steps, "stop", lambda share: f"Calibrating: {share:.0%}")
+    if fitted is None:
+        raise DenoisingError("Stopped: no noise model was written.")
+    curve = fitted.curve
+    return {
+        "noise_model": str(save_noise_model(fitted, target)),
+        "kind": fitted.kind,
+        "poisson_gaussian": dict(zip("ab", fitted.poisson_gaussian, strict=True)),
+        "bits_per_pixel": fitted.bits_per_pixel,
+        "noise_curve": {"signal": curve.signal.tolist(), "std": curve.std.tolist()},
+        "warnings": fitted.warnings,
     }
 
 
@@ -427,7 +492,12 @@ def _drive(
 
 
 def _predict(
-    model: Any, image: Image, paths: dict[str, Path], device: str, memory: int | None
+    model: Any,
+    image: Image,
+    paths: dict[str, Path],
+    device: str,
+    memory: int | None,
+    estimator: Any = None,
 ) -> int:
     """Denoise straight into files; returns the number of tiles."""
     from contextlib import ExitStack
@@ -435,18 +505,20 @@ def _predict(
     from napari_selfdenoise.io import ImageWriter
     from napari_selfdenoise.prediction import predict_tiles
 
-    tiles = 0
+    tiles, estimator = 0, estimator or model.config.estimator
     with ExitStack() as stack:
-        buffers = {
-            name: stack.enter_context(ImageWriter(path, image)).data
-            for name, path in paths.items()
-        }
+        into = {}
+        for name, path in paths.items():
+            samples = estimator.count if name == "posterior-samples" else 0
+            like = image.stack_of(samples) if samples else image
+            pixels = stack.enter_context(ImageWriter(path, like)).data
+            into[name.replace("-", "_")] = pixels
         said = time.perf_counter()
         for tile in predict_tiles(
             image,
             model,
-            denoised=buffers.get("denoised"),
-            noise_std=buffers.get("noise-std"),
+            into=into,
+            estimator=estimator,
             device=device,
             max_memory=memory,
         ):
@@ -455,6 +527,20 @@ def _predict(
                 said = time.perf_counter()
                 _say(f"Denoising {image.name}: {tile.fraction:.0%}")
     return tiles
+
+
+def _require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:
+    """Say before minutes of training which outputs there will not be."""
+    from napari_selfdenoise.prediction import result_names
+
+    given = [name.replace("_", "-") for name in result_names(config)]
+    missing = [name for name in paths if name not in given]
+    if missing:
+        raise RequestError(
+            f"These settings give no {' and no '.join(missing)}.",
+            "deconvolved needs --psf, posterior-std a --estimator that is a posterior, "
+            "posterior-samples --estimator posterior_samples.",
+        )
 
 
 def _training_report(model: Any, seconds: float, kept: str | None) -> dict[str, Any]:
@@ -470,7 +556,8 @@ def _training_report(model: Any, seconds: float, kept: str | None) -> dict[str, 
         "model": kept,
         "noise_curve": {"signal": curve.signal.tolist(), "std": curve.std.tolist()},
         "poisson_gaussian": dict(zip("ab", fitted, strict=True)) if fitted else None,
-        "estimator": "single_pass_flips" if model.config.flips else "single_pass",
+        "estimator": model.config.estimator.kind
+        + ("_flips" if model.config.flips else ""),
         "warnings": made["warnings"],
     }
 

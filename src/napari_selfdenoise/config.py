@@ -7,15 +7,26 @@ command line, the model file and the documentation are made from these fields.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.estimators import Estimator, SinglePass
 from napari_selfdenoise.masking import Masking, RandomMask
-from napari_selfdenoise.networks import UNet
+from napari_selfdenoise.networks import Network, UNet
 from napari_selfdenoise.noise_models import NoiseModel, NoiseNetwork
-from napari_selfdenoise.signals import PointSignal
+from napari_selfdenoise.psf import PSF, NoPSF
+from napari_selfdenoise.signals import PointSignal, Signal
 
 
 class TrainingConfig(BaseModel):
@@ -33,12 +44,12 @@ class TrainingConfig(BaseModel):
         title="Masking",
         description="Which pixels are hidden from the network, and what fills them.",
     )
-    network: UNet = Field(
+    network: Network = Field(
         UNet(),
         title="Network",
         description="How the context of a pixel becomes its prediction.",
     )
-    signal: PointSignal = Field(
+    signal: Signal = Field(
         PointSignal(),
         title="Signal head",
         description="What the network says about the signal of each pixel.",
@@ -48,27 +59,40 @@ class TrainingConfig(BaseModel):
         title="Noise model",
         description="How an observation scatters around the signal.",
     )
-    objective: Literal["squared_error", "likelihood"] = Field(
+    psf: PSF = Field(
+        NoPSF(),
+        title="Point spread function",
+        description="How the microscope blurs: with one, the network predicts the "
+        "image before the blur (deconvolved), and learns from it after the blur.",
+    )
+    estimator: Estimator = Field(
+        SinglePass(),
+        title="Estimator",
+        description="What is made of the trained network's predictions.",
+    )
+    objective: Literal["squared_error", "likelihood", "bootstrap"] = Field(
         "squared_error",
         title="Objective",
         description="What teaches the network. Squared error: fast and robust, the "
-        "noise model learns beside it from the residuals. Likelihood: both learn "
-        "jointly, as published by Ollion.",
+        "noise model learns beside it from the residuals. Likelihood: of the "
+        "observations, under noise model and signal head. Bootstrap: squared error for "
+        "half of the training, then the noise model is fitted to the predictions and "
+        "kept, then likelihood (PPN2V).",
     )
     budget_s: float | None = Field(
         60.0,
         gt=0,
         title="Time budget",
-        description="Training time; automatic: until stopped. Ignored where a number "
-        "of steps is given.",
+        description="Training time; automatic: no limit. Training ends with the "
+        "budget or the steps, whichever is first, or when it is stopped.",
         json_schema_extra={"unit": "s"},
     )
     steps: int | None = Field(
         None,
         ge=1,
         title="Steps",
-        description="Number of training steps, in place of the time budget. The same "
-        "seed and number of steps give the same result on the same device.",
+        description="Largest number of training steps; automatic: no limit. Without a "
+        "time budget, the same seed and steps give the same result on the same device.",
     )
     patch_size: int = Field(
         96,
@@ -140,13 +164,19 @@ class TrainingConfig(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _has_a_likelihood(self) -> TrainingConfig:
-        if self.objective == "likelihood" and self.noise_model.kind == "unmodelled":
-            raise ValueError(
-                "without a noise model there is no likelihood: choose one, or "
-                "the squared error as objective"
-            )
+    def _makes_sense(self) -> TrainingConfig:
+        for nonsense, reason in _NONSENSE:
+            if nonsense(self):
+                raise ValueError(reason)
         return self
+
+    @property
+    def per_image(self) -> bool:
+        """Whether the noise is fitted to each image when it is predicted.
+
+        The network then learns the total variance, of signal and noise together.
+        """
+        return getattr(self.noise_model, "estimation", "") == "per_image"
 
     def override(self, changes: dict[str, Any]) -> TrainingConfig:
         """Return this config with some fields changed.
@@ -164,10 +194,29 @@ class TrainingConfig(BaseModel):
             If a name or a value is not valid.
         """
         content = self.model_dump()
+        if changes.get("steps") is not None and "budget_s" not in changes:
+            content["budget_s"] = None  # so many steps were asked for, however long
         # Members are chosen before their fields are set, whatever the order given.
         for name in sorted(changes, key=lambda key: key.count(".")):
             _set(content, name.split("."), changes[name])
         return parse_config(content)
+
+
+def why_not(config: TrainingConfig, part: str, kind: str) -> str | None:
+    """Say why a part of a config cannot be changed to another kind; None if it can.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        What else is chosen.
+    part, kind : str
+        Such as "masking" and "none".
+    """
+    try:
+        config.override({part: kind})
+    except RequestError as error:
+        return error.message
+    return None
 
 
 def _set(content: dict[str, Any], path: list[str], value: Any) -> None:
@@ -189,10 +238,72 @@ def _set(content: dict[str, Any], path: list[str], value: Any) -> None:
         content[name] = value
 
 
+_Test = Callable[[TrainingConfig], bool]
+
+_NONSENSE: tuple[tuple[_Test, str], ...] = (
+    (
+        lambda c: not c.masking.hides and not c.network.blind,
+        "a network that sees every pixel learns to copy its noise: choose a masking, "
+        "or the half-plane network, which is blind to the pixel it predicts",
+    ),
+    (
+        lambda c: c.psf.kind != "none" and not c.masking.hides,
+        "a point spread function spreads each pixel into its neighbours, so the "
+        "half-plane network is no longer blind: choose a masking",
+    ),
+    (
+        lambda c: c.noise_model.kind == "unmodelled" and c.objective != "squared_error",
+        "without a noise model there is no likelihood: choose one, or the squared "
+        "error as objective",
+    ),
+    (
+        lambda c: c.noise_model.kind == "unmodelled" and c.signal.spreads,
+        "without a noise model the spread of the signal cannot be told from noise: "
+        "choose a noise model, or the point as signal head",
+    ),
+    (
+        lambda c: c.noise_model.kind == "histogram" and c.objective == "likelihood",
+        "a histogram is measured, not learned with the network: choose bootstrap as "
+        "objective, or a noise model file",
+    ),
+    (
+        lambda c: c.noise_model.kind == "file" and c.objective == "bootstrap",
+        "a noise model from a file is known, so nothing is bootstrapped: choose the "
+        "likelihood or the squared error as objective",
+    ),
+    (
+        lambda c: c.per_image and c.signal.kind != "gaussian",
+        "noise fitted to each image takes the total variance from the network: choose "
+        "the Gaussian signal head",
+    ),
+    (
+        lambda c: c.per_image and c.objective == "bootstrap",
+        "noise fitted to each image is fitted after the training: choose the "
+        "likelihood or the squared error as objective",
+    ),
+    (
+        lambda c: c.estimator.fuses and not c.signal.spreads,
+        "a posterior needs to know how sure the network is: choose a Gaussian, mixture "
+        "or sampled signal head",
+    ),
+    (
+        lambda c: c.estimator.fuses and c.masking.correlated,
+        "where neighbours share noise, context tells of the pixel's own noise, and a "
+        "posterior would count it twice: choose another estimator",
+    ),
+)
+"""What a config must not be, and why."""
+
+
+def _kinds(annotation: Any) -> set[str]:
+    members = get_args(annotation) if get_origin(annotation) else ()
+    fields = [m.model_fields for m in members if hasattr(m, "model_fields")]
+    return {f["kind"].default for f in fields if "kind" in f}
+
+
 _KINDS = {
-    member.model_fields["kind"].default
-    for union in (Masking, NoiseModel)
-    for member in get_args(get_args(union)[0])
+    name: _kinds(field.annotation)
+    for name, field in TrainingConfig.model_fields.items()
 }
 
 
@@ -204,8 +315,29 @@ def parse_config(content: dict[str, Any]) -> TrainingConfig:
     RequestError
         With a sentence for each setting that is not valid.
     """
-    try:
+    with _told():
         return TrainingConfig.model_validate(content)
+
+
+def noise_model(content: dict[str, Any]) -> NoiseModel:
+    """Validate a noise model from plain values, its kind among them.
+
+    Raises
+    ------
+    RequestError
+        With a sentence for each setting that is not valid.
+    """
+    with _told():
+        return _NOISE_MODEL.validate_python(content)
+
+
+_NOISE_MODEL: TypeAdapter[NoiseModel] = TypeAdapter(NoiseModel)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         raise RequestError(
             " ".join(_sentence(item) for item in error.errors()),
@@ -214,9 +346,10 @@ def parse_config(content: dict[str, Any]) -> TrainingConfig:
 
 
 def _sentence(item: Any) -> str:
+    part, *rest = [str(part) for part in item["loc"]] or [""]
     # Pydantic names the member of a union that it tried: no part of a setting's name.
-    parts = [str(part) for part in item["loc"]]
-    place = ".".join(part for part in parts if part not in _KINDS)
+    rest = rest[1:] if rest and rest[0] in _KINDS.get(part, ()) else rest
+    place = ".".join((part, *rest))
     said = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         said = "does not belong to what was chosen there"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import autocast
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
-from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule
+from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, NoiseUnits
+from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.sampling import Normalization
 
 
@@ -57,12 +58,21 @@ class ChannelModel:
         Raw units to normalised.
     noise_curve : NoiseCurve
         In raw units.
+    optics : Optics or None
+        From the network's first output to the signal; None without a point spread
+        function.
     """
 
     network: nn.Module
     noise: NoiseModule | None
     normalization: Normalization
     noise_curve: NoiseCurve
+    optics: Optics | None = None
+
+    def noise_units(self, std_floor: float = 1e-3) -> NoiseUnits:
+        """Units that a noise model has to work in beside this network."""
+        norm = self.normalization
+        return NoiseUnits(norm.offset, norm.scale, std_floor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +102,12 @@ class TrainedModel:
         return tuple(channel.noise_curve for channel in self.channels)
 
     @property
+    def margin(self) -> int:
+        """How far around a tile its prediction looks, in pixels."""
+        blurs = [c.optics.radius for c in self.channels if c.optics is not None]
+        return self.config.network.reach + max(blurs, default=0)
+
+    @property
     def precision(self) -> torch.dtype:
         """Number format that the model was trained in and predicts in."""
         name = self.provenance.get("precision", "float32")
@@ -100,7 +116,11 @@ class TrainedModel:
     def to(self, device: torch.device) -> TrainedModel:
         """Return the same model with its networks on another device."""
         channels = tuple(
-            replace(channel, network=on_device(channel.network, device))
+            replace(
+                channel,
+                network=on_device(channel.network, device),
+                optics=channel.optics.to(device) if channel.optics else None,
+            )
             for channel in self.channels
         )
         return replace(self, channels=channels)
@@ -131,35 +151,37 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     return moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def predict_signal(
-    network: nn.Module,
-    normalization: Normalization,
-    config: TrainingConfig,
-    raw: Tensor,
-    precision: torch.dtype,
-) -> Tensor:
-    """Signal of a batch of padded tiles, in one pass.
+class Outputs(NamedTuple):
+    """What a network says of a batch, normalised, float32.
 
     Parameters
     ----------
-    network : nn.Module
-        (B, 1, Y, X) -> (B, outputs, Y, X), normalised units.
-    normalization : Normalization
-        Raw units to normalised.
-    config : TrainingConfig
-        Says how to read the network's outputs.
-    raw : Tensor
-        (B, 1, Y, X), raw units, sides multiples of the network's stride.
-    precision : torch.dtype
-        Number format of the convolutions.
-
-    Returns
-    -------
-    Tensor
-        (B, 1, Y, X), raw units, float32.
+    mean : Tensor
+        Mean of the signal, after the blur if there is one, (B, 1, Y, X).
+    rest : Tensor
+        What else the signal head reads, (B, outputs - 1, Y, X).
+    phantom : Tensor
+        The image before the blur, (B, 1, Y, X); `mean` where there is none.
     """
-    normalised = normalization.apply(raw)
-    normalised = normalised.contiguous(memory_format=torch.channels_last)
-    with torch.no_grad(), autocast(raw.device, precision):
-        signal = config.signal.mean(network(normalised))
-    return normalization.invert(signal.float())
+
+    mean: Tensor
+    rest: Tensor
+    phantom: Tensor
+
+
+def run(
+    network: nn.Module, optics: Optics | None, images: Tensor, precision: torch.dtype
+) -> Outputs:
+    """Run a network on a batch (B, 1, Y, X), normalised.
+
+    Sides are multiples of the network's stride; `precision` is that of the
+    convolutions.
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    with autocast(images.device, precision):
+        output: Tensor = network(images)
+    phantom, rest = output[:, :1].float(), output[:, 1:].float()
+    if optics is None:
+        return Outputs(phantom, rest, phantom)
+    phantom = optics.phantom(phantom)
+    return Outputs(optics(phantom), rest, phantom)

@@ -13,14 +13,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from napari_selfdenoise.config import parse_config
+from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.noise_models import NoiseCurve, NoiseUnits
+from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.sampling import Normalization
 
 FORMAT = "napari-selfdenoise model"
-VERSION = 1
+VERSION = 2
 SUFFIX = ".safetensors"
 
 
@@ -118,6 +119,9 @@ def _description(model: TrainedModel) -> dict[str, Any]:
                 },
                 "noise_curve": channel.noise_curve.to_json(),
                 "noise_std_floor": channel.noise.std_floor if channel.noise else None,
+                "background": float(channel.optics.background)
+                if channel.optics
+                else None,
             }
             for channel in model.channels
         ],
@@ -136,6 +140,8 @@ def _tensors(model: TrainedModel) -> dict[str, Tensor]:
         for part, module in parts.items():
             for name, value in module.state_dict().items() if module else ():
                 tensors[f"{number}.{part}.{name}"] = value.cpu().contiguous()
+        if channel.optics:
+            tensors[f"{number}.kernel"] = torch.from_numpy(channel.optics.kernel.copy())
     return tensors
 
 
@@ -157,22 +163,10 @@ def _parse_description(path: Path, metadata: dict[str, str] | None) -> dict[str,
 
 def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedModel:
     config = parse_config(description["config"])
-    channels = []
-    for number, content in enumerate(description["channels"]):
-        network = config.network.build(config.signal.outputs)
-        _fill(network, tensors, f"{number}.network.")
-        floor = content["noise_std_floor"]
-        noise = config.noise_model.build(floor) if floor is not None else None
-        if noise is not None:
-            _fill(noise.eval(), tensors, f"{number}.noise.")
-        channels.append(
-            ChannelModel(
-                network.eval(),
-                noise,
-                Normalization(**content["normalization"]),
-                NoiseCurve.from_json(content["noise_curve"]),
-            )
-        )
+    channels = [
+        _rebuild_channel(config, content, number, tensors)
+        for number, content in enumerate(description["channels"])
+    ]
     history = description["history"]
     return TrainedModel(
         config,
@@ -180,6 +174,30 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> Trained
         LossHistory(np.array(history["step"]), np.array(history["loss"])),
         description["provenance"],
     )
+
+
+def _rebuild_channel(
+    config: TrainingConfig,
+    content: dict[str, Any],
+    number: int,
+    tensors: dict[str, Tensor],
+) -> ChannelModel:
+    network = config.network.build(config.signal.outputs)
+    _fill(network, tensors, f"{number}.network.")
+    norm, floor = Normalization(**content["normalization"]), content["noise_std_floor"]
+    noise = None
+    # One from a file is frozen: the curve says all, and the file may be gone.
+    if floor is not None and config.noise_model.kind != "file":
+        units = NoiseUnits(norm.offset, norm.scale, floor)
+        noise = config.noise_model.build(units)
+    if noise is not None:
+        _fill(noise.eval(), tensors, f"{number}.noise.")
+    optics = None
+    if config.psf.kind != "none":
+        kernel = tensors[f"{number}.kernel"].double().numpy()
+        optics = Optics.of(config.psf, kernel, content["background"])
+    curve = NoiseCurve.from_json(content["noise_curve"])
+    return ChannelModel(network.eval(), noise, norm, curve, optics)
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import tempfile
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import (
     computing,
     memory_errors_as_sentences,
     resolve_device,
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.image import Image, require_denoisable
-from napari_selfdenoise.model import ChannelModel, TrainedModel, predict_signal
+from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
-from napari_selfdenoise.tiling import Tile, read_padded, tile_grid
+from napari_selfdenoise.predictor import TilePredictor
+from napari_selfdenoise.tiling import tile_grid
 from napari_selfdenoise.training import STOP, Command
 
 IN_MEMORY_BYTES = 2**32
@@ -31,6 +32,7 @@ IN_MEMORY_BYTES = 2**32
 
 _TILE_SIDES = (2048, 1024, 512, 256, 128)
 _TILE_FLOP = {"cpu": 2e10, "gpu": 2e12}
+_TILE_BYTES = 2**31
 _LEAST_TILE = 64
 
 
@@ -40,20 +42,43 @@ class Denoised:
 
     Parameters
     ----------
-    denoised : Image
-        Predicted signal; axes and units of the image, float32.
-    noise_std : Image
-        Standard deviation of the noise expected at each pixel; as `denoised`.
+    images : mapping of str to Image
+        The results that were asked for, by the names that `result_shapes` gives;
+        float32, in the image's raw units.
     noise_curves : tuple of NoiseCurve
         One a channel, in raw units.
     complete : bool
         False where the prediction was stopped: pixels not reached are 0.
     """
 
-    denoised: Image
-    noise_std: Image
+    images: Mapping[str, Image]
     noise_curves: tuple[NoiseCurve, ...]
     complete: bool = True
+
+    @property
+    def denoised(self) -> Image:
+        """Predicted signal."""
+        return self.images["denoised"]
+
+    @property
+    def noise_std(self) -> Image:
+        """Standard deviation of the noise expected at each pixel."""
+        return self.images["noise_std"]
+
+    @property
+    def deconvolved(self) -> Image | None:
+        """The image before the blur; None without a point spread function."""
+        return self.images.get("deconvolved")
+
+    @property
+    def posterior_std(self) -> Image | None:
+        """How sure each denoised pixel is; None without a posterior estimator."""
+        return self.images.get("posterior_std")
+
+    @property
+    def posterior_samples(self) -> Image | None:
+        """Draws from the posterior along a first axis; None where none were asked."""
+        return self.images.get("posterior_samples")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +100,48 @@ class TilePrediction:
 Prediction = Generator[TilePrediction, Command | None, Denoised]
 
 
+def result_names(
+    config: TrainingConfig, estimator: Estimator | None = None
+) -> list[str]:
+    """Names of the results that a model of this config gives.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Of the model.
+    estimator : Estimator, optional
+        In place of the config's.
+    """
+    estimator = estimator or config.estimator
+    return [
+        "denoised",
+        "noise_std",
+        *(["deconvolved"] if config.psf.kind != "none" else []),
+        *(["posterior_std"] if estimator.fuses else []),
+        *(["posterior_samples"] if estimator.count else []),
+    ]
+
+
+def result_shapes(
+    image: Image, config: TrainingConfig, estimator: Estimator | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Names of the results, and their shapes for an image.
+
+    The parameters are those of `result_names`.
+    """
+    estimator = estimator or config.estimator
+    shapes = dict.fromkeys(result_names(config, estimator), image.shape)
+    if "posterior_samples" in shapes:
+        shapes["posterior_samples"] = (estimator.count, *image.shape)
+    return shapes
+
+
 def predict_tiles(
     image: Image,
     model: TrainedModel,
     *,
-    denoised: Any = None,
-    noise_std: Any = None,
+    into: Mapping[str, Any] | None = None,
+    estimator: Estimator | None = None,
     device: str = "auto",
     max_memory: int | None = None,
     in_background: bool = False,
@@ -93,9 +154,12 @@ def predict_tiles(
         With as many channels as the model; lazy arrays stay lazy.
     model : TrainedModel
         From `train` or `load_model`.
-    denoised, noise_std : array, optional
-        Where to write the results: writable float32 arrays of the image's shape. Made
-        where not given, in a temporary file where they are large.
+    into : mapping, optional
+        Where to write which results: writable float32 arrays by the names and of the
+        shapes that `result_shapes` gives. All are made where not given, in temporary
+        files where they are large.
+    estimator : Estimator, optional
+        In place of the one in the model's config.
     device : str
         Name of the device.
     max_memory : int, optional
@@ -115,43 +179,87 @@ def predict_tiles(
     Raises
     ------
     RequestError
-        If the image does not fit the model or cannot be denoised.
+        If the image does not fit the model or cannot be denoised, or the estimator
+        does not fit the model.
     DenoisingError
         If the device runs out of memory.
+
+    References
+    ----------
+    Krull et al. 2019 (single pass); Krull et al. 2020 and Khademi et al. 2021
+    (posterior); Goncharova et al. 2020 (deconvolved).
     """
     require_denoisable(image)
     model.require_fits(image)
+    if estimator is not None:
+        changes = {"estimator": estimator.model_dump()}
+        model = replace(model, config=model.config.override(changes))
     target = resolve_device(device)
     model = model.to(target)
-    denoised = allocate(image.shape) if denoised is None else denoised
-    noise_std = allocate(image.shape) if noise_std is None else noise_std
-    stride, side = model.config.network.stride, tile_side(model, target, max_memory)
-    tiles = [
-        tile
-        for plane in image.planes()
-        for tile in tile_grid(plane, image.plane_shape, side, stride)
-    ]
-    complete = True
+    shapes = result_shapes(image, model.config)
+    if into is None:
+        into = {name: allocate(shape) for name, shape in shapes.items()}
+    _require_places(into, shapes)
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
-        for number, tile in enumerate(tiles):
-            views = _denoise_tile(image, tile, model, target)
-            for fraction, signal in views:
-                if signal is not None:
+        side = tile_side(model, target, max_memory)
+        curves, complete = yield from _predict_planes(image, model, into, side, target)
+    images = {name: _result(image, name, data) for name, data in into.items()}
+    return Denoised(images, curves, complete)
+
+
+def _predict_planes(
+    image: Image,
+    model: TrainedModel,
+    into: Mapping[str, Any],
+    side: int,
+    device: torch.device,
+) -> Generator[TilePrediction, Command | None, tuple[tuple[NoiseCurve, ...], bool]]:
+    """Denoise plane by plane; returns the noise curves, and whether all is done."""
+    curves = list(model.noise_curves)
+    generator = torch.Generator(device).manual_seed(model.config.seed)
+    planes = list(image.planes())
+    for number, plane in enumerate(planes):
+        channel = image.channel_of(plane)
+        predictor = TilePredictor(image, model, channel, device, generator)
+        tiles = list(tile_grid(plane, image.plane_shape, side, predictor.stride))
+        if model.config.per_image:
+            for _ in predictor.fit_noise(tiles):
+                if (yield TilePrediction(number / len(planes))) is STOP:
+                    return tuple(curves), False
+            curves[channel] = predictor.curve
+        for place, tile in enumerate(tiles):
+            for fraction, estimates in predictor.denoise(tile, into):
+                done = (number + (place + fraction) / len(tiles)) / len(planes)
+                index = None
+                if estimates is not None:
                     index = image.slices(tile.plane, tile.rows, tile.columns)
-                    _write(image, tile, signal, model, denoised, noise_std)
-                done = (number + fraction) / len(tiles)
-                command = yield TilePrediction(done, index if fraction == 1 else None)
-                complete = complete and command is not STOP
-                if not complete:
-                    break
-            if not complete:
-                break
-    return Denoised(
-        image.with_data(denoised, f"{image.name} denoised"),
-        image.with_data(noise_std, f"{image.name} noise std"),
-        model.noise_curves,
-        complete,
-    )
+                    _write(image, index, estimates, into)
+                if (yield TilePrediction(done, index)) is STOP:
+                    return tuple(curves), False
+    return tuple(curves), True
+
+
+def _require_places(
+    into: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    for name, data in into.items():
+        if name not in shapes:
+            raise RequestError(
+                f"The model gives no {name.replace('_', ' ')}; it gives "
+                f"{', '.join(shapes).replace('_', ' ')}.",
+                "Deconvolved images need a point spread function, posterior stds and "
+                "samples a posterior estimator.",
+            )
+        if tuple(data.shape) != shapes[name]:
+            raise RequestError(
+                f"The place for {name.replace('_', ' ')} has the shape "
+                f"{tuple(data.shape)}; {shapes[name]} is needed."
+            )
+
+
+def _result(image: Image, name: str, data: Any) -> Image:
+    like = image.stack_of(len(data)) if name == "posterior_samples" else image
+    return like.with_data(data, f"{image.name} {name.replace('_', ' ')}")
 
 
 def denoise(image: Image, model: TrainedModel, **options: Any) -> Denoised:
@@ -200,86 +308,31 @@ def tile_side(
     RequestError
         If not even the smallest tile fits `max_memory`.
     """
-    network = model.config.network
+    network, outputs = model.config.network, model.config.signal.outputs
     budget = _TILE_FLOP["cpu" if device.type == "cpu" else "gpu"]
-    bytes_per_pixel = 4 * 8 * network.width  # features, skips and workspace
+    # Features, skips and workspace; outputs of the views that are being averaged.
+    bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
+    max_memory = max_memory or _TILE_BYTES
     for side in (*_TILE_SIDES, _LEAST_TILE):
-        pixels = (side + 2 * (network.reach + network.stride)) ** 2
-        fits = max_memory is None or pixels * bytes_per_pixel <= max_memory
+        pixels = (side + 2 * (model.margin + network.stride)) ** 2
+        fits = pixels * bytes_per_pixel <= max_memory
         if fits and (pixels * network.flops_per_pixel <= budget or side <= 128):
             return side
     raise RequestError(
         f"A tile of {_LEAST_TILE} px needs {pixels * bytes_per_pixel / 2**20:.1f} MiB, "
-        f"but only {(max_memory or 0) / 2**20:.1f} MiB are allowed.",
+        f"but only {max_memory / 2**20:.1f} MiB are allowed.",
         "Allow more memory.",
     )
 
 
-def _denoise_tile(
-    image: Image, tile: Tile, model: TrainedModel, device: torch.device
-) -> Iterator[tuple[float, NDArray[np.float32] | None]]:
-    """Predict the views of a tile one by one; the last comes with their mean."""
-    network = model.config.network
-    padded, inner = read_padded(image, tile, network.reach, network.stride)
-    if not np.isfinite(padded).all():
-        raise RequestError(
-            f"Pixels near row {tile.top}, column {tile.left} are NaN or infinite; "
-            "every pixel must be a number.",
-            "Fill them first, for instance with numpy.nan_to_num.",
-        )
-    raw = torch.from_numpy(padded)[None, None].to(device)
-    channel = model.channels[image.channel_of(tile.plane)]
-    views = list(_views(model.config.flips))
-    signals: list[Tensor] = []
-    for number, view in enumerate(views, 1):
-        signals.append(_predict_view(raw, view, channel, model)[0, 0][inner])
-        if number < len(views):
-            yield number / len(views), None
-    yield 1.0, _mean_of_pairs(signals).cpu().numpy()
-
-
-def _views(flips: bool) -> Iterator[tuple[bool, bool, bool]]:
-    """Transpose, flip rows, flip columns."""
-    choices = (False, True) if flips else (False,)
-    return itertools.product(choices, choices, choices)
-
-
-def _predict_view(
-    raw: Tensor,
-    view: tuple[bool, bool, bool],
-    channel: ChannelModel,
-    model: TrainedModel,
-) -> Tensor:
-    """Prediction of a flipped tile, flipped back."""
-    transpose, *flips = view
-    axes = [axis for axis, flip in zip((2, 3), flips, strict=True) if flip]
-    turned = (raw.mT if transpose else raw).flip(axes)
-    signal = predict_signal(
-        channel.network, channel.normalization, model.config, turned, model.precision
-    ).flip(axes)
-    return signal.mT if transpose else signal
-
-
-def _mean_of_pairs(signals: list[Tensor]) -> Tensor:
-    """Mean of 2^n tensors, pair by pair: equal values come back to the bit."""
-    while len(signals) > 1:
-        signals = [
-            (a + b) / 2 for a, b in zip(signals[::2], signals[1::2], strict=True)
-        ]
-    return signals[0]
-
-
 def _write(
     image: Image,
-    tile: Tile,
-    signal: NDArray[np.float32],
-    model: TrainedModel,
-    denoised: Any,
-    noise_std: Any,
+    index: tuple[int | slice, ...],
+    estimates: Mapping[str, NDArray[np.float32]],
+    into: Mapping[str, Any],
 ) -> None:
-    index = image.slices(tile.plane, tile.rows, tile.columns)
-    curve = model.noise_curves[image.channel_of(tile.plane)]
     columns_first = image.axes.index("X") < image.axes.index("Y")
-    signal = signal.T if columns_first else signal
-    denoised[index] = signal
-    noise_std[index] = curve.std_at(signal)
+    for name, values in estimates.items():
+        if name in into:
+            turned = values.swapaxes(-1, -2) if columns_first else values
+            into[name][(..., *index)] = turned

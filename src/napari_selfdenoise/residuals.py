@@ -26,9 +26,10 @@ class Hidden(NamedTuple):
     observation: Tensor
     weight: Tensor
 
-    def detached(self) -> Hidden:
-        """Return the same numbers without their history, flat."""
-        return Hidden(*(values.detach().ravel() for values in self))
+    def detached(self, most: int) -> Hidden:
+        """Return some of the numbers, at most about `most`, flat, without history."""
+        every = max(1, self.signal.numel() // most)
+        return Hidden(*(values.detach().ravel()[::every] for values in self))
 
 
 def smoothness(signal: Tensor) -> Tensor:
@@ -124,11 +125,19 @@ class Residuals:
             return np.zeros_like(signal)
         return np.interp(signal, self.own_signal, self.own)
 
+    def noise_share(self, signal: Array) -> Array:
+        """Share of the noise in the residuals' variance at signals (n,).
+
+        At least a quarter: what is left is the prediction's own.
+        """
+        centre, variance = binned(self.signal, self.residual, self.weight)
+        share = 1 - self.own_variance(centre) / np.maximum(variance, 1e-30)
+        return np.asarray(np.interp(signal, centre, np.clip(share, 0.25, 1.0)))
+
     def scatter(self) -> tuple[Array, Array]:
         """Signal and noise std as measured in bins of equally many pixels."""
         signal, variance = binned(self.signal, self.residual, self.weight)
-        noise = np.maximum(variance - self.own_variance(signal), 0.25 * variance)
-        return signal, np.sqrt(noise)
+        return signal, np.sqrt(variance * self.noise_share(signal))
 
 
 def _raw(

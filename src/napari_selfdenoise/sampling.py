@@ -121,8 +121,8 @@ class PatchSampler:
         Applied once, here.
     patch_size : int
         Side of the patches, in pixels.
-    augment : bool
-        Whether to flip and transpose.
+    orientations : sequence of (bool, bool, bool)
+        Which of transpose, flip of rows, flip of columns patches may be turned by.
     device : torch.device
         Where pixels, indices and randomness live.
     """
@@ -132,7 +132,7 @@ class PatchSampler:
         planes: Sequence[NDArray[np.float32]],
         normalization: Normalization,
         patch_size: int,
-        augment: bool,
+        orientations: Sequence[tuple[bool, bool, bool]],
         device: torch.device,
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
@@ -142,12 +142,13 @@ class PatchSampler:
         self.shapes = shapes
         self.starts = sizes.cumsum(0) - sizes
         self.ends = sizes.cumsum(0)
-        self.patch_size, self.augment = patch_size, augment
+        self.patch_size = patch_size
+        self.orientations = torch.tensor(orientations, device=device)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw `count` patches, normalised: (count, 1, Y, X)."""
         device, side = self.pixels.device, self.patch_size
-        luck = torch.rand((6, count), generator=generator, device=device)
+        luck = torch.rand((4, count), generator=generator, device=device)
         # Every pixel equally likely: large planes are drawn more often.
         target = (luck[0] * self.ends[-1]).long()
         plane = torch.searchsorted(self.ends, target, right=True)
@@ -155,7 +156,8 @@ class PatchSampler:
         height, width = self.shapes[plane].unbind(1)
         top = (luck[1] * (height - side + 1)).long()
         left = (luck[2] * (width - side + 1)).long()
-        rows, columns = self._turned(luck[3:] < 0.5)
+        turn = (luck[3] * len(self.orientations)).long()
+        rows, columns = self._turned(self.orientations[turn])
         rows, columns = rows + top[:, None, None], columns + left[:, None, None]
         index = (
             self.starts[plane][:, None, None] + rows * width[:, None, None] + columns
@@ -163,8 +165,8 @@ class PatchSampler:
         return self.pixels[index].unsqueeze(1)
 
     def _turned(self, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """Row and column of each patch pixel after flips and a transpose, (B, Y, X)."""
-        flip_y, flip_x, transpose = (choices & self.augment)[:, :, None, None]
+        """Row and column of each patch pixel after turns (B, 3): two of (B, Y, X)."""
+        transpose, flip_y, flip_x = choices.T[:, :, None, None]
         side = self.patch_size
         ramp = torch.arange(side, device=choices.device)
         y, x = ramp[None, :, None], ramp[None, None, :]

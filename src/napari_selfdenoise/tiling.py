@@ -54,11 +54,12 @@ def tile_grid(
 
 
 def read_padded(
-    image: Image, tile: Tile, reach: int, stride: int
+    image: Image, tile: Tile, reach: int, stride: int, fill: float | None = None
 ) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
     """Pixels of a tile and its margin, and where the tile lies in them.
 
-    Beyond the borders of the image its pixels are reflected.
+    Beyond the borders of the image its pixels are reflected, or `fill` where it is
+    given: networks that are blind by construction must not meet a pixel in a mirror.
 
     Returns
     -------
@@ -71,7 +72,25 @@ def read_padded(
     rows, pad_y, inner_y = _clip(tile.rows, reach, stride, height)
     columns, pad_x, inner_x = _clip(tile.columns, reach, stride, width)
     region = image.read_plane(tile.plane, rows, columns)
-    return np.pad(region, (pad_y, pad_x), mode="reflect"), (inner_y, inner_x)
+    if fill is None:
+        padded = np.pad(region, (pad_y, pad_x), mode="reflect")
+    else:
+        padded = np.pad(region, (pad_y, pad_x), constant_values=fill)
+    return padded, (inner_y, inner_x)
+
+
+def sources(
+    tile: Tile, shape: tuple[int, int], reach: int, stride: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and column in the image of each row and column that `read_padded` gives.
+
+    Mirrored ones have those of their originals.
+    """
+    found = []
+    for span, length in zip((tile.rows, tile.columns), shape, strict=True):
+        inside, pad, _ = _clip(span, reach, stride, length)
+        found.append(np.pad(np.arange(inside.start, inside.stop), pad, mode="reflect"))
+    return found[0], found[1]
 
 
 def _clip(

@@ -13,20 +13,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_selfdenoise.calibration import range_warning
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.device import autocast
 from napari_selfdenoise.masking import Masking
-from napari_selfdenoise.model import ChannelModel, on_device
-from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, raw_curve
+from napari_selfdenoise.mixture import Mixture
+from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run
+from napari_selfdenoise.noise_models import (
+    NoiseCurve,
+    NoiseModule,
+    NoiseUnits,
+    raw_curve,
+)
+from napari_selfdenoise.optics import Optics
+from napari_selfdenoise.posterior import log_marginal
+from napari_selfdenoise.psf import NoPSF, darkest_level
 from napari_selfdenoise.residuals import Hidden, Residuals, levelled, smoothness
 from napari_selfdenoise.sampling import Normalization, PatchSampler
 
 _REMEMBERED = 16
+_KEPT = 2**14
 _CLIP = 0.3
+_UNTURNED = ((False, False, False),)
 
 
 class ChannelTrainer:
-    """Networks, optimiser and patches of one channel."""
+    """Networks, optimiser and patches of one channel.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray
+        What to learn from, each (Y, X), raw units.
+    config : TrainingConfig
+        What to train.
+    patch_size : int
+        Side of the patches, in pixels.
+    device : torch.device
+        Where to compute.
+    dtype : torch.dtype
+        Number format of the convolutions.
+    seed : int
+        Of all randomness.
+    kernel : ndarray
+        Point spread function, (Y, X); 1 x 1 where there is none.
+    start : ChannelModel, optional
+        Continue from these weights.
+    """
 
     def __init__(
         self,
@@ -36,39 +67,45 @@ class ChannelTrainer:
         device: torch.device,
         dtype: torch.dtype,
         seed: int,
+        kernel: NDArray[np.float64],
         start: ChannelModel | None,
     ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
         self.generator = torch.Generator(device).manual_seed(seed)
         pixels = np.concatenate([plane.ravel()[:: _thin(planes)] for plane in planes])
-        self.normalization = (
+        self.normalization = norm = (
             start.normalization if start else Normalization.measure(pixels)
         )
-        self.sampler = PatchSampler(
-            planes, self.normalization, patch_size, config.augment, device
-        )
+        turns = config.masking.orientations if config.augment else _UNTURNED
+        self.sampler = PatchSampler(planes, norm, patch_size, turns, device)
+        units = NoiseUnits(norm.offset, norm.scale, _std_floor(pixels, norm))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = config.network.build(config.signal.outputs)
-            noise = config.noise_model.build(_std_floor(pixels, self.normalization))
+            noise = config.noise_model.build(units)
         if start:
             network.load_state_dict(start.network.state_dict())
             if noise and start.noise:
                 noise.load_state_dict(start.noise.state_dict())
         self.network = on_device(network, device)
         self.noise: NoiseModule | None = noise.to(device) if noise else None
+        optics = Optics.of(config.psf, kernel, _background(config, planes, norm))
+        self.optics = optics.to(device) if optics else None
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = self._make_optimizer()
         self.remembered: deque[Hidden] = deque(maxlen=_REMEMBERED)
         self.probed: deque[Hidden] = deque(maxlen=_REMEMBERED)
         self.updates = 0
+        self.learns_likelihood = False
+        self.fixed = bool(noise and noise.frozen)
+        self.settled = self.fixed
+        self.optimizer = self._make_optimizer()
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         config = self.config
         groups: list[dict[str, Any]] = [
             {"params": self.network.parameters(), "factor": 1.0}
         ]
-        if self.noise:
+        if self.noise and self._noise_learns:
             # The noise is a function of one number: it may learn faster.
             groups.append({"params": self.noise.parameters(), "factor": 2.0})
         return torch.optim.AdamW(
@@ -78,52 +115,105 @@ class ChannelTrainer:
             weight_decay=config.weight_decay,
         )
 
+    @property
+    def _noise_learns(self) -> bool:
+        """Whether the noise model follows the gradient now."""
+        noise = self.noise
+        return noise is not None and noise.differentiable and not self.fixed
+
     def accumulate(self, patches: int, share: float) -> Tensor:
         """Add the gradient of `patches` fresh patches; returns their loss, detached."""
         probe = self.updates % 8 == 7
-        hidden = self.observe(self.network, self.config.masking, patches, probe)
-        loss = self._loss(hidden)
-        torch.autograd.backward((loss + self._watch(hidden)) * share)
+        hidden, prior, phantom = self.observe(
+            self.network, self.config.masking, patches, probe
+        )
+        loss = self._loss(hidden, prior)
+        total = loss + self._watch(hidden) + self._penalty(phantom)
+        torch.autograd.backward(total * share)
         return loss.detach()
 
     def observe(
         self, network: nn.Module, masking: Masking, patches: int, probe: bool
-    ) -> Hidden:
+    ) -> tuple[Hidden, Mixture, Tensor]:
         """Predict hidden pixels of fresh patches, and remember them.
 
         With `probe`, also how far noise moves the prediction, at the same pixels.
+
+        Returns
+        -------
+        hidden : Hidden
+            Mean, observation and weight of the hidden pixels, each (B, N).
+        prior : Mixture
+            Of their signals, (B, N, M).
+        phantom : Tensor
+            Of the whole patches, (B, 1, Y, X).
         """
         luck = self.generator
         batch = self.sampler.draw(patches, luck)  # (B, 1, Y, X)
         height, width = batch.shape[-2:]
         mask = masking.draw(patches, height, width, luck)
-        signal = self._predict(network, masking.apply(batch, mask, luck))
-        smooth = mask.gather(smoothness(signal.detach()))
-        predicted = mask.gather(signal)
+        seen = self._predict(network, masking.apply(batch, mask, luck))
+        smooth = mask.gather(smoothness(seen.mean.detach()))
+        predicted = mask.gather(seen.mean)
         hidden = Hidden(predicted, mask.gather(batch), levelled(predicted, smooth))
-        self.remembered.append(hidden.detached())
+        self.remembered.append(hidden.detached(_KEPT))
         if probe and self.noise:
             with torch.no_grad():
-                noisier = self.noise.renoise(signal, batch, luck)
+                noisier = self.noise.renoise(seen.mean, batch, luck)
                 moved = self._predict(network, masking.apply(noisier, mask, luck))
-            self.probed.append(
-                hidden._replace(observation=mask.gather(moved)).detached()
-            )
-        return hidden
+            moved_to = hidden._replace(observation=mask.gather(moved.mean))
+            self.probed.append(moved_to.detached(_KEPT))
+        places = mask.positions.unsqueeze(1).expand(-1, seen.rest.shape[1], -1)
+        rest = seen.rest.flatten(2).gather(2, places).mT  # (B, N, outputs - 1)
+        return hidden, self.config.signal.prior(predicted, rest), seen.phantom
 
-    def _predict(self, network: nn.Module, masked: Tensor) -> Tensor:
-        """Mean signal of a batch (B, 1, Y, X), float32."""
-        masked = masked.contiguous(memory_format=torch.channels_last)
-        with autocast(self.device, self.dtype):
-            output = network(masked)
-        return self.config.signal.mean(output).float()
+    def _predict(self, network: nn.Module, masked: Tensor) -> Outputs:
+        """Outputs for a batch (B, 1, Y, X), float32."""
+        return run(network, self.optics, masked, self.dtype)
 
-    def _loss(self, hidden: Hidden) -> Tensor:
-        """What teaches the network, by the config's objective."""
-        signal, observation, _ = hidden
-        if self.noise is None or self.config.objective == "squared_error":
-            return (observation - signal).square().mean()
-        return -self.noise.log_likelihood(signal, observation).mean()
+    def _loss(self, hidden: Hidden, prior: Mixture) -> Tensor:
+        """What teaches the network, by the config's objective and the moment."""
+        if self.learns_likelihood:
+            fixed = self.config.signal.spreads and not _regularisation(self.config)
+            loss = self._surprise(prior, hidden.observation, fixed_noise=fixed)
+            return loss + self._uncertainty(prior)
+        loss = (hidden.observation - hidden.signal).square().mean()
+        if not self.config.signal.spreads:
+            return loss
+        # The spread learns beside the mean, which the likelihood would hold back.
+        around = prior._replace(
+            mean=prior.mean - (hidden.signal - hidden.signal.detach()).unsqueeze(-1)
+        )
+        return loss + self._surprise(around, hidden.observation, fixed_noise=True)
+
+    def _surprise(
+        self, prior: Mixture, observation: Tensor, fixed_noise: bool
+    ) -> Tensor:
+        """Mean negative log likelihood of the observations, given their context."""
+        noise = None if self.config.per_image else self.noise
+        if noise is None or not (fixed_noise and self._noise_learns):
+            return -log_marginal(prior, noise, observation).mean()
+        # Only the sum of both variances shows: were they to learn together, one
+        # could grow at the other's expense. So the noise learns by watching.
+        noise.requires_grad_(False)
+        try:
+            return -log_marginal(prior, noise, observation).mean()
+        finally:
+            noise.requires_grad_(True)
+
+    def _uncertainty(self, prior: Mixture) -> Tensor:
+        """Price of an unsure prior (Khademi et al. 2021, equation 9)."""
+        weight = _regularisation(self.config)
+        if not weight or not self.config.signal.spreads:
+            return torch.zeros((), device=self.device)
+        return weight * prior.variance().clamp_min(1e-12).sqrt().mean()
+
+    def _penalty(self, phantom: Tensor) -> Tensor:
+        """Price of a phantom with less than no light."""
+        if self.optics is None:
+            return torch.zeros((), device=self.device)
+        weight = getattr(self.config.psf, "positivity_weight", 0.0)
+        return weight * self.optics.penalty(phantom)
 
     def _watch(self, hidden: Hidden) -> Tensor:
         """What teaches the noise model alone, from the residuals.
@@ -131,7 +221,10 @@ class ChannelTrainer:
         The likelihood weighs dim pixels most and holds the signal back in the first
         minute; so under the squared error the noise model only watches.
         """
-        if self.noise is None or self.config.objective == "likelihood":
+        together = self.learns_likelihood and (
+            not self.config.signal.spreads or _regularisation(self.config)
+        )
+        if not self._noise_learns or together:
             return torch.zeros((), device=self.device)
         return self._noise_loss(hidden)
 
@@ -164,11 +257,13 @@ class ChannelTrainer:
     def noise_curve(self) -> NoiseCurve:
         """What is known of the noise now, in raw units."""
         residuals, norm = self.residuals(), self.normalization
-        if self.noise is None:
+        if self.noise is None or not (self.noise.differentiable or self.settled):
             return NoiseCurve.gaussian(*residuals.scatter())
         low, high = np.percentile(residuals.signal, (0.1, 99.9))
         low, high = (low - norm.offset) / norm.scale, (high - norm.offset) / norm.scale
         curve = raw_curve(self.noise, low, high, norm.offset, norm.scale)
+        if self.settled:
+            return curve
         return curve.less(residuals.own_variance(curve.signal))
 
     def settle(self, flop: float, steps: int) -> Iterator[None]:
@@ -181,6 +276,25 @@ class ChannelTrainer:
         steps : int
             Of the noise model's optimiser.
         """
+        yield from self._look(flop)
+        if not self.fixed and not _regularisation(self.config):
+            yield from self._fit_noise(steps, (0.0, 100.0))
+        self.settled = True
+
+    def bootstrap(self, flop: float, steps: int) -> Iterator[None]:
+        """Fit the noise to predictions as if they were clean, and keep it so.
+
+        Prakash et al. 2020, PPN2V; the outer half percents of the signals are left out
+        as there. The parameters are those of `settle`.
+        """
+        yield from self._look(flop)
+        yield from self._fit_noise(steps, (0.5, 99.5))
+        if self.noise is not None:
+            self.noise.freeze()
+        self.fixed = self.settled = self.learns_likelihood = True
+
+    def _look(self, flop: float) -> Iterator[None]:
+        """Remember what the averaged network predicts, and nothing else."""
         self.remembered.clear()
         self.probed.clear()
         area = self.sampler.patch_size**2
@@ -192,26 +306,65 @@ class ChannelTrainer:
             with torch.no_grad():
                 self.observe(self.average, masking, share, probe=True)
             yield
+
+    def _fit_noise(self, steps: int, clip: tuple[float, float]) -> Iterator[None]:
+        """Fit the noise model to what is remembered, the prediction's part taken out.
+
+        Published bootstraps take it for noise, and overestimate the gain by 17 to 30 %.
+        """
         if self.noise is None:
             return
-        optimizer = torch.optim.Adam(self.noise.parameters(), lr=5e-3)
-        pool = Hidden(*(torch.cat(v) for v in zip(*self.remembered, strict=True)))
-        for step in range(steps):
-            optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / steps)
-            chosen = torch.randint(
-                len(pool.signal), (8192,), generator=self.generator, device=self.device
-            )
-            optimizer.zero_grad()
-            loss = self._noise_loss(Hidden(*(values[chosen] for values in pool)))
-            torch.autograd.backward(loss)
-            optimizer.step()
-            yield
+        signal, observation, weight = (
+            torch.cat(values) for values in zip(*self.remembered, strict=True)
+        )
+        raw = signal.double().cpu().numpy() * self.normalization.scale
+        kept = self.residuals().noise_share(raw + self.normalization.offset)
+        shrunk = torch.from_numpy(np.sqrt(kept)).to(signal)
+        observation = signal + (observation - signal) * shrunk
+        low, high = np.percentile(raw, clip) / self.normalization.scale
+        inside = (signal >= low) & (signal <= high)
+        yield from self.noise.fit(
+            signal[inside],
+            observation[inside],
+            weight[inside],
+            self.generator,
+            steps=steps,
+            rate=5e-3,
+        )
 
     def model(self) -> ChannelModel:
         """Return the model as it stands; it changes no more."""
         network = copy.deepcopy(self.average).eval()
         noise = copy.deepcopy(self.noise).eval() if self.noise else None
-        return ChannelModel(network, noise, self.normalization, self.noise_curve())
+        return ChannelModel(
+            network, noise, self.normalization, self.noise_curve(), self.optics
+        )
+
+    def notes(self) -> list[str]:
+        """Return what the user should know of the noise model and this image."""
+        fitted = getattr(self.noise, "signal_range", None)
+        if not self.fixed or fitted is None:
+            return []
+        signal = self.residuals().signal
+        note = range_warning(fitted, float(signal.min()), float(signal.max()))
+        return [note] if note else []
+
+
+def _regularisation(config: TrainingConfig) -> float:
+    return float(getattr(config.noise_model, "regularisation", 0.0))
+
+
+def _background(
+    config: TrainingConfig,
+    planes: Sequence[NDArray[np.float32]],
+    normalization: Normalization,
+) -> float:
+    """Level where there is no light, normalised."""
+    if isinstance(config.psf, NoPSF):
+        return 0.0
+    given = config.psf.background
+    level = darkest_level(planes) if given is None else given
+    return (level - normalization.offset) / normalization.scale
 
 
 def _thin(planes: Sequence[NDArray[np.float32]]) -> int:

@@ -24,7 +24,7 @@ from napari_selfdenoise.device import (
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
-from napari_selfdenoise.model import LossHistory, TrainedModel, predict_signal
+from napari_selfdenoise.model import LossHistory, TrainedModel, run
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.sampling import resolve_patch_size, training_planes
 from napari_selfdenoise.tiling import Tile, read_padded
@@ -44,6 +44,14 @@ _YIELD_S = 0.15
 _PASS_FLOP = 4e9
 _SETTLE = {False: (2e11, 150), True: (3e10, 25)}
 """Operations of all predictions, and steps a channel, by whether it was stopped."""
+
+_LEAST_STEPS = 1000
+_TIMED = 5
+"""Passes that are timed."""
+
+_WARM_UP = (0.05, 50)
+_BOOTSTRAP = (0.5, 1000)
+"""When the likelihood begins: share of the budget, or steps where there is none."""
 
 _PREVIEW_SIDE = 1024
 
@@ -162,7 +170,7 @@ Training = Generator[TrainingProgress, Command | FieldOfView | None, TrainedMode
 
 
 class Schedule:
-    """Learning rate over the budget, in seconds or steps.
+    """Learning rate over the budget: seconds, steps, or whichever ends first.
 
     Warm-up over the first 3 %, then a cosine to zero. Without a budget the rate
     falls with the square root of time, so that any moment is a good one to stop.
@@ -171,6 +179,7 @@ class Schedule:
     def __init__(self, config: TrainingConfig, start: float) -> None:
         self.steps, self.budget_s = config.steps, config.budget_s
         self.peak, self.start = config.learning_rate, start
+        self.began = 0.0
 
     def elapsed(self) -> float:
         """Seconds since the start."""
@@ -178,15 +187,39 @@ class Schedule:
 
     def fraction(self, step: int) -> float | None:
         """Share of the budget that is used after `step` steps."""
+        shares = []
         if self.steps is not None:
-            return min(step / self.steps, 1.0)
-        return min(self.elapsed() / self.budget_s, 1.0) if self.budget_s else None
+            shares.append(step / self.steps)
+        if self.budget_s is not None:
+            shares.append(self.elapsed() / self.budget_s)
+        return min(max(shares), 1.0) if shares else None
 
     def remaining(self, step: int) -> float | None:
         """Estimated seconds left."""
-        if self.steps is None:
-            return max(self.budget_s - self.elapsed(), 0.0) if self.budget_s else None
-        return self.elapsed() * (self.steps - step) / step if step else None
+        left = []
+        if self.steps is not None and step:
+            left.append(self.elapsed() * (self.steps - step) / step)
+        if self.budget_s is not None:
+            left.append(max(self.budget_s - self.elapsed(), 0.0))
+        return min(left, default=None)
+
+    def reached(self, step: int, moment: tuple[float, int]) -> bool:
+        """Whether a share of the budget is used, or so many steps without one."""
+        share, steps = moment
+        used = self.fraction(step)
+        return step >= steps if used is None else used >= share
+
+    def passes_a_step(self, passes: int, channels: int) -> float:
+        """How many passes a step may have, for a budget of a thousand steps.
+
+        From the time that so many passes have taken. Published batches are made for
+        hours on a GPU: with too few steps nothing is learned from them.
+        """
+        if self.budget_s is None:
+            return math.inf
+        each = (self.elapsed() - self.began) / passes
+        steps = min(_LEAST_STEPS, self.steps or _LEAST_STEPS)
+        return max(1, int(self.budget_s / (each * channels * steps)))
 
     def learning_rate(self, step: int) -> float:
         """Rate of the step that comes next."""
@@ -265,20 +298,32 @@ def _train(
     passes, patches = _split_batch(config, patch_size, device)
     history, due = LossHistory(), schedule.elapsed()
     total, counted = torch.zeros((), device=device), 0
-    step = 0
+    step = turn = seen = 0
+    progress = TrainingProgress("Training")
+    schedule.began = schedule.elapsed()
     for number in itertools.count():
         # One pass of a channel's network; a step is as many passes as it takes to
         # have seen the whole batch in every channel.
-        trainer = trainers[number // passes % len(trainers)]
+        trainer = trainers[turn]
         total += trainer.accumulate(patches, 1 / passes)
         counted += 1
-        if number % passes == passes - 1:
+        seen += 1
+        if number == _TIMED:
+            room = schedule.passes_a_step(number, len(trainers))
+            if room < passes:
+                passes = int(room)
+                notes.append(_short_batch_note(config, passes * patches))
+        if seen >= passes:
             trainer.update(schedule.learning_rate(step))
-        if (number + 1) % (passes * len(trainers)) == 0:
+            seen, turn = 0, (turn + 1) % len(trainers)
+        if seen == turn == 0:
             step += 1
+            said = replace(progress, step=step)
+            told = yield from _change_lesson(trainers, config, schedule, said)
+            command = STOP if told is STOP else command
         used = schedule.fraction(step)
         done = used is not None and used >= 1.0
-        if not done and schedule.elapsed() < due:
+        if not done and command is not STOP and schedule.elapsed() < due:
             continue
         loss = float(total) / counted
         _require_finite(loss)
@@ -289,28 +334,66 @@ def _train(
         preview = _preview(images[0], trainers, config, dtype, command)
         asked = yield replace(progress, preview=preview)
         command = STOP if command is STOP else asked
-        due = schedule.elapsed() + _YIELD_S
         if done or command is STOP:
             break
+        due = schedule.elapsed() + _YIELD_S
     yield from _settle(trainers, progress, command is STOP)
     channels = tuple(trainer.model() for trainer in trainers)
+    notes += [note for trainer in trainers for note in trainer.notes()]
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     return TrainedModel(config, channels, history, provenance)
 
 
+Teaching = Generator[
+    TrainingProgress, Command | FieldOfView | None, Command | FieldOfView | None
+]
+
+
+def _change_lesson(
+    trainers: list[ChannelTrainer],
+    config: TrainingConfig,
+    schedule: Schedule,
+    progress: TrainingProgress,
+) -> Teaching:
+    """Go over to the likelihood when its time has come.
+
+    From the start it would weigh dim pixels most and hold the mean back.
+    """
+    bootstrap = config.objective == "bootstrap"
+    begin = _BOOTSTRAP if bootstrap else _WARM_UP
+    early = not schedule.reached(progress.step, begin)
+    if config.objective == "squared_error" or trainers[0].learns_likelihood or early:
+        return None
+    if bootstrap:
+        said = replace(progress, stage="Fitting the noise model")
+        return (yield from _in_turn(trainers, "bootstrap", said, False))
+    for trainer in trainers:
+        trainer.learns_likelihood = True
+    return None
+
+
 def _settle(
     trainers: list[ChannelTrainer], progress: TrainingProgress, stopped: bool
-) -> Generator[TrainingProgress, Command | FieldOfView | None, None]:
+) -> Teaching:
     """Let the noise models settle: for long at a natural end, briefly after a stop."""
+    said = replace(progress, stage="Settling the noise curve")
+    return (yield from _in_turn(trainers, "settle", said, stopped))
+
+
+def _in_turn(
+    trainers: list[ChannelTrainer], what: str, said: TrainingProgress, stopped: bool
+) -> Teaching:
+    """Let each trainer do something bit by bit, within earshot of a stop."""
     flop, steps = _SETTLE[stopped]
     due = time.perf_counter() + _YIELD_S
     for trainer in trainers:
-        for _ in trainer.settle(flop / len(trainers), steps):
+        for _ in getattr(trainer, what)(flop / len(trainers), steps):
             if stopped or time.perf_counter() < due:
                 continue
-            if (yield replace(progress, stage="Settling the noise curve")) is STOP:
-                return
+            if (yield said) is STOP:
+                return STOP
             due = time.perf_counter() + _YIELD_S
+    return None
 
 
 def train(
@@ -347,10 +430,11 @@ def _require_trainable(
     if start:
         start.require_fits(images[0])
         made = start.config
-        if (made.network, made.noise_model) != (config.network, config.noise_model):
+        parts = ("network", "signal", "noise_model", "psf")
+        if any(getattr(made, part) != getattr(config, part) for part in parts):
             raise RequestError(
-                "The model to continue from has another network or noise model than "
-                "the settings.",
+                "The model to continue from has another network, signal head, noise "
+                "model or point spread function than the settings.",
                 "Leave out the settings that differ, or start afresh.",
             )
     return list(dict.fromkeys(notes))
@@ -365,6 +449,7 @@ def _make_trainers(
     start: TrainedModel | None,
 ) -> list[ChannelTrainer]:
     luck = np.random.default_rng(config.seed)
+    kernel = config.psf.kernel(images[0].pixel_size_um)
     return [
         ChannelTrainer(
             training_planes(images, channel, luck, patch_size),
@@ -373,6 +458,7 @@ def _make_trainers(
             device,
             dtype,
             config.seed + channel,
+            kernel,
             start.channels[channel] if start else None,
         )
         for channel in range(images[0].channels)
@@ -393,6 +479,13 @@ def _split_batch(
     fits = max(1, int(_PASS_FLOP // cost))
     passes = math.ceil(config.batch_size / fits)
     return passes, math.ceil(config.batch_size / passes)
+
+
+def _short_batch_note(config: TrainingConfig, patches: int) -> str:
+    return (
+        f"Steps learn from {patches} patches instead of {config.batch_size}: with "
+        "more, the budget would end before the network has learned."
+    )
 
 
 def _require_finite(loss: float) -> None:
@@ -428,15 +521,17 @@ def _preview(
 ) -> Preview | None:
     if not isinstance(command, FieldOfView):
         return None
-    f = command
+    f, network = command, config.network
     trainer = trainers[image.channel_of(f.plane)]
     tile = Tile(f.plane, f.top, f.bottom, f.left, f.right)
-    padded, inner = read_padded(
-        image, tile, config.network.reach, config.network.stride
-    )
-    raw = torch.from_numpy(padded)[None, None].to(trainer.device)
-    signal = predict_signal(trainer.average, trainer.normalization, config, raw, dtype)
-    return Preview(f, signal[0, 0].cpu().numpy()[inner])
+    margin = network.reach + (trainer.optics.radius if trainer.optics else 0)
+    norm = trainer.normalization
+    fill = norm.offset if network.blind else None
+    padded, inner = read_padded(image, tile, margin, network.stride, fill)
+    observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
+    with torch.no_grad():
+        seen = run(trainer.average, trainer.optics, observed, dtype)
+    return Preview(f, norm.invert(seen.mean)[0, 0].cpu().numpy()[inner])
 
 
 def _provenance(

@@ -1,0 +1,160 @@
+"""A fitted noise model as one file: plain JSON, which any training can use."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from napari_selfdenoise.calibration import FittedNoise
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.noise_models import NoiseCurve, NoiseModel
+
+FORMAT = "napari-selfdenoise noise model"
+VERSION = 1
+SUFFIX = ".noise.json"
+
+_CONFIG: TypeAdapter[NoiseModel] = TypeAdapter(NoiseModel)
+
+
+def save_noise_model(fitted: FittedNoise, path: str | os.PathLike[str]) -> Path:
+    """Write a noise model to one file.
+
+    An existing file is replaced only when all is written.
+
+    Parameters
+    ----------
+    fitted : FittedNoise
+        From `calibrate` or `fit_noise`.
+    path : path
+        Where; ".noise.json" is added if it is missing.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    RequestError
+        If the folder is not there.
+    DenoisingError
+        If the file cannot be written.
+    """
+    path = _with_suffix(Path(path))
+    if not path.parent.is_dir():
+        raise RequestError(
+            f"The folder {path.parent} is not there.", "Make it, or choose another."
+        )
+    text = json.dumps(_description(fitted), allow_nan=False)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise DenoisingError(
+            f"The noise model could not be written to {path}: {error}.",
+            "Choose a folder you may write to, on a disk with room.",
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def load_noise_model(path: str | os.PathLike[str]) -> FittedNoise:
+    """Read a noise model that `save_noise_model` wrote.
+
+    Raises
+    ------
+    RequestError
+        If the file is not there, is no such noise model, or is damaged.
+    """
+    path = Path(path)
+    path = path if path.is_file() else _with_suffix(path)
+    if not path.is_file():
+        raise RequestError(f"There is no noise model file {path}.", "Check its name.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        _require_format(path, content)
+        return _rebuild(content)
+    except RequestError:
+        raise
+    except ValidationError as error:
+        raise _damaged(path, "its settings are not known") from error
+    except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(path, f"its content does not fit ({error})") from error
+
+
+def _with_suffix(path: Path) -> Path:
+    name = path.name.removesuffix(".json").removesuffix(".noise")
+    return path.with_name(name + SUFFIX)
+
+
+def _damaged(path: Path, why: str) -> RequestError:
+    return RequestError(
+        f"{path.name} is not a noise model of napari-selfdenoise, or is damaged: "
+        f"{why}.",
+        f"Choose a {SUFFIX} file that this program saved.",
+    )
+
+
+def _description(fitted: FittedNoise) -> dict[str, Any]:
+    curve = fitted.curve.to_json()
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": fitted.kind,
+        "config": fitted.config.model_dump(mode="json"),
+        "signal_range": fitted.signal_range,
+        "poisson_gaussian": fitted.poisson_gaussian,
+        "bits_per_pixel": fitted.bits_per_pixel,
+        "provenance": fitted.provenance,
+        "warnings": fitted.warnings,
+        "curve": curve,
+    }
+
+
+def _require_format(path: Path, content: Any) -> None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _damaged(path, "it holds something else")
+    if content["version"] > VERSION:
+        raise RequestError(
+            f"{path.name} was written by a newer version of this program (format "
+            f"{content['version']}; this one reads up to {VERSION}).",
+            "Update napari-selfdenoise.",
+        )
+
+
+def _rebuild(content: dict[str, Any]) -> FittedNoise:
+    curve = NoiseCurve.from_json(content["curve"])
+    _require_sound(curve)
+    low, high = content["signal_range"]
+    a, b = content["poisson_gaussian"]
+    return FittedNoise(
+        content["kind"],
+        _CONFIG.validate_python(content["config"]),
+        curve,
+        (float(low), float(high)),
+        (float(a), float(b)),
+        float(content["bits_per_pixel"]),
+        dict(content["provenance"]),
+        list(content["warnings"]),
+    )
+
+
+def _require_sound(curve: NoiseCurve) -> None:
+    """Refuse what no noise model could say."""
+    gaussians = (curve.weights, curve.means, curve.stds)
+    shape = (len(curve.signal), curve.weights.shape[-1])
+    if any(values.shape != shape for values in gaussians):
+        raise ValueError("the curve's columns differ in length")
+    if not all(np.isfinite(values).all() for values in (curve.signal, *gaussians)):
+        raise ValueError("numbers of the curve are not finite")
+    if not (np.diff(curve.signal) > 0).all():
+        raise ValueError("the signals of the curve do not increase")
+    if (curve.stds <= 0).any() or (curve.weights < 0).any():
+        raise ValueError("widths and weights must be positive")

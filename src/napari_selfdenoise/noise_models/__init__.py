@@ -1,0 +1,58 @@
+"""Noise models: how an observation scatters around the signal.
+
+Inside training all values are normalised; `NoiseCurve` says the same in the image's
+raw units and is what the plots draw, the prediction uses and the model file keeps.
+"""
+
+from napari_selfdenoise.noise_models.base import NoiseConfig, NoiseModule, NoiseUnits
+from napari_selfdenoise.noise_models.curve import (
+    NoiseCurve,
+    NoiseDistribution,
+    noise_distribution,
+    raw_curve,
+)
+from napari_selfdenoise.noise_models.gaussian_mixture import (
+    GaussianMixtureModule,
+    GaussianMixtureNoise,
+)
+from napari_selfdenoise.noise_models.histogram import HistogramModule, HistogramNoise
+from napari_selfdenoise.noise_models.models import (
+    GaussianModule,
+    GaussianNoise,
+    NoiseFromFile,
+    NoiseModel,
+    NoiseNetwork,
+    NoiseNetworkModule,
+    PoissonGaussianModule,
+    PoissonGaussianNoise,
+    PoissonModule,
+    PoissonNoise,
+    UnmodelledNoise,
+)
+from napari_selfdenoise.noise_models.tabulated import TabulatedModule
+
+__all__ = [
+    "GaussianMixtureModule",
+    "GaussianMixtureNoise",
+    "GaussianModule",
+    "GaussianNoise",
+    "HistogramModule",
+    "HistogramNoise",
+    "NoiseConfig",
+    "NoiseCurve",
+    "NoiseDistribution",
+    "NoiseFromFile",
+    "NoiseModel",
+    "NoiseModule",
+    "NoiseNetwork",
+    "NoiseNetworkModule",
+    "NoiseUnits",
+    "PoissonGaussianModule",
+    "PoissonGaussianNoise",
+    "PoissonModule",
+    "PoissonNoise",
+    "TabulatedModule",
+    "UnmodelledNoise",
+    "noise_distribution",
+    "raw_curve",
+]

@@ -1,0 +1,304 @@
+"""Predicting one tile: its views, its passes, and what an estimator makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdenoise.calibration import fit_poisson_gaussian
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.masking import Mask
+from napari_selfdenoise.mixture import Mixture
+from napari_selfdenoise.model import TrainedModel, run
+from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule
+from napari_selfdenoise.posterior import (
+    draw,
+    in_chunks,
+    mode,
+    posterior,
+    without_noise,
+)
+from napari_selfdenoise.tiling import Tile, read_padded, sources
+
+Turn = tuple[bool, bool, bool]
+"""Transpose, flip rows, flip columns."""
+
+Estimates = dict[str, NDArray[np.float32]]
+
+_FIT_PIXELS = 2**16
+"""Pixels of an image that its noise is fitted to; more change nothing."""
+
+
+class TilePredictor:
+    """Predicts tiles of one plane.
+
+    Parameters
+    ----------
+    image : Image
+        What is denoised.
+    model : TrainedModel
+        On the device.
+    channel : int
+        Which of its channels the plane belongs to.
+    device : torch.device
+        Where to compute.
+    generator : torch.Generator
+        For samples, and fills that are random.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        model: TrainedModel,
+        channel: int,
+        device: torch.device,
+        generator: torch.Generator,
+    ) -> None:
+        self.image, self.config, self.device = image, model.config, device
+        self.precision, self.margin = model.precision, model.margin
+        self.generator = generator
+        self.channel = model.channels[channel]
+        self.stride = model.config.network.stride
+        self._use(self.channel.noise_curve)
+
+    def _use(self, curve: NoiseCurve) -> None:
+        self.curve = curve
+        module = curve.module(self.channel.noise_units())
+        self.noise: NoiseModule = module.to(self.device)
+
+    # ---- Views ----
+
+    def denoise(
+        self, tile: Tile, wanted: Mapping[str, object]
+    ) -> Iterator[tuple[float, Estimates | None]]:
+        """Predict a tile view by view; the last comes with what was made of them.
+
+        Yields
+        ------
+        float
+            Share of the tile that is done.
+        dict or None
+            Results by name, (Y, X) or (samples, Y, X), raw units.
+        """
+        raw, inner = self._read(tile)
+        turns = self.config.masking.orientations if self.config.flips else _UNTURNED
+        mean = PairwiseMean()
+        for number, turn in enumerate(turns):
+            for share, outputs in self._passes(raw, tile, turn):
+                if outputs is not None:
+                    mean.add(outputs[(..., *inner)])
+                if number + share < len(turns):
+                    yield (number + share) / len(turns), None
+        observed = self._normalise(raw)[0, 0][inner]
+        yield 1.0, self._estimate(mean.value(), observed, wanted)
+
+    def _read(self, tile: Tile) -> tuple[Tensor, tuple[slice, slice]]:
+        """Raw pixels of a padded tile, (1, 1, Y, X), and the tile's place in them."""
+        blind = self.config.network.blind
+        fill = self.channel.normalization.offset if blind else None
+        padded, inner = read_padded(self.image, tile, self.margin, self.stride, fill)
+        if not np.isfinite(padded).all():
+            raise RequestError(
+                f"Pixels near row {tile.top}, column {tile.left} are NaN or infinite; "
+                "every pixel must be a number.",
+                "Fill them first, for instance with numpy.nan_to_num.",
+            )
+        return torch.from_numpy(padded)[None, None].to(self.device), inner
+
+    def _normalise(self, raw: Tensor) -> Tensor:
+        return self.channel.normalization.apply(raw)
+
+    def _passes(
+        self, raw: Tensor, tile: Tile, turn: Turn
+    ) -> Iterator[tuple[float, Tensor | None]]:
+        """Outputs of one view in as many passes as the estimator asks for.
+
+        Yields
+        ------
+        float
+            Share of the passes that is done.
+        Tensor or None
+            With the last one, outputs turned back: mean, rest, phantom, (C, Y, X).
+        """
+        image = turned(self._normalise(raw), turn)
+        rows, columns = self.config.masking.lattice
+        if not self.config.estimator.hides or rows * columns == 1:
+            yield 1.0, turned_back(self._run(image), turn)
+            return
+        lattice = self._lattice(tile)
+        gathered: Tensor | None = None
+        for number, (y, x) in enumerate(np.ndindex(rows, columns), 1):
+            targets = turned(lattice == y * columns + x, turn)
+            outputs = self._run(self._hidden(image, targets))
+            if gathered is None:
+                gathered = torch.zeros_like(outputs)
+            gathered = torch.where(targets[0], outputs, gathered)
+            last = number == rows * columns
+            yield (
+                number / (rows * columns),
+                turned_back(gathered, turn) if last else None,
+            )
+
+    def _lattice(self, tile: Tile) -> Tensor:
+        """Number of the pass in which each pixel is hidden, (1, 1, Y, X)."""
+        rows, columns = self.config.masking.lattice
+        shape = self.image.plane_shape
+        y, x = sources(tile, shape, self.margin, self.stride)
+        number = (y % rows)[:, None] * columns + (x % columns)[None, :]
+        return torch.from_numpy(number)[None, None].to(self.device)
+
+    def _hidden(self, image: Tensor, targets: Tensor) -> Tensor:
+        masking = self.config.masking
+        mask = Mask(masking.hide(targets), torch.zeros((1, 0), dtype=torch.long))
+        return masking.apply(image, mask, self.generator)
+
+    def _run(self, image: Tensor) -> Tensor:
+        """Outputs of one pass: mean, rest, phantom, (C, Y, X), normalised."""
+        channel = self.channel
+        with torch.no_grad():
+            seen = run(channel.network, channel.optics, image, self.precision)
+        return torch.cat(seen if channel.optics else seen[:2], dim=1)[0]
+
+    # ---- Estimates ----
+
+    def _estimate(
+        self, outputs: Tensor, observed: Tensor, wanted: Mapping[str, object]
+    ) -> Estimates:
+        """What the estimator makes of averaged outputs (C, Y, X), raw units."""
+        norm = self.channel.normalization
+        found: dict[str, Tensor] = {}
+        if self.channel.optics:
+            found["deconvolved"] = norm.invert(outputs[-1])
+        if self.config.estimator.fuses:
+            found |= self._fuse(outputs, observed)
+        else:
+            found["denoised"] = norm.invert(outputs[0])
+        results = {name: values.cpu().numpy() for name, values in found.items()}
+        results["noise_std"] = self.curve.std_at(results["denoised"])
+        return {name: results[name] for name in results if name in wanted}
+
+    def _prior(self, outputs: Tensor) -> Mixture:
+        """Prior of pixels, from outputs (n, C)."""
+        rest = outputs[:, 1 : self.config.signal.outputs]
+        prior = self.config.signal.prior(outputs[:, 0], rest)
+        return without_noise(prior, self.noise) if self.config.per_image else prior
+
+    def _fuse(self, outputs: Tensor, observed: Tensor) -> dict[str, Tensor]:
+        """Posterior of each pixel: mean or mode, std, samples; raw units."""
+        norm, estimator = self.channel.normalization, self.config.estimator
+        flat, shape = outputs.flatten(1).T, observed.shape  # (n, C)
+
+        def fuse(prior: Mixture, seen: Tensor) -> tuple[Tensor, ...]:
+            known = posterior(prior, self.noise, seen)
+            pick = mode if estimator.kind == "posterior_mode" else Mixture.expectation
+            drawn = [draw(known, self.generator) for _ in range(estimator.count)]
+            return pick(known), known.variance().sqrt(), *drawn
+
+        value, std, *drawn = in_chunks(
+            fuse,
+            lambda part: self._prior(flat[part]),
+            observed.flatten(),
+            self._numbers_a_pixel(),
+        )
+        found = {"denoised": norm.invert(value), "posterior_std": std * norm.scale}
+        if drawn:
+            found["posterior_samples"] = norm.invert(torch.stack(drawn))
+        return {name: v.reshape(*v.shape[:-1], *shape) for name, v in found.items()}
+
+    def _numbers_a_pixel(self) -> int:
+        """How many numbers the posterior of one pixel takes."""
+        width = self.curve.weights.shape[1] if self.noise.closed_form else 7
+        return max(8, self.config.signal.outputs * width)
+
+    # ---- Noise of one image ----
+
+    def fit_noise(self, tiles: Sequence[Tile]) -> Iterator[float]:
+        """Fit a and b to the plane that is denoised (Khademi et al. 2021, section 3).
+
+        The network's total variance holds that of its prior, which the noise curve of
+        the training tells apart; the rest is the noise's.
+
+        Yields
+        ------
+        float
+            Share that is done.
+        """
+        parts: list[Tensor] = []
+        each = max(64, _FIT_PIXELS // len(tiles))
+        for number, tile in enumerate(tiles, 1):
+            raw, inner = self._read(tile)
+            for _, outputs in self._passes(raw, tile, (False, False, False)):
+                if outputs is not None:
+                    parts.append(self._sampled(outputs, raw, inner, each))
+            yield number / len(tiles)
+        mean, observed, total = (
+            values.double().cpu().numpy() for values in torch.cat(parts, dim=1)
+        )
+        noise = self.curve.std_at(mean.astype(np.float32)).astype(np.float64) ** 2
+        own = np.clip(total - noise, 0.0, None)
+        fitted = fit_poisson_gaussian(mean, observed, prior_variance=own)
+        self._use(_line(self.curve, *fitted))
+
+    def _sampled(
+        self, outputs: Tensor, raw: Tensor, inner: tuple[slice, slice], count: int
+    ) -> Tensor:
+        """Mean, observation and total variance of some pixels, raw units, (3, n)."""
+        norm, flat = self.channel.normalization, outputs[(..., *inner)].flatten(1)
+        every = max(1, flat.shape[1] // count)
+        flat = flat[:, ::every]
+        rest = flat[1 : self.config.signal.outputs].T
+        total = self.config.signal.prior(flat[0], rest).variance() * norm.scale**2
+        seen = raw[0, 0][inner].flatten()[::every]
+        return torch.stack([norm.invert(flat[0]), seen, total])
+
+
+_UNTURNED: tuple[Turn, ...] = ((False, False, False),)
+
+
+def turned(image: Tensor, turn: Turn) -> Tensor:
+    """Transpose, then flip, the last two axes."""
+    transpose, *flips = turn
+    axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
+    return (image.mT if transpose else image).flip(axes)
+
+
+def turned_back(image: Tensor, turn: Turn) -> Tensor:
+    """Undo `turned`."""
+    transpose, *flips = turn
+    axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
+    back = image.flip(axes)
+    return back.mT if transpose else back
+
+
+class PairwiseMean:
+    """Mean of 2^n tensors, pair by pair: equal values come back to the bit."""
+
+    def __init__(self) -> None:
+        self._halves: list[tuple[int, Tensor]] = []
+
+    def add(self, values: Tensor) -> None:
+        """Add one; at most n + 1 are kept at a time."""
+        count = 1
+        while self._halves and self._halves[-1][0] == count:
+            values, count = (self._halves.pop()[1] + values) / 2, 2 * count
+        self._halves.append((count, values))
+
+    def value(self) -> Tensor:
+        """Return the mean of all that were added."""
+        ((_, values),) = self._halves
+        return values
+
+
+def _line(curve: NoiseCurve, a: float, b: float) -> NoiseCurve:
+    """Noise of variance a * signal + b on the grid of a curve."""
+    least = 1e-3 * float(np.median(curve.std)) ** 2
+    variance = np.maximum(a * curve.signal + b, max(least, 1e-30))
+    return replace(
+        NoiseCurve.gaussian(curve.signal, np.sqrt(variance)), poisson_gaussian=(a, b)
+    )
