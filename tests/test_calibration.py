@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_selfdenoise import calibration
 from napari_selfdenoise.calibration import (
     FittedNoise,
     bits_per_pixel,
     calibrate,
     calibrate_steps,
+    fit,
     fit_noise,
     fit_poisson_gaussian,
     fit_steps,
@@ -47,7 +47,7 @@ def noisy(signal, rng, a=A, b=B):
 
 @pytest.fixture(autouse=True)
 def _short_fits(monkeypatch):
-    monkeypatch.setattr(calibration, "_STEPS", 200)
+    monkeypatch.setattr(fit, "_STEPS", 200)
 
 
 @pytest.fixture(scope="module")

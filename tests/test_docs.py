@@ -1,11 +1,13 @@
 """What the documentation says is so."""
 
 import ast
+import importlib
 import re
 import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import click
 import numpy as np
@@ -14,14 +16,24 @@ import torch
 import yaml
 
 import napari_selfdenoise
-from napari_selfdenoise import Image, cli, read_image, recipes, write_image
+from napari_selfdenoise import (
+    Image,
+    TrainingConfig,
+    cli,
+    read_image,
+    recipes,
+    write_image,
+)
+from napari_selfdenoise.noise_models import NoiseUnits
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_selfdenoise"
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+METHODS = sorted(ROOT.glob("docs/methods/*.md"))
 MANIFEST = yaml.safe_load((PACKAGE / "napari.yaml").read_text(encoding="utf-8"))
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+each_method = pytest.mark.parametrize("page", METHODS, ids=lambda path: path.stem)
 
 
 def text_of(name):
@@ -66,14 +78,28 @@ def test_the_first_example_runs(tmp_path, monkeypatch, scene, config):
     assert np.isfinite(denoised.data).all()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/using-the-window.md"])
-def test_the_menu_items_are_called_as_written(page):
-    plugin, (widget,) = MANIFEST["display_name"], MANIFEST["contributions"]["widgets"]
+@pytest.mark.parametrize(
+    ("page", "count"), [("README.md", 1), ("docs/using-the-window.md", 2)]
+)
+def test_the_menu_items_are_called_as_written(page, count):
+    plugin, widgets = MANIFEST["display_name"], MANIFEST["contributions"]["widgets"]
     words = " ".join(text_of(page).split())
-    item = f"{widget['display_name']} ({plugin})"
-    assert f"**Plugins > {item}**" in words
-    assert f"**Layers > Filter > {item}**" in words
+    assert len(widgets) == 2
+    for widget in widgets[:count]:
+        item = f"{widget['display_name']} ({plugin})"
+        assert f"**Plugins > {item}**" in words
+        assert f"**Layers > Filter > {item}**" in words
     assert "File > Open Sample > " + plugin in " ".join(text_of("README.md").split())
+
+
+def test_every_recipe_is_named():
+    for page in ("README.md", "docs/settings.md", "docs/command-line.md"):
+        for name in recipes.RECIPES:
+            assert f"`{name}`" in text_of(page), f"{page}: {name}"
+    below = text_of("docs/architecture.md").split("## Where it differs")[1]
+    assert set(re.findall(r"^\*\*`(\w+)`\*\*", below, re.MULTILINE)) == (
+        set(recipes.RECIPES) - {"fast"}
+    )
 
 
 # Links -----------------------------------------------------------------------------
@@ -91,8 +117,9 @@ def test_links_lead_somewhere(page):
 
 
 def test_the_contents_name_every_page():
-    for page in ROOT.glob("docs/*.md"):
-        assert page.name == "index.md" or f"({page.name})" in text_of("docs/index.md")
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert name == "index.md" or f"({name})" in text_of("docs/index.md"), name
 
 
 # The command line ------------------------------------------------------------------
@@ -123,11 +150,19 @@ def test_examples_have_flags_of_their_verb(page):
             assert written <= flags_of(cli.cli.commands[verb]), line
 
 
-def test_documented_flags_are_there():
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "docs/command-line.md", *METHODS], ids=str
+)
+def test_documented_flags_are_there(page):
     known = set().union(*(flags_of(c) for c in cli.cli.commands.values()))
-    written = re.findall(r"`(--[a-z][\w.-]+)", text_of("docs/command-line.md"))
-    assert written
+    written = re.findall(r"`(--[a-z][\w.-]+)", page.read_text(encoding="utf-8"))
     assert set(written) <= known
+    assert written or page.name != "command-line.md"
+
+
+def test_every_output_is_documented():
+    for name in cli._OUTPUTS:
+        assert f"`{name}`" in text_of("docs/command-line.md"), name
 
 
 def test_the_settings_file_is_understood(tmp_path):
@@ -153,19 +188,58 @@ def test_the_settings_page_is_made_from_the_fields():
     )
 
 
+def fields_of(annotation):
+    """Names of all fields of the models in a type."""
+    found = set(getattr(annotation, "model_fields", ()))
+    return found.union(*(fields_of(inner) for inner in get_args(annotation)))
+
+
+@each_method
+def test_the_parameters_of_a_method_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    if "\n## Parameters\n" not in text:
+        pytest.skip("no table of parameters")
+    known = set().union(
+        *(fields_of(f.annotation) for f in TrainingConfig.model_fields.values())
+    )
+    cells = column(page.relative_to(ROOT), "## Parameters", 0)
+    names = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert names <= known
+
+
+@each_method
+def test_the_code_of_a_method_uses_what_is_there(page):
+    for code in blocks(page.relative_to(ROOT), "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names)
+
+
 # The window ------------------------------------------------------------------------
 
 
-def test_every_documented_control_is_there(qtbot):
+@pytest.mark.parametrize(
+    ("heading", "module", "name", "some"),
+    [
+        ("## Controls", "controls", "Controls", {"train", "stop", "psf", "estimator"}),
+        (
+            "## The Noise model dock",
+            "noise_model_controls",
+            "NoiseModelControls",
+            {"calibrate", "save_noise_model", "noise_plot"},
+        ),
+    ],
+)
+def test_every_documented_control_is_there(qtbot, heading, module, name, some):
     from qtpy.QtWidgets import QWidget
 
-    from napari_selfdenoise.plugin.controls import Controls
-
-    controls = Controls()
+    home = importlib.import_module(f"napari_selfdenoise.plugin.{module}")
+    controls = getattr(home, name)()
     qtbot.addWidget(controls)
-    names = [n.strip("`") for n in column("docs/using-the-window.md", "## Controls", 1)]
-    assert {"train", "stop", "noise_plot", "status"} < set(names)
-    for name in names:
+    names = [n.strip("`") for n in column("docs/using-the-window.md", heading, 1)]
+    assert some < set(names)
+    for name in filter(None, names):
         assert controls.findChild(QWidget, name) is not None, name
 
 
@@ -191,13 +265,27 @@ def test_the_module_table_is_complete_and_in_import_order():
     listed = [n.strip("`") for n in column("docs/architecture.md", "## Modules", 0)]
     paths = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
     dotted = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in paths}
-    assert set(listed) == set(dotted)
+    assert set(listed) == set(dotted) and len(listed) == len(dotted)
     for number, name in enumerate(listed):
-        tree = ast.parse(dotted[name].read_text(encoding="utf-8"))
-        for node in tree.body:
-            if isinstance(node, ast.ImportFrom) and node.module:
-                used = node.module.removeprefix("napari_selfdenoise.")
-                assert used not in listed[number:], f"{name} imports {used}"
+        for used in imports_of(dotted[name], name):
+            below = [other for other in listed[number:] if is_part(other, used)]
+            assert not below, f"{name} imports {used}"
+
+
+def imports_of(path, name):
+    """What a module imports of this package as it is loaded, with dots."""
+    package = name.rpartition(".")[0]
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            used = node.module.removeprefix("napari_selfdenoise.")
+            # Within a package only the modules that are named are meant.
+            inside = used == package
+            yield from (f"{used}.{a.name}" for a in node.names) if inside else [used]
+
+
+def is_part(name, whole):
+    """Whether a module is another, or is in it."""
+    return name == whole or name.startswith(f"{whole}.")
 
 
 @pytest.fixture
@@ -225,18 +313,21 @@ def test_the_example_masking_scheme_is_blind(example):
     assert torch.equal(scheme.apply(other, mask, luck), filled)
 
 
-def test_the_example_noise_model_learns_a_width(example):
-    module = example(1, "noise_models.py").GaussianNoise().build(0.01)
+def test_the_example_noise_model_learns_its_numbers(example):
+    config = example(1, "noise_models/models.py").SpeckleNoise()
+    module = config.build(NoiseUnits(offset=100.0, scale=50.0, std_floor=0.01))
     luck = torch.Generator().manual_seed(0)
-    signal = torch.rand(4096, generator=luck)
-    observed = signal + 0.3 * torch.randn(4096, generator=luck)
-    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
-    for _ in range(100):
-        optimizer.zero_grad()
-        (-module.log_likelihood(signal, observed).mean()).backward()
-        optimizer.step()
-    width = module.residual_mixture(signal).log_std.exp()
-    assert width.mean().item() == pytest.approx(0.3, rel=0.05)
+    signal = 4 * torch.rand(2**16, generator=luck) - 2
+    light = signal + 2  # in raw units, from zero on
+    std = (0.1**2 + (0.3 * light) ** 2).sqrt()
+    observed = signal + std * torch.randn(signal.shape, generator=luck)
+    for _ in module.fit(signal, observed, None, luck, steps=400, rate=0.05):
+        pass
+    assert module.log_constant.exp().item() == pytest.approx(0.1, rel=0.1)
+    assert module.log_share.exp().item() == pytest.approx(0.3, rel=0.03)
+    mixture = module.residual_mixture(signal)
+    assert mixture.expectation().abs().max() == 0
+    torch.testing.assert_close(module.std(signal), std, rtol=0.1, atol=0.01)
 
 
 def test_axes_are_described_as_in_the_readme():

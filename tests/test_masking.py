@@ -431,7 +431,7 @@ def test_a_footprint_that_cannot_be_is_refused(footprint, said):
 def test_what_is_painted_becomes_a_footprint():
     labels = np.zeros((40, 50), np.uint8)
     labels[10:13, 20:25] = 3
-    assert ShapeMask.painted(labels) == ShapeMask(footprint="3x5")
+    assert ShapeMask.taken(labels) == ShapeMask(footprint="3x5")
     labels[11, 22] = 0  # the centre is predicted, painted or not
     assert footprint_text(labels) == "3x5"
     labels[10, 20] = 0
@@ -455,7 +455,7 @@ def test_what_is_painted_gets_a_centre_by_odd_sides():
 )
 def test_what_cannot_be_a_footprint_is_refused(painted, said):
     with pytest.raises(RequestError, match=said):
-        ShapeMask.painted(painted)
+        ShapeMask.taken(painted)
 
 
 def test_only_neighbourhoods_take_noise_to_be_shared():

@@ -552,6 +552,29 @@ def test_a_noise_model_file_must_be_named_and_be_there(tmp_path):
         NoiseFromFile(file=str(tmp_path / "gone.noise.json")).build(UNITS)
 
 
+def test_a_curve_is_taken_in_place_of_a_file(tmp_path):
+    units, model = NoiseUnits(300.0, 128.0, 1e-3), PoissonGaussianNoise()
+    curve = NoiseCurve.line(12.0, -1050.0, 100, 2000)
+    taken = NoiseFromFile.taken(json.loads(json.dumps(curve.to_json())))
+    again = NoiseFromFile.model_validate_json(taken.model_dump_json())
+    signal = torch.linspace(-1, 13, 50)
+    expected = curve.module(units).std(signal)
+    for config in (taken, again):
+        torch.testing.assert_close(config.build(units).std(signal), expected)
+    other = FittedNoise(
+        "gaussian", model, NoiseCurve.line(0, 9, 0, 1), (0, 1), (0, 9), 1
+    )
+    file = str(save_noise_model(other, tmp_path / "camera"))
+    both = taken.model_copy(update={"file": file})  # the file was named later
+    assert both.build(units).std(signal).max() * 128 == pytest.approx(3)
+
+
+@pytest.mark.parametrize("curve", [{}, {"signal": 3}, {"signal": [[]]}, {"stds": "x"}])
+def test_what_is_no_curve_is_not_taken(curve):
+    with pytest.raises(RequestError, match="no noise curve"):
+        NoiseFromFile.taken(curve)
+
+
 def test_unmodelled_noise_builds_nothing():
     assert UnmodelledNoise().build(UNITS) is None
 

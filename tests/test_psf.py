@@ -9,21 +9,19 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage, optimize
 
+from napari_selfdenoise.bead import measure_psf
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.io import write_image
+from napari_selfdenoise.kernels import gaussian_sigma
+from napari_selfdenoise.optics import Convolution, negativity, positive
 from napari_selfdenoise.psf import (
     PSF,
-    Convolution,
     GaussianPSF,
     MeasuredPSF,
     NoPSF,
     OpticalPSF,
     darkest_level,
-    gaussian_sigma,
-    measure_psf,
-    negativity,
-    positive,
 )
 
 PIXEL_UM = (0.065, 0.065)
@@ -207,6 +205,42 @@ def test_of_a_stack_the_plane_in_focus_is_taken(tmp_path):
     np.testing.assert_allclose(kernel, measure_psf(np.float32(planes[1])))
 
 
+def test_a_bead_is_taken_with_the_settings_of_a_file():
+    planes = np.array([bead(sigma=s, peak=4500 / s**2) for s in (3, 1.5, 2)])
+    taken = MeasuredPSF.taken(planes)
+    for settings in ({}, {"energy": 0.9}, {"symmetrise": False}):
+        kernel = taken.model_copy(update=settings).kernel()
+        np.testing.assert_allclose(
+            kernel, measure_psf(planes[1], **settings), atol=1e-6
+        )
+    np.testing.assert_array_equal(
+        MeasuredPSF.taken(planes[1]).kernel(PIXEL_UM), taken.kernel()
+    )
+
+
+def test_a_taken_bead_is_kept_in_files():
+    taken = MeasuredPSF.taken(bead())
+    again = ANY_PSF.validate_json(ANY_PSF.dump_json(taken))
+    assert again == taken
+    np.testing.assert_array_equal(again.kernel(), taken.kernel())
+
+
+def test_a_file_comes_before_a_bead_that_was_taken(tmp_path):
+    wide = bead(sigma=3).astype(np.float32)
+    write_image(Image(wide, "YX"), tmp_path / "bead.tif")
+    taken = MeasuredPSF.taken(bead())
+    both = taken.model_copy(update={"file": str(tmp_path / "bead.tif")})
+    np.testing.assert_array_equal(both.kernel(), measure_psf(wide))
+
+
+@pytest.mark.parametrize(
+    "values", [((1.0, 2.0),), ((1.0, 2.0), (3.0, 4.0)), ((math.nan,),), ((0.0,),)]
+)
+def test_what_is_no_light_of_a_bead_is_refused(values):
+    with pytest.raises(ValidationError, match="light of a bead"):
+        MeasuredPSF(values=values)
+
+
 def several():
     two = bead(shift=(-12, -12))
     return two + bead(shift=(12, 10), peak=1500, seed=1)
@@ -228,6 +262,9 @@ def test_what_is_no_single_bead_is_refused(pixels, sentence):
     with pytest.raises(RequestError, match=sentence) as caught:
         measure_psf(pixels)
     assert caught.value.hint
+    if np.ndim(pixels) == 2:
+        with pytest.raises(RequestError, match=sentence):
+            MeasuredPSF.taken(pixels)
 
 
 # Requests that cannot be met ---------------------------------------------------------

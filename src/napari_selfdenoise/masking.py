@@ -385,7 +385,7 @@ class ShapeMask(FootprintScheme):
         title="Footprint",
         description="Pixels hidden around each predicted one: HEIGHTxWIDTH, or rows of "
         "1 and 0 such as 010/111/010. Sides are odd, at most 65 px; the centre is 1.",
-        json_schema_extra={"unit": "px"},
+        json_schema_extra={"unit": "px", "taken_from": "labels"},
     )
     fraction: float = Field(
         0.02,
@@ -404,7 +404,7 @@ class ShapeMask(FootprintScheme):
         return text
 
     @classmethod
-    def painted(cls, labels: ArrayLike) -> Self:
+    def taken(cls, labels: ArrayLike) -> Self:
         """Make the scheme whose footprint is what is painted in an image.
 
         Parameters

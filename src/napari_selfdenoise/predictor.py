@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from napari_selfdenoise.posterior import (
     posterior,
     without_noise,
 )
+from napari_selfdenoise.residuals import binned
 from napari_selfdenoise.tiling import Tile, read_padded, sources
 
 Turn = tuple[bool, bool, bool]
@@ -31,7 +32,7 @@ Turn = tuple[bool, bool, bool]
 
 Estimates = dict[str, NDArray[np.float32]]
 
-_FIT_PIXELS = 2**16
+_FIT_PIXELS = 2**20
 """Pixels of an image that its noise is fitted to; more change nothing."""
 
 
@@ -65,6 +66,8 @@ class TilePredictor:
         self.generator = generator
         self.channel = model.channels[channel]
         self.stride = model.config.network.stride
+        # By which the network's total variance is wrong on average.
+        self.temperature = 1.0
         self._use(self.channel.noise_curve)
 
     def _use(self, curve: NoiseCurve) -> None:
@@ -187,7 +190,10 @@ class TilePredictor:
         """Prior of pixels, from outputs (n, C)."""
         rest = outputs[:, 1 : self.config.signal.outputs]
         prior = self.config.signal.prior(outputs[:, 0], rest)
-        return without_noise(prior, self.noise) if self.config.per_image else prior
+        if not self.config.per_image:
+            return prior
+        log_std = prior.log_std + 0.5 * math.log(self.temperature)
+        return without_noise(prior._replace(log_std=log_std), self.noise)
 
     def _fuse(self, outputs: Tensor, observed: Tensor) -> dict[str, Tensor]:
         """Posterior of each pixel: mean or mode, std, samples; raw units."""
@@ -218,44 +224,53 @@ class TilePredictor:
 
     # ---- Noise of one image ----
 
-    def fit_noise(self, tiles: Sequence[Tile]) -> Iterator[float]:
+    def fit_noise(self, tiles: Sequence[Tile]) -> Iterator[None]:
         """Fit a and b to the plane that is denoised (Khademi et al. 2021, section 3).
 
-        The network's total variance holds that of its prior, which the noise curve of
-        the training tells apart; the rest is the noise's.
+        The squared residuals hold the prediction's own variance beside the noise's. The
+        published fit takes it for noise; here noise is added once more, to see how far
+        the prediction moves.
 
         Yields
         ------
-        float
-            Share that is done.
+        None
+            Tile by tile.
         """
         parts: list[Tensor] = []
         each = max(64, _FIT_PIXELS // len(tiles))
-        for number, tile in enumerate(tiles, 1):
-            raw, inner = self._read(tile)
-            for _, outputs in self._passes(raw, tile, (False, False, False)):
-                if outputs is not None:
-                    parts.append(self._sampled(outputs, raw, inner, each))
-            yield number / len(tiles)
-        mean, observed, total = (
-            values.double().cpu().numpy() for values in torch.cat(parts, dim=1)
-        )
-        noise = self.curve.std_at(mean.astype(np.float32)).astype(np.float64) ** 2
-        own = np.clip(total - noise, 0.0, None)
+        for tile in tiles:
+            parts.append(self._looked_at(tile, each))
+            yield
+        mean, observed, moved, total = torch.cat(parts, dim=1).double().cpu().numpy()
+        own = np.interp(mean, *binned(mean, moved - mean, np.ones_like(mean)))
         fitted = fit_poisson_gaussian(mean, observed, prior_variance=own)
         self._use(_line(self.curve, *fitted))
+        self.temperature = float(np.mean((observed - mean) ** 2 / total))
 
-    def _sampled(
-        self, outputs: Tensor, raw: Tensor, inner: tuple[slice, slice], count: int
-    ) -> Tensor:
-        """Mean, observation and total variance of some pixels, raw units, (3, n)."""
-        norm, flat = self.channel.normalization, outputs[(..., *inner)].flatten(1)
-        every = max(1, flat.shape[1] // count)
-        flat = flat[:, ::every]
-        rest = flat[1 : self.config.signal.outputs].T
-        total = self.config.signal.prior(flat[0], rest).variance() * norm.scale**2
-        seen = raw[0, 0][inner].flatten()[::every]
-        return torch.stack([norm.invert(flat[0]), seen, total])
+    def _looked_at(self, tile: Tile, count: int) -> Tensor:
+        """What a fit needs of some pixels of a tile, raw units, (4, n).
+
+        Mean, observation, mean with more noise, total variance.
+        """
+        norm = self.channel.normalization
+        raw, inner = self._read(tile)
+        outputs = self._unturned(raw, tile)
+        mean = outputs[None, :1]
+        noisier = self.noise.renoise(mean, self._normalise(raw), self.generator)
+        moved = self._unturned(norm.invert(noisier), tile)
+        rest = outputs[1 : self.config.signal.outputs].flatten(1).T
+        prior = self.config.signal.prior(outputs[0].flatten(), rest)
+        total = prior.variance().view_as(raw) * norm.scale**2
+        values = (norm.invert(mean), raw, norm.invert(moved[None, :1]), total)
+        flat = torch.stack([v[0, 0][inner].flatten() for v in values])
+        return flat[:, :: max(1, flat.shape[1] // count)]
+
+    def _unturned(self, raw: Tensor, tile: Tile) -> Tensor:
+        """Outputs of the image as it lies, (C, Y, X), normalised."""
+        for _, outputs in self._passes(raw, tile, _UNTURNED[0]):
+            found = outputs
+        assert found is not None
+        return found
 
 
 _UNTURNED: tuple[Turn, ...] = ((False, False, False),)
@@ -296,9 +311,6 @@ class PairwiseMean:
 
 
 def _line(curve: NoiseCurve, a: float, b: float) -> NoiseCurve:
-    """Noise of variance a * signal + b on the grid of a curve."""
-    least = 1e-3 * float(np.median(curve.std)) ** 2
-    variance = np.maximum(a * curve.signal + b, max(least, 1e-30))
-    return replace(
-        NoiseCurve.gaussian(curve.signal, np.sqrt(variance)), poisson_gaussian=(a, b)
-    )
+    """Noise of variance a * signal + b over the range of a curve."""
+    least = 0.03 * float(np.median(curve.std))
+    return NoiseCurve.line(a, b, curve.signal[0], curve.signal[-1], max(least, 1e-15))

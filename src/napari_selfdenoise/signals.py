@@ -15,11 +15,11 @@ from torch import Tensor
 
 from napari_selfdenoise.mixture import Mixture, equal_weights
 
-_START = -1.5
-"""Logarithm of the std that priors start with: a fifth of the image's spread."""
+_START = 0.1
+"""Std that priors start with: a tenth of the image's spread."""
 
-_LOG_STD = (-7.0, 3.0)
-"""Smallest and largest logarithm of a prior's std, in normalised units."""
+_LEAST, _MOST = 1e-3, 30.0
+"""Smallest and largest std of a prior, in normalised units."""
 
 
 class SignalHead(BaseModel):
@@ -126,7 +126,7 @@ class MixtureSignal(SignalHead):
     def prior(self, mean: Tensor, rest: Tensor) -> Mixture:
         """Distribution of the signal given the context: a mixture of Gaussians."""
         weight, offset, width = rest.chunk(3, dim=-1)
-        apart = torch.linspace(-0.2, 0.2, self.components, device=rest.device)
+        apart = torch.linspace(-0.05, 0.05, self.components, device=rest.device)
         around = Mixture(weight.log_softmax(-1), offset + apart, _log_std(width))
         around = around.centred()
         return around._replace(mean=around.mean + mean.unsqueeze(-1))
@@ -159,7 +159,7 @@ class SampledSignal(SignalHead):
     def prior(self, mean: Tensor, rest: Tensor) -> Mixture:
         """Distribution of the signal given the context: points that count alike."""
         places = (torch.arange(self.samples, device=rest.device) + 0.5) / self.samples
-        apart = rest + 0.2 * torch.special.ndtri(places)
+        apart = rest + 0.1 * torch.special.ndtri(places)
         samples = mean.unsqueeze(-1) + apart - apart.mean(-1, keepdim=True)
         return Mixture(equal_weights(samples), samples, _no_width(samples))
 
@@ -175,5 +175,7 @@ def _no_width(like: Tensor) -> Tensor:
 
 
 def _log_std(output: Tensor) -> Tensor:
-    # Within bounds that no image needs to leave, so that no density runs away.
-    return (2 * output + _START).clamp(*_LOG_STD)
+    # The std itself, of either sign, as in Khademi et al. 2021: a logarithm that has
+    # once become small hardly feels a gradient any more.
+    std = (output + _START).clamp(-_MOST, _MOST)
+    return 0.5 * (std.square() + _LEAST**2).log()

@@ -278,7 +278,8 @@ class ChannelTrainer:
         """
         yield from self._look(flop)
         if not self.fixed and not _regularisation(self.config):
-            yield from self._fit_noise(steps, (0.0, 100.0))
+            rate = 0.5 * self.noise.rate if self.noise else None
+            yield from self._fit_noise(steps, (0.0, 100.0), rate)
         self.settled = True
 
     def bootstrap(self, flop: float, steps: int) -> Iterator[None]:
@@ -288,7 +289,7 @@ class ChannelTrainer:
         as there. The parameters are those of `settle`.
         """
         yield from self._look(flop)
-        yield from self._fit_noise(steps, (0.5, 99.5))
+        yield from self._fit_noise(4 * steps, (0.5, 99.5), None)
         if self.noise is not None:
             self.noise.freeze()
         self.fixed = self.settled = self.learns_likelihood = True
@@ -307,7 +308,9 @@ class ChannelTrainer:
                 self.observe(self.average, masking, share, probe=True)
             yield
 
-    def _fit_noise(self, steps: int, clip: tuple[float, float]) -> Iterator[None]:
+    def _fit_noise(
+        self, steps: int, clip: tuple[float, float], rate: float | None
+    ) -> Iterator[None]:
         """Fit the noise model to what is remembered, the prediction's part taken out.
 
         Published bootstraps take it for noise, and overestimate the gain by 17 to 30 %.
@@ -329,7 +332,7 @@ class ChannelTrainer:
             weight[inside],
             self.generator,
             steps=steps,
-            rate=5e-3,
+            rate=rate,
         )
 
     def model(self) -> ChannelModel:

@@ -50,7 +50,43 @@ class Desk:
         values |= {"batch_size": 2, "precision": "float32", "flips": False}
         for name, value in (values | {"steps": steps}).items():
             self.controls.advanced.editor(name).setValue(value)
+        if steps is not None:  # a time budget would end it by the clock
+            self.controls.budget.setCurrentText(UNTIL_I_STOP)
         self.controls.device.setCurrentIndex(self.controls.device.findData("cpu"))
+
+    def choices(self, part: str) -> Any:
+        """The editor of a choice such as "psf" or "objective"."""
+        if part in ("masking", "noise_model", "psf", "estimator"):
+            return self.controls.part(part)
+        return self.controls.advanced.editor(part)
+
+    def item(self, part: str, kind: str) -> Any:
+        """One item of a choice, once the window has greyed out what it must."""
+        QApplication.processEvents()
+        editor = self.choices(part)
+        kinds = editor.kinds() if hasattr(editor, "kinds") else editor.options
+        combo = getattr(editor, "combo", editor)
+        return combo.model().item(kinds.index(kind))
+
+    def pick(self, **kinds: str) -> None:
+        """Choose what is not greyed out, in this order."""
+        for part, kind in kinds.items():
+            item = self.item(part, kind)
+            assert item.isEnabled(), item.toolTip()
+            editor = self.choices(part)
+            getattr(editor, "combo", editor).setCurrentIndex(item.row())
+
+    def why_not(self, part: str, kind: str) -> str:
+        """What the tooltip of a greyed item says; nothing where it can be chosen."""
+        item = self.item(part, kind)
+        return "" if item.isEnabled() else " ".join(item.toolTip().split())
+
+    def take(self, field: str, layer: str) -> None:
+        """Take a field from a layer, by the menu beside it."""
+        button = self.widget.findChild(QPushButton, f"{field}.taken")
+        button.menu().aboutToShow.emit()
+        (action,) = (a for a in button.menu().actions() if a.text() == layer)
+        action.trigger()
 
     def endless(self) -> None:
         """Set the form to train until Stop."""

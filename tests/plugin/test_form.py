@@ -7,10 +7,22 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QLabel, QSpinBox
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QLabel,
+    QSpinBox,
+)
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, union_members
+from napari_selfdenoise.plugin.editors import TakeButton
+from napari_selfdenoise.plugin.form import (
+    ChoiceForm,
+    ModelForm,
+    union_members,
+)
 
 
 class Frozen(BaseModel):
@@ -292,6 +304,97 @@ def test_type_without_editor_is_refused(qtbot):
 
     with pytest.raises(TypeError, match="No editor for weights"):
         ModelForm(Fitted)
+
+
+class Bead(Frozen):
+    """A bead."""
+
+    kind: Literal["bead"] = "bead"
+    file: str = Field("", json_schema_extra={"path": "image", "taken_from": "image"})
+    energy: float = Field(0.9, gt=0, le=1)
+    pixels: tuple[float, ...] = Field((), json_schema_extra={"hidden": True})
+
+    @classmethod
+    def taken(cls, data):
+        if not data:
+            raise RequestError("There is no bead.", "Choose another layer.")
+        return cls(pixels=data)
+
+
+@pytest.fixture
+def bead(qtbot):
+    def offers(kind):
+        assert kind == "image"
+        return [("a & b", lambda: (1.0, 2.0)), ("empty", lambda: ())]
+
+    widget = ChoiceForm(Bead | NoMask, name="psf", offers=offers)
+    qtbot.addWidget(widget)
+    return widget
+
+
+def open_menu(form):
+    menu = form.findChild(TakeButton, "psf.file.taken").menu()
+    menu.aboutToShow.emit()
+    return menu.actions()
+
+
+def test_a_file_is_typed_or_looked_for(bead, monkeypatch):
+    editor, asked = bead.editor("file"), []
+
+    def dialog(parent, title, start, kinds):
+        asked.append(kinds)
+        return "/there/bead.tif", kinds
+
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", dialog)
+    calls = count(bead.valueChanged)
+    editor.browse.click()
+    assert bead.value() == Bead(file="/there/bead.tif")
+    assert asked == ["TIFF images (*.tif *.tiff)"] and len(calls) == 1
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    editor.browse.click()
+    assert editor.value() == "/there/bead.tif"
+    editor.line.setText(" here.tif ")
+    assert bead.value() == Bead(file="here.tif")
+
+
+def test_a_value_is_taken_from_a_layer_and_keeps_the_other_edits(bead):
+    bead.editor("energy").setValue(0.5)
+    bead.editor("file").setValue("old.tif")
+    actions = open_menu(bead)
+    assert [action.text() for action in actions] == ["a && b", "empty"]
+    calls = count(bead.valueChanged)
+    actions[0].trigger()
+    assert bead.value() == Bead(energy=0.5, pixels=(1.0, 2.0))
+    assert len(calls) == 1
+    assert bead.editor("file").line.placeholderText() == "a & b"
+    bead.editor("file").line.setText("new.tif")  # takes the place of the layer
+    assert bead.value() == Bead(energy=0.5, file="new.tif")
+    bead.setValue(Bead())
+    assert bead.value() == Bead() and not bead.editor("file").line.placeholderText()
+
+
+def test_a_layer_that_does_not_fit_is_told_and_changes_nothing(bead):
+    told = []
+    bead.refused.connect(told.append)
+    open_menu(bead)[1].trigger()
+    assert [str(error) for error in told] == ["There is no bead. Choose another layer."]
+    assert bead.value() == Bead()
+
+
+def test_without_layers_the_menu_says_so(qtbot):
+    form = ChoiceForm(Bead | NoMask, name="psf", offers=lambda kind: [])
+    qtbot.addWidget(form)
+    (action,) = open_menu(form)
+    assert action.text() == "No layer fits" and not action.isEnabled()
+
+
+def test_greyed_items_say_why_above_what_they_are(bead):
+    bead.refuse([None, "it hides nothing"])
+    item = bead.combo.model().item(1)
+    assert not item.isEnabled()
+    assert item.toolTip() == "Not now: it hides nothing\n\nNo mask."
+    bead.refuse([None, None])
+    assert item.isEnabled() and item.toolTip() == "No mask."
 
 
 @pytest.mark.parametrize("name", ["patch_size", "learning_rate", "loss"])

@@ -70,6 +70,9 @@ class NoiseModule(nn.Module):
     differentiable: bool = True
     """Whether there are parameters that a gradient teaches."""
 
+    rate: float = 1e-2
+    """Learning rate at the start of a fit."""
+
     def __init__(self, units: NoiseUnits) -> None:
         super().__init__()
         self.units = units
@@ -145,7 +148,7 @@ class NoiseModule(nn.Module):
         generator: torch.Generator,
         *,
         steps: int = 600,
-        rate: float = 1e-2,
+        rate: float | None = None,
     ) -> Iterator[None]:
         """Make pairs of signal and observation as likely as can be, step by step.
 
@@ -158,10 +161,11 @@ class NoiseModule(nn.Module):
         steps : int
             Of the optimiser; it may be left early.
         rate : float
-            Learning rate at the start; it falls to zero.
+            Learning rate at the start, the model's own if not given; it falls to zero.
         """
         if self.frozen:
             return
+        rate = rate or self.rate
         weight = torch.ones_like(signal) if weight is None else weight
         self._start(signal, observation, weight)
         optimizer = torch.optim.Adam(self.parameters(), lr=rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.noise_models.base import NoiseConfig, NoiseModule, NoiseUnits
+
+
+_BINS = 32
 
 
 class GaussianMixtureNoise(NoiseConfig):
@@ -61,6 +65,7 @@ class GaussianMixtureModule(NoiseModule):
         Gaussians, and powers of t from 0 on.
     """
 
+    rate = 3e-2
     range_: Tensor
     typical: Tensor
 
@@ -96,6 +101,27 @@ class GaussianMixtureModule(NoiseModule):
         self.log_variance[:, 0] = math.log(dark) + apart
         self.log_variance[:, 1] = math.log(rise) + apart
 
+    def fit(
+        self,
+        signal: Tensor,
+        observation: Tensor,
+        weight: Tensor | None,
+        generator: torch.Generator,
+        *,
+        steps: int = 600,
+        rate: float | None = None,
+    ) -> Iterator[None]:
+        """Make pairs of signal and observation as likely as can be, step by step.
+
+        Rare signals count more than their number: else dark background, which most
+        pixels are, decides the noise of all that is bright. See `NoiseModule.fit`.
+        """
+        balance = _balance(signal)
+        weight = balance if weight is None else balance * weight
+        yield from super().fit(
+            signal, observation, weight, generator, steps=steps, rate=rate
+        )
+
     def residual_mixture(self, signal: Tensor) -> Mixture:
         """Distribution of observation - signal at signals of shape (...)."""
         low, high = self.range_
@@ -109,3 +135,13 @@ class GaussianMixtureModule(NoiseModule):
         variance = torch.maximum(variance, 0.25 * terms[:, 0]) * self.typical**2
         log_std = 0.5 * variance.clamp_min(self.std_floor**2).log()
         return Mixture(log_weight, mean, log_std).centred()
+
+
+def _balance(signal: Tensor) -> Tensor:
+    """Weights (n,) that halve, in logarithms, how much more often a signal occurs."""
+    low, high = signal.min(), signal.max()
+    place = (signal - low) / (high - low).clamp_min(1e-6) * _BINS
+    number = place.long().clamp(0, _BINS - 1)
+    count = torch.bincount(number, minlength=_BINS).clamp_min(1)
+    weight = count[number].float().rsqrt()
+    return weight / weight.mean()

@@ -140,7 +140,7 @@ class HistogramModule(NoiseModule):
         generator: torch.Generator,
         *,
         steps: int = 600,
-        rate: float = 1e-2,
+        rate: float | None = None,
     ) -> Iterator[None]:
         """Count pairs of signal and observation, in a few steps.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor, nn
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.noise_models.base import NoiseConfig, NoiseModule, NoiseUnits
+from napari_selfdenoise.noise_models.curve import NoiseCurve
 from napari_selfdenoise.noise_models.gaussian_mixture import GaussianMixtureNoise
 from napari_selfdenoise.noise_models.histogram import HistogramNoise
 from napari_selfdenoise.noise_models.tabulated import TabulatedModule
@@ -298,7 +299,7 @@ class NoiseNetworkModule(NoiseModule):
 
 
 class NoiseFromFile(NoiseConfig):
-    """A noise model that was calibrated or learned before, from its file.
+    """A noise model that was calibrated or learned before.
 
     It stays as it is; the training learns the signal alone. Its file is made by the
     Noise model window or by `selfdenoise calibrate`.
@@ -311,11 +312,49 @@ class NoiseFromFile(NoiseConfig):
         "",
         title="File",
         description="Noise model file (.noise.json) of the same camera and settings.",
-        json_schema_extra={"path": "noise_model"},
+        json_schema_extra={"path": "noise_model", "taken_from": "noise"},
+    )
+    curve: dict[str, Any] | None = Field(
+        None,
+        title="Noise curve",
+        description="What was taken from a layer, in place of a file.",
+        json_schema_extra={"hidden": True},
     )
 
+    @field_validator("curve")
+    @classmethod
+    def _is_a_curve(cls, curve: dict[str, Any] | None) -> dict[str, Any] | None:
+        if curve is not None:
+            try:
+                NoiseCurve.from_json(curve)
+            except (LookupError, TypeError, ValueError) as error:
+                raise ValueError(f"this is no noise curve ({error})") from error
+        return curve
+
+    @classmethod
+    def taken(cls, curve: dict[str, Any]) -> Self:
+        """Keep a noise curve that is at hand instead of a file.
+
+        Parameters
+        ----------
+        curve : dict
+            As `NoiseCurve.to_json` makes it, raw units.
+
+        Raises
+        ------
+        RequestError
+            If it is no noise curve.
+        """
+        try:
+            return cls(curve=curve)
+        except ValidationError as error:
+            raise RequestError(
+                "There is no noise curve that could be used.",
+                "Choose the layer of a result of this program, or a noise model file.",
+            ) from error
+
     def build(self, units: NoiseUnits) -> TabulatedModule:
-        """Read the file.
+        """Read the file, or else the curve that was taken.
 
         Raises
         ------
@@ -324,6 +363,8 @@ class NoiseFromFile(NoiseConfig):
         """
         from napari_selfdenoise.noise_file import load_noise_model
 
+        if not self.file.strip() and self.curve is not None:
+            return NoiseCurve.from_json(self.curve).module(units)
         if not self.file.strip():
             raise RequestError(
                 "A noise model file is to be used, but none is named.",

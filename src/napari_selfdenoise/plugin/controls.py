@@ -1,22 +1,18 @@
-"""Everything on the dock that can be read or pressed, and nothing that decides."""
+"""Everything on the Denoise dock that can be read or pressed; nothing that decides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from napari.layers import Image as ImageLayer
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QGroupBox,
-    QHBoxLayout,
-    QLabel,
     QLineEdit,
-    QProgressBar,
-    QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -29,35 +25,115 @@ from napari_selfdenoise.config import (
     parse_config,
 )
 from napari_selfdenoise.device import available_devices
+from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseModel
+from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel
 from napari_selfdenoise.plugin.editors import CalmComboBox, bare
-from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm
+from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, Offers
+from napari_selfdenoise.plugin.greying import Greying
+from napari_selfdenoise.plugin.panel import (
+    Panel,
+    button,
+    choose_layer,
+    combo_box,
+    fix_height,
+    label,
+    list_layers,
+    rows,
+)
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
+from napari_selfdenoise.psf import PSF
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
 from napari_selfdenoise.training import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 
-_BASIC = ("recipe", "masking", "noise_model", "budget_s", "device", "signal")
-_PLOT_HEIGHT = 190
-_PROBLEM = "color: #d55e00;"
+_PARTS = ("masking", "noise_model", "psf", "estimator")
+_BASIC = ("recipe", *_PARTS, "budget_s", "device")
 
 
-class Controls(QScrollArea):
-    """The form, the buttons, the progress and the plots."""
+class Part:
+    """One of the parts of a method: which one, and a place for its fields.
+
+    Fields that a choice cannot do without have their place below it: those of a point
+    spread function, and what is to be taken from a file or a layer. Others are settings
+    to be found among the advanced ones.
+
+    Parameters
+    ----------
+    name, title : str
+        Of the field.
+    union : type
+        What can be chosen.
+    offers : callable, optional
+        What can be taken from layers.
+    parent : QWidget
+        Qt parent.
+    """
+
+    def __init__(
+        self, name: str, title: str, union: Any, offers: Offers | None, parent: QWidget
+    ) -> None:
+        self.choice = ChoiceForm(union, parent, name=name, separate=True, offers=offers)
+        self.choice.hide()  # only its parts are laid out
+        self.title, self._always_below = title, name == "psf"
+        self.below, self.group = QWidget(parent), QGroupBox(title, parent)
+        bare(QVBoxLayout(self.below))
+        # The fields have their indent already.
+        QVBoxLayout(self.group).setContentsMargins(0, 6, 6, 6)
+        self.choice.combo.currentIndexChanged.connect(self.place)
+        self.place()
+
+    def place(self, *_: Any) -> None:
+        """Put the fields where they belong."""
+        page, fields = self.choice.page(), self.choice.fields
+        asks = self._always_below or page.asks()
+        home = self.below if asks else self.group
+        home.layout().addWidget(fields)  # type: ignore[union-attr]
+        self.below.setVisible(asks and self.choice.has_fields())
+        self.group.setVisible(not asks and self.choice.has_fields())
+
+
+class Controls(Panel):
+    """The form, the buttons, the progress and the plots.
+
+    Parameters
+    ----------
+    offers : callable, optional
+        What settings can be taken from, as in `ModelForm`.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    refused = Signal(object)
+    """What was to be taken from a layer does not fit: the error."""
 
     _noise_turn = False
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, offers: Offers | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._make_choices()
+        self._make_parts(offers)
         self._make_advanced()
         self._make_buttons()
-        self._make_report()
-        self._lay_out()
+        self._make_plots()
+        self.lay_out(
+            self._rows(),
+            self._grid_of_buttons(),
+            self.bar(),
+            # The unfolded settings push nothing out of sight that a run needs but
+            # plots.
+            self.status,
+            self.folded,
+            self.loss_plot,
+            self.noise_plot,
+        )
+        self._grey_out()
         self.recipe.currentIndexChanged.connect(self._fill_from_recipe)
+        self.recipe.activated.connect(self._fill_from_recipe)  # the same one again
         self._fill_from_recipe()
 
     # ---- Reading ----
@@ -70,38 +146,38 @@ class Controls(QScrollArea):
         RequestError
             If they do not fit together.
         """
-        chosen = {
+        return self._config(parse_budget(self.budget.currentText()))
+
+    def _config(self, budget_s: float | None = None) -> TrainingConfig:
+        chosen = {name: self.part(name).value().model_dump() for name in _PARTS}
+        chosen |= {
             "recipe": self.recipe.currentData(),
-            "masking": self._masking.value().model_dump(),
-            "noise_model": self._noise_model.value().model_dump(),
-            "budget_s": parse_budget(self.budget.currentText()),
+            "budget_s": budget_s,
             "device": self.device.currentData(),
         }
         return parse_config(self.advanced.value().model_dump() | chosen)
+
+    def part(self, name: str) -> ChoiceForm:
+        """Return the choice of a part, such as "masking"."""
+        return self._parts[name].choice
 
     # ---- Showing ----
 
     def list_layers(self, layers: Sequence[ImageLayer], active: Any) -> None:
         """Offer the layers; keep the choice, else take the active one."""
-        chosen = self.layer.currentData()
-        self.layer.blockSignals(True)
-        self.layer.clear()
-        for layer in layers:
-            self.layer.addItem(layer.name, layer)
-        self.layer.blockSignals(False)
-        self.choose(chosen if chosen in layers else active)
-        self.layer.currentIndexChanged.emit(self.layer.currentIndex())
+        list_layers(self.layer, layers, active)
 
     def choose(self, layer: Any) -> None:
         """Choose a layer, if it is offered."""
-        for index in range(self.layer.count()):
-            # Not "is": napari hands a dock its layers in a proxy.
-            if self.layer.itemData(index) == layer:
-                self.layer.setCurrentIndex(index)
+        choose_layer(self.layer, layer)
 
     def show_axes(self, text: str) -> None:
         """Say how the axes were understood."""
         self.axes.setText(text)
+
+    def use_noise_model(self, path: Path) -> None:
+        """Choose a noise model file."""
+        self.part("noise_model").setValue(NoiseFromFile(file=str(path)))
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show a moment of a training: curves, progress, time left."""
@@ -118,13 +194,6 @@ class Controls(QScrollArea):
         left = progress.remaining_s
         self.eta.setText("" if left is None else f"{left:.0f} s left")
 
-    def show_fraction(self, text: str, fraction: float | None) -> None:
-        """Show how far a run is; None where it has no end of its own."""
-        self.progress.setRange(0, 0 if fraction is None else 1000)
-        self.progress.setValue(0 if fraction is None else round(1000 * fraction))
-        self.eta.setText("")
-        self.say(text)
-
     def show_model(self, model: TrainedModel) -> None:
         """Draw what a trained model knows."""
         curve = model.noise_curves[0]
@@ -135,17 +204,6 @@ class Controls(QScrollArea):
         """Start with empty plots."""
         self.loss_plot.set_history([], [])
         self.noise_plot.clear()
-
-    def show_idle(self) -> None:
-        """Show that nothing is going on."""
-        self.progress.setRange(0, 1000)
-        self.progress.setValue(0)
-        self.eta.setText("")
-
-    def say(self, text: str, problem: bool = False) -> None:
-        """Show a sentence."""
-        self.status.setText(text)
-        self.status.setStyleSheet(_PROBLEM if problem else "")
 
     def enable(self, *, layer: bool, model: bool, running: bool) -> None:
         """Enable what can be pressed now."""
@@ -158,21 +216,16 @@ class Controls(QScrollArea):
     # ---- Making ----
 
     def _make_choices(self) -> None:
-        self.layer = _combo("layer", "The image to denoise.")
-        self.axes = _label("axes")
-        self.recipe = _combo("recipe", "Published methods, and the default, by name.")
+        self.layer = combo_box("layer", "The image to denoise.")
+        self.axes = label("axes")
+        self.recipe = combo_box("recipe", "Published methods, and the default.")
         for name in RECIPES:
             self.recipe.addItem(name, name)
             tip = DESCRIPTIONS[name]
             self.recipe.setItemData(
                 self.recipe.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
             )
-        self._masking = ChoiceForm(Masking, self, name="masking", separate=True)
-        self._noise_model = ChoiceForm(
-            NoiseModel, self, name="noise_model", separate=True
-        )
-        self.masking, self.noise_model = self._masking.combo, self._noise_model.combo
-        self.budget = _combo(
+        self.budget = combo_box(
             "budget", "How long to train: choose, or type such as 45 s."
         )
         line = QLineEdit()
@@ -181,10 +234,27 @@ class Controls(QScrollArea):
         self.budget.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
         for text in BUDGETS:
             self.budget.addItem(text)
-        self.device = _combo("device", "Where to compute.")
+        self.device = combo_box("device", "Where to compute.")
         self.device.addItem("automatic", "auto")
         for name, text in available_devices().items():
             self.device.addItem(text, name)
+
+    def _make_parts(self, offers: Offers | None) -> None:
+        unions = zip(
+            _PARTS,
+            ("Masking", "Noise model", "PSF", "Estimator"),
+            (Masking, NoiseModel, PSF, Estimator),
+            strict=True,
+        )
+        self._parts = {
+            name: Part(name, title, union, offers, self)
+            for name, title, union in unions
+        }
+        self.masking, self.noise_model, self.psf, self.estimator = (
+            part.choice.combo for part in self._parts.values()
+        )
+        for part in self._parts.values():
+            part.choice.refused.connect(self.refused)
 
     def _make_advanced(self) -> None:
         shown = [name for name in TrainingConfig.model_fields if name not in _BASIC]
@@ -193,75 +263,33 @@ class Controls(QScrollArea):
         self.folded.setObjectName("advanced")
         bare(self.folded.layout())
         bare(self.folded.content().layout())
-        for title, choice in (
-            ("Masking", self._masking),
-            ("Noise model", self._noise_model),
-        ):
-            self.folded.addWidget(_group_of_choice(title, choice))
+        for part in self._parts.values():
+            self.folded.addWidget(part.group)
         self.folded.addWidget(self.advanced)
 
     def _make_buttons(self) -> None:
-        self.train = _button("train", "Train", "Train on the layer, then denoise it.")
-        self.stop = _button("stop", "Stop", "End now and keep what was learned.")
-        self.denoise = _button(
+        self.train = button("train", "Train", "Train on the layer, then denoise it.")
+        self.stop = button("stop", "Stop", "End now and keep what was learned.")
+        self.denoise = button(
             "denoise", "Denoise", "Denoise the layer with the model in hand."
         )
-        self.save_model = _button("save_model", "Save model…", "Keep the model.")
-        self.load_model = _button("load_model", "Load model…", "Take a saved model.")
+        self.save_model = button("save_model", "Save model…", "Keep the model.")
+        self.load_model = button("load_model", "Load model…", "Take a saved model.")
 
-    def _make_report(self) -> None:
-        self.progress = QProgressBar()
-        self.progress.setObjectName("progress")
-        self.progress.setTextVisible(False)
-        self.eta, self.status = _label("eta"), _label("status")
-        self.eta.setWordWrap(False)
+    def _make_plots(self) -> None:
         self.loss_plot, self.noise_plot = LossPlot(), NoisePlot()
         self.loss_plot.setObjectName("loss_plot")
         self.noise_plot.setObjectName("noise_plot")
-        for plot in (self.loss_plot, self.noise_plot):
-            plot.setFixedHeight(_PLOT_HEIGHT)  # else a plot asks for 480 pixels
-
-    def _lay_out(self) -> None:
-        self._content = QWidget()
-        column = QVBoxLayout(self._content)
-        column.addLayout(self._rows())
-        column.addLayout(self._grid_of_buttons())
-        bar = QHBoxLayout()
-        bar.addWidget(self.progress, 1)
-        bar.addWidget(self.eta)
-        column.addLayout(bar)
-        # The unfolded settings push nothing out of sight that a run needs but plots.
-        for widget in (self.status, self.folded, self.loss_plot, self.noise_plot):
-            column.addWidget(widget)
-        column.addStretch()
-        self.setWidget(self._content)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-    def minimumSizeHint(self) -> QSize:
-        """Ask for the width of the form: it scrolls up and down only."""
-        width = self._content.minimumSizeHint().width()
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(width + bar, super().minimumSizeHint().height())
-
-    def sizeHint(self) -> QSize:
-        """Ask for little more width than the form needs: the image needs the rest."""
-        return QSize(self.minimumSizeHint().width() + 24, super().sizeHint().height())
+        fix_height(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
-        rows = QFormLayout()
-        for title, widget in (
-            ("Layer", self.layer),
-            ("", self.axes),
-            ("Recipe", self.recipe),
-            ("Masking", self.masking),
-            ("Noise model", self.noise_model),
-            ("Budget", self.budget),
-            ("Device", self.device),
-        ):
-            rows.addRow(title, widget)
-        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        return rows
+        form = rows(("Layer", self.layer), ("", self.axes), ("Recipe", self.recipe))
+        for part in self._parts.values():
+            form.addRow(part.title, part.choice.combo)
+            form.addRow(part.below)
+        form.addRow("Budget", self.budget)
+        form.addRow("Device", self.device)
+        return form
 
     def _grid_of_buttons(self) -> QGridLayout:
         grid = QGridLayout()
@@ -272,45 +300,18 @@ class Controls(QScrollArea):
         grid.addWidget(self.load_model, 1, 1)
         return grid
 
+    def _grey_out(self) -> None:
+        choices = {name: part.choice for name, part in self._parts.items()}
+        for name in ("network", "signal", "objective"):
+            choices[name] = self.advanced.editor(name)
+        self._greying = Greying(self._config, choices, self)
+        for editor in (*(p.choice for p in self._parts.values()), self.advanced):
+            editor.valueChanged.connect(self._greying.later)
+
     def _fill_from_recipe(self) -> None:
         config = RECIPES[self.recipe.currentData()]
-        self._masking.setValue(config.masking)
-        self._noise_model.setValue(config.noise_model)
+        for name in _PARTS:
+            self.part(name).setValue(getattr(config, name))
         self.advanced.setValue(config)
         self.budget.setCurrentText(budget_text(config.budget_s))
-
-
-def _group_of_choice(title: str, choice: ChoiceForm) -> QGroupBox:
-    """Fields of the chosen member, as long as it has some."""
-    group = QGroupBox(title)
-    column = QVBoxLayout(group)
-    column.setContentsMargins(0, 6, 6, 6)  # the fields have their indent already
-    column.addWidget(choice.fields)
-
-    def follow(*_: Any) -> None:
-        group.setVisible(choice.has_fields())
-
-    choice.combo.currentIndexChanged.connect(follow)
-    return group
-
-
-def _combo(name: str, tip: str) -> CalmComboBox:
-    combo = CalmComboBox()
-    combo.setObjectName(name)
-    combo.setToolTip(tip)
-    combo.setMinimumContentsLength(12)
-    return combo
-
-
-def _button(name: str, text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setObjectName(name)
-    button.setToolTip(tip)
-    return button
-
-
-def _label(name: str) -> QLabel:
-    label = QLabel()
-    label.setObjectName(name)
-    label.setWordWrap(True)
-    return label
+        self._greying.later()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import annotated_types as at
@@ -21,8 +23,11 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QFileDialog,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
+    QPushButton,
     QSpinBox,
     QWidget,
 )
@@ -33,6 +38,12 @@ INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 FLOAT_MAX = 1e300
 DECIMALS = 25
 """So many that every double above 1e-8 comes back from a QDoubleSpinBox as it was."""
+
+FILES = {
+    "image": ("Choose an image", "TIFF images (*.tif *.tiff)"),
+    "noise_model": ("Choose a noise model", "Noise models (*.noise.json)"),
+}
+"""Title and name filter of the dialog that looks for a file, by what it holds."""
 
 
 # Editors of one plain value ----------------------------------------------------------
@@ -152,38 +163,142 @@ class TextEdit(QLineEdit):
         self.setText(value)
 
 
+class PathEdit(QWidget):
+    """The path of a file, typed or looked for.
+
+    Parameters
+    ----------
+    kind : str
+        What the file holds: "image" or "noise_model".
+    """
+
+    valueChanged = Signal(str)
+
+    def __init__(self, kind: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title, self._filter = FILES[kind]
+        self.line, self.browse = QLineEdit(), QPushButton("…")
+        self.line.setAcceptDrops(False)  # files dropped here are for the dock
+        self.browse.setFixedWidth(32)
+        self.browse.clicked.connect(self._look_for)
+        self.line.textChanged.connect(self.valueChanged)
+        row = bare(QHBoxLayout(self))
+        row.addWidget(self.line, 1)
+        row.addWidget(self.browse)
+
+    def value(self) -> str:
+        """Return the path as it is written."""
+        return self.line.text().strip()
+
+    def setValue(self, value: str) -> None:
+        """Show the path."""
+        self.line.setText(value)
+
+    def setPlaceholderText(self, text: str) -> None:
+        """Say what is there instead of a file."""
+        self.line.setPlaceholderText(text)
+
+    def _look_for(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self, self._title, self.value(), self._filter
+        )
+        if name:
+            self.setValue(name)
+
+
+class TakeButton(QPushButton):
+    """A menu of layers that a value can be taken from, as they are when it opens.
+
+    Parameters
+    ----------
+    offers : callable
+        Returns name and data of each.
+    take : callable
+        Receives name and data of the chosen one.
+    """
+
+    def __init__(
+        self,
+        offers: Callable[[], Sequence[tuple[str, Callable[[], Any]]]],
+        take: Callable[[str, Callable[[], Any]], None],
+    ) -> None:
+        super().__init__("Layer…")
+        self._offers, self._take = offers, take
+        self.setToolTip("Take it from a layer.")
+        menu = QMenu(self)
+        menu.aboutToShow.connect(self.fill)
+        self.setMenu(menu)
+
+    def fill(self) -> None:
+        """List what there is now."""
+        menu = self.menu()
+        menu.clear()
+        for name, data in self._offers():
+            menu.addAction(name.replace("&", "&&")).triggered.connect(
+                partial(self._chosen, name, data)
+            )
+        if menu.isEmpty():
+            menu.addAction("No layer fits").setEnabled(False)
+
+    def _chosen(self, name: str, data: Callable[[], Any], *_: Any) -> None:
+        self._take(name, data)
+
+
 class CalmComboBox(_CalmWheel, QComboBox):
     """A combo box that leaves the wheel alone and may be narrower than its texts."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._tips: dict[int, str] = {}
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.setMinimumContentsLength(10)
 
+    def refuse(self, reasons: Sequence[str | None]) -> None:
+        """Grey out items, each with the reason above what its tooltip says else.
+
+        Parameters
+        ----------
+        reasons : sequence of str or None
+            One an item; None where it can be chosen.
+        """
+        for index, reason in enumerate(reasons):
+            item = self.model().item(index)  # type: ignore[attr-defined]
+            tip = self._tips.setdefault(index, item.toolTip())
+            # Plain text does not wrap by itself.
+            said = textwrap.fill(f"Not now: {reason}", 78) if reason else ""
+            item.setEnabled(reason is None)
+            item.setToolTip("\n\n".join(filter(None, [said, tip])))
+
 
 class OptionEdit(CalmComboBox):
-    """One of a few constants: a Literal or the members of an Enum."""
+    """One of a few constants: a Literal or the members of an Enum.
+
+    Attributes
+    ----------
+    options : list
+        The constants.
+    """
 
     valueChanged = Signal()
 
     def __init__(self, options: Sequence[Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         # Kept here, as a QVariant would turn a string Enum into a string.
-        self._options = list(options)
-        for option in self._options:
+        self.options = list(options)
+        for option in self.options:
             self.addItem(_option_text(option))
         self.currentIndexChanged.connect(self.valueChanged)
 
     def value(self) -> Any:
         """Return the chosen constant."""
-        return self._options[self.currentIndex()]
+        return self.options[self.currentIndex()]
 
     def setValue(self, value: Any) -> None:
         """Choose the constant."""
-        self.setCurrentIndex(self._options.index(value))
+        self.setCurrentIndex(self.options.index(value))
 
 
 # Editors that are made of editors ----------------------------------------------------
@@ -193,6 +308,9 @@ class Composite(QWidget):
     """Editor of a value that has parts; one setValue is one valueChanged at most."""
 
     valueChanged = Signal()
+
+    refused = Signal(object)
+    """What was to be taken from elsewhere does not fit: the error."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

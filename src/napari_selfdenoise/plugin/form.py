@@ -14,15 +14,23 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from enum import Enum
+from functools import partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types as at
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QGridLayout,
+    QGroupBox,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.plugin.editors import (
     BoolEdit,
     CalmComboBox,
@@ -31,11 +39,16 @@ from napari_selfdenoise.plugin.editors import (
     IntEdit,
     OptionalEdit,
     OptionEdit,
+    PathEdit,
+    TakeButton,
     TextEdit,
     TupleEdit,
     bare,
     extra,
 )
+
+Offers = Callable[[str], Sequence[tuple[str, Callable[[], Any]]]]
+"""What a value can be taken from now, by its kind: each with its name and data."""
 
 LABEL_WIDTH = 185
 """Least width of a label, so that the fields of all forms in a dock line up."""
@@ -63,6 +76,9 @@ class ModelForm(Composite):
         "network.width".
     indent : int
         How far right of its neighbours the form stands, in pixels.
+    offers : callable, optional
+        What fields with ``json_schema_extra={"taken_from": kind}`` can be taken from;
+        they have a menu then, and the model makes itself by its `taken(data)`.
     """
 
     def __init__(
@@ -73,9 +89,11 @@ class ModelForm(Composite):
         *,
         name: str = "",
         indent: int = 0,
+        offers: Offers | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName(name)
+        self._offers = offers
         self.model_type = model_type
         self.editors: dict[str, Any] = {}
         self._unshown: dict[str, Any] = {}
@@ -109,6 +127,7 @@ class ModelForm(Composite):
         with self._one_change():
             for key, editor in self.editors.items():
                 editor.setValue(fields.pop(key))
+                self._say_source(key, "")
             self._stale |= fields != self._all_unshown()
             self._unshown = fields
 
@@ -120,6 +139,44 @@ class ModelForm(Composite):
         key, _, rest = path.partition(".")
         found = self.editors[key]
         return found.editor(rest) if rest else found
+
+    def asks(self) -> bool:
+        """Return whether there is something to be looked for: a file or a layer."""
+        fields = (self.model_type.model_fields[key] for key in self.editors)
+        return any({"path", "taken_from"} & extra(field).keys() for field in fields)
+
+    def take(self, key: str, name: str, data: Callable[[], Any]) -> None:
+        """Take the model from elsewhere, and keep what that says nothing about.
+
+        Parameters
+        ----------
+        key : str
+            The field that is taken.
+        name : str
+            Where from, as the user calls it.
+        data : callable
+            Gives what the model's `taken` makes the model from.
+        """
+        try:
+            taken = self.model_type.taken(data())  # type: ignore[attr-defined]
+        except (RequestError, DenoisingError) as error:
+            self.refused.emit(error)
+            return
+        shown = set(self.editors) - taken.model_fields_set - {key}
+        kept = {name: self.editors[name].value() for name in shown}
+        self.setValue(taken.model_copy(update=kept))
+        self._say_source(key, name)
+
+    def _forget_taken(self, key: str, path: str) -> None:
+        """A file takes the place of what was taken from a layer."""
+        if path and not self._loading:
+            self._unshown = {}
+            self._say_source(key, "")
+
+    def _say_source(self, key: str, name: str) -> None:
+        editor = self.editors[key]
+        if isinstance(editor, PathEdit | TextEdit):
+            editor.setPlaceholderText(name)
 
     def _all_unshown(self) -> dict[str, Any]:
         defaults = {
@@ -135,26 +192,45 @@ class ModelForm(Composite):
         if union_members(field.annotation):
             editor = self._add_choice(title, tip, field, name)
         else:
-            editor = editor_for(field, name)
-            self._add_editor(title, tip, editor)
+            editor = editor_for(field, name, self._offers)
+            self._add_editor(title, tip, editor, self._menu(key, field, name))
+        if isinstance(editor, Composite):
+            editor.refused.connect(self.refused)
+        elif isinstance(editor, PathEdit):
+            editor.valueChanged.connect(partial(self._forget_taken, key))
         if not field.is_required():
             editor.setValue(_default(field))
         editor.valueChanged.connect(self._part_changed)
         self.editors[key] = editor
 
-    def _add_editor(self, title: str, tip: str, editor: QWidget) -> None:
+    def _add_editor(
+        self, title: str, tip: str, editor: QWidget, menu: QWidget | None
+    ) -> None:
         if isinstance(getattr(editor, "inner", editor), ModelForm | ChoiceForm):
             self._rows.addRow(_group(title, tip, editor))
+        elif menu is not None or isinstance(editor, PathEdit):
+            _set_tooltip(editor, tip)  # a path needs the whole width
+            self._rows.addRow(_tall(title, tip, editor, menu))
         else:
             self._add_labelled(title, tip, editor)
             _set_tooltip(editor, tip)
 
     def _add_choice(self, title: str, tip: str, field: FieldInfo, name: str) -> Any:
-        choice = ChoiceForm(field.annotation, self, name=name, separate=True)
+        choice = ChoiceForm(
+            field.annotation, self, name=name, separate=True, offers=self._offers
+        )
         choice.hide()  # only its two parts are laid out
         self._add_labelled(title, tip, choice.combo)
         self._rows.addRow(choice.fields)
         return choice
+
+    def _menu(self, key: str, field: FieldInfo, name: str) -> QWidget | None:
+        kind = extra(field).get("taken_from")
+        if kind is None or self._offers is None:
+            return None
+        button = TakeButton(partial(self._offers, kind), partial(self.take, key))
+        button.setObjectName(f"{name}.taken")
+        return button
 
     def _add_labelled(self, title: str, tip: str, widget: QWidget) -> None:
         label = QLabel(title)
@@ -178,6 +254,10 @@ class ChoiceForm(Composite):
         Object name of the combo box, put before the fields' names.
     separate : bool
         Lay out nothing: the caller places `combo` and `fields`, and keeps this object.
+    offers : callable, optional
+        What the members' fields can be taken from, as in `ModelForm`.
+    without : sequence of str
+        Fields that have no rows.
 
     Attributes
     ----------
@@ -194,6 +274,8 @@ class ChoiceForm(Composite):
         *,
         name: str = "",
         separate: bool = False,
+        offers: Offers | None = None,
+        without: Sequence[str] = (),
     ) -> None:
         super().__init__(parent)
         self.members = union_members(union)
@@ -201,7 +283,15 @@ class ChoiceForm(Composite):
         self.combo.setObjectName(name)
         self.fields = QWidget(self)
         self._pages = [
-            ModelForm(m, parent=self, name=name, indent=INDENT) for m in self.members
+            ModelForm(
+                member,
+                [key for key in shown_fields(member) if key not in without],
+                self,
+                name=name,
+                indent=INDENT,
+                offers=offers,
+            )
+            for member in self.members
         ]
         self._build_fields()
         self._build_combo()
@@ -222,9 +312,18 @@ class ChoiceForm(Composite):
             self.combo.setCurrentIndex(self.members.index(type(value)))
             self.page().setValue(value)
 
-    def page(self) -> ModelForm:
-        """Return the form of the chosen member."""
-        return self._pages[self.combo.currentIndex()]
+    def page(self, index: int | None = None) -> ModelForm:
+        """Return the form of a member, the chosen one by default."""
+        return self._pages[self.combo.currentIndex() if index is None else index]
+
+    def kinds(self) -> list[str]:
+        """Return the discriminator of each member."""
+        return [str(member.model_fields["kind"].default) for member in self.members]
+
+    def refuse(self, reasons: Sequence[str | None]) -> None:
+        """Grey out members, each with a reason; None where it can be chosen."""
+        self.combo.refuse(reasons)
+        self.combo.setToolTip(self.combo.currentData(Qt.ItemDataRole.ToolTipRole))
 
     def editor(self, path: str) -> Any:
         """Return an editor of the chosen member."""
@@ -249,6 +348,7 @@ class ChoiceForm(Composite):
         for page in self._pages:
             column.addWidget(page)
             page.valueChanged.connect(self._part_changed)
+            page.refused.connect(self.refused)
 
     def _show_page(self) -> None:
         # Hidden pages, and not a QStackedWidget: that is as tall as its tallest page.
@@ -262,7 +362,7 @@ class ChoiceForm(Composite):
 # From a field to its editor ----------------------------------------------------------
 
 
-def editor_for(field: FieldInfo, name: str = "") -> Any:
+def editor_for(field: FieldInfo, name: str = "", offers: Offers | None = None) -> Any:
     """Return the editor of a field's type.
 
     Parameters
@@ -271,6 +371,8 @@ def editor_for(field: FieldInfo, name: str = "") -> Any:
         Type, bounds and unit.
     name : str
         Object name of the editor.
+    offers : callable, optional
+        As in `ModelForm`.
 
     Returns
     -------
@@ -279,19 +381,21 @@ def editor_for(field: FieldInfo, name: str = "") -> Any:
     """
     inner = _without_none(field)
     if inner is not None:
-        editor = OptionalEdit(editor_for(inner, name))
+        editor = OptionalEdit(editor_for(inner, name, offers))
         editor.automatic.setObjectName(f"{name}.automatic")
         return editor
-    editor = _plain_editor(field, name)
+    editor = _plain_editor(field, name, offers)
     if not isinstance(editor, ChoiceForm):  # there the combo box has the name
         editor.setObjectName(name)
     return editor
 
 
-def _plain_editor(field: FieldInfo, name: str) -> Any:
+def _plain_editor(field: FieldInfo, name: str, offers: Offers | None) -> Any:
     kind, arguments = field.annotation, get_args(field.annotation)
     if union_members(kind):
-        return ChoiceForm(kind, name=name)
+        return ChoiceForm(kind, name=name, offers=offers)
+    if "path" in extra(field):
+        return PathEdit(extra(field)["path"])
     if get_origin(kind) is Literal:
         return OptionEdit(arguments)
     if get_origin(kind) is tuple and Ellipsis not in arguments:
@@ -300,7 +404,7 @@ def _plain_editor(field: FieldInfo, name: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return OptionEdit(list(kind))
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return ModelForm(kind, name=name, indent=INDENT)
+        return ModelForm(kind, name=name, indent=INDENT, offers=offers)
     if kind in _PLAIN:
         return _PLAIN[kind](field)
     raise TypeError(
@@ -429,6 +533,19 @@ def _group(title: str, tip: str, editor: QWidget) -> QGroupBox:
     column.setContentsMargins(INDENT, 6, 6, 6)
     column.addWidget(editor)
     return group
+
+
+def _tall(title: str, tip: str, editor: QWidget, menu: QWidget | None) -> QWidget:
+    """A label above an editor, and a menu beside it."""
+    tall = QWidget()
+    grid = bare(QGridLayout(tall))
+    label = QLabel(title)
+    label.setToolTip(tip)
+    grid.addWidget(label, 0, 0)
+    grid.addWidget(editor, 1, 0)
+    if menu is not None:
+        grid.addWidget(menu, 1, 1)
+    return tall
 
 
 def _set_tooltip(editor: QWidget, tip: str) -> None:

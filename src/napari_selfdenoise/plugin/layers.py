@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from napari.layers import Image as ImageLayer
+from numpy.typing import NDArray
 
-from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import UNNAMED_AXES, Image
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.image import UNNAMED_AXES, Image, require_denoisable
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseDistribution
+from napari_selfdenoise.noise_models import NoiseCurve, NoiseDistribution
 
 _WORDS = {"t": "T", "time": "T", "z": "Z", "depth": "Z", "plane": "Z", "c": "C"}
 _WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}
@@ -39,6 +41,33 @@ def image_from_layer(layer: ImageLayer) -> Image:
     if layer.rgb:
         axes, scale, units = axes + "S", (*scale, 1.0), (*units, "pixel")
     return Image(data, axes, scale, units, layer.name)
+
+
+def denoisable_image(layer: ImageLayer | None) -> Image:
+    """Return the pixels of an image layer, where they can be denoised.
+
+    Raises
+    ------
+    RequestError
+        If there is no layer, or its image cannot be denoised.
+    """
+    if layer is None:
+        raise RequestError(
+            "There is no image layer.", "Open an image, or drop a TIFF file here."
+        )
+    image = image_from_layer(layer)
+    require_denoisable(image)
+    return image
+
+
+def understood(layer: ImageLayer | None) -> str:
+    """How a layer's axes were understood, or why it cannot be denoised."""
+    try:
+        image = denoisable_image(layer)
+    except (RequestError, DenoisingError) as error:
+        return str(error)
+    notes = " ".join(require_denoisable(image))
+    return f"{image.describe()[0].upper()}{image.describe()[1:]}. {notes}".strip()
 
 
 def axes_of(labels: tuple[str, ...]) -> str:
@@ -88,14 +117,62 @@ def appearance(layer: ImageLayer) -> dict[str, Any]:
     }
 
 
-def noise_std_appearance(look: dict[str, Any], model: TrainedModel) -> dict[str, Any]:
-    """Look of the noise std layer: in the same place, on a scale of its own."""
-    highest = max(float(curve.std.max()) for curve in model.noise_curves)
+def result_appearance(
+    name: str, look: dict[str, Any], curves: Sequence[NoiseCurve]
+) -> dict[str, Any]:
+    """Look of a result beside the denoised image, in the same place.
+
+    Parameters
+    ----------
+    name : str
+        As in `prediction.result_shapes`.
+    look : dict
+        Of the source.
+    curves : sequence of NoiseCurve
+        Of the channels.
+    """
+    if name == "posterior_samples":
+        return _stacked(look)
+    # None: napari finds the limits. What is deconvolved is brighter than its image.
+    look = look | {"contrast_limits": None}
+    if name.endswith("_std"):
+        look |= {"colormap": "viridis", "gamma": 1.0}
+    if name == "noise_std":
+        highest = max(float(curve.std.max()) for curve in curves)
+        look["contrast_limits"] = (0.0, highest)
+    return look
+
+
+def _stacked(look: dict[str, Any]) -> dict[str, Any]:
+    """Place and look with one more axis in front: that of the samples."""
     return look | {
-        "colormap": "viridis",
-        "contrast_limits": (0.0, highest),
-        "gamma": 1.0,
+        "scale": (1.0, *look["scale"]),
+        "translate": (0.0, *look["translate"]),
+        "rotate": _with_axis(look["rotate"]),
+        "shear": _with_axis(_shear_matrix(look["shear"], len(look["scale"]))),
+        "affine": look["affine"].expand_dims([0]),
+        "units": ("pixel", *look["units"]),
+        "axis_labels": ("sample", *look["axis_labels"]),
     }
+
+
+def _shear_matrix(shear: NDArray[Any], ndim: int) -> NDArray[Any]:
+    """Shear as a matrix: napari gives upper triangular ones as a vector."""
+    if shear.ndim == 2:
+        return shear
+    matrix = np.eye(ndim)
+    matrix[np.triu_indices(ndim, 1)] = shear
+    return matrix
+
+
+def _with_axis(matrix: NDArray[Any]) -> NDArray[np.float64]:
+    """A matrix (n, n) that leaves one more axis, the first, alone."""
+    return np.block(
+        [
+            [np.ones((1, 1)), np.zeros((1, len(matrix)))],
+            [np.zeros((len(matrix), 1)), matrix],
+        ]
+    )
 
 
 def distribution_options(
@@ -119,13 +196,15 @@ def distribution_options(
     }
 
 
-def provenance(model: TrainedModel, source: str) -> dict[str, Any]:
+def provenance(
+    model: TrainedModel, source: str, curves: Sequence[NoiseCurve]
+) -> dict[str, Any]:
     """What `layer.metadata` says of a result: where it came from, and how."""
     return {
         METADATA_KEY: {
             "source": source,
             "config": model.config.model_dump(mode="json"),
             "provenance": model.provenance,
-            "noise_curves": [curve.to_json() for curve in model.noise_curves],
+            "noise_curves": [curve.to_json() for curve in curves],
         }
     }

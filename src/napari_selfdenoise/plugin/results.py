@@ -1,28 +1,34 @@
-"""The layers that a run fills: preview, denoised, noise std, noise distribution."""
+"""The layers that a run fills: preview, denoised, what else was asked for, noise."""
 
 from __future__ import annotations
 
 import time
 import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import noise_distribution
+from napari_selfdenoise.noise_models import NoiseCurve, noise_distribution
 from napari_selfdenoise.plugin.layers import (
     appearance,
     distribution_options,
-    noise_std_appearance,
     provenance,
+    result_appearance,
 )
-from napari_selfdenoise.prediction import allocate
+from napari_selfdenoise.prediction import allocate, result_shapes
 from napari_selfdenoise.training import FieldOfView, Preview
 
 REFRESH_EVERY_S = 0.2
+
+_MOST_STEPS = 2**30
+"""Of a slider: Qt counts them in 32 bits."""
 
 
 class Results:
@@ -36,15 +42,24 @@ class Results:
         The layer that is denoised; it is only read.
     image : Image
         Its pixels.
+    config : TrainingConfig
+        Says what there is to be found.
+
+    Attributes
+    ----------
+    arrays : dict
+        What the run writes to, by the names of `result_shapes`.
     """
 
-    def __init__(self, viewer: Viewer, source: ImageLayer, image: Image) -> None:
+    def __init__(
+        self, viewer: Viewer, source: ImageLayer, image: Image, config: TrainingConfig
+    ) -> None:
         self.viewer, self.image, self.name = viewer, image, source.name
         # Neither layer nor viewer must be kept alive by a run.
         self._source = weakref.ref(source)
         self._look = appearance(source)
-        self.denoised = allocate(image.shape)
-        self.noise_std = allocate(image.shape)
+        shapes = result_shapes(image, config)
+        self.arrays = {name: allocate(shape) for name, shape in shapes.items()}
         self._layer: ImageLayer | None = None
         self._refreshed = 0.0
 
@@ -69,7 +84,7 @@ class Results:
         """Show a field of view as it is denoised by now."""
         if not self.source_is_there:  # it was on its way when the layer went
             return
-        preview.write_to(self.denoised, self.image)
+        preview.write_to(self.arrays["denoised"], self.image)
         self._show()
         self.refresh(now=True)
 
@@ -85,38 +100,89 @@ class Results:
             self._refreshed = time.perf_counter()
             self._layer.refresh(extent=False)
 
-    def finish(self, model: TrainedModel) -> None:
-        """Show all that was found, with its provenance."""
-        made = provenance(model, self.name)
+    def hidden(self) -> str:
+        """Name the layers that are not shown at first, as a sentence begins."""
+        *others, last = [_words(name) for name in self.arrays if name != "denoised"]
+        text = ", ".join([*others, last, "noise distribution"])
+        text = " and ".join(text.rsplit(", ", 1))
+        return text[0].upper() + text[1:]
+
+    def finish(self, model: TrainedModel, curves: Sequence[NoiseCurve]) -> None:
+        """Show all that was found, with its provenance.
+
+        Parameters
+        ----------
+        model : TrainedModel
+            What it was found with.
+        curves : sequence of NoiseCurve
+            Noise of each channel of this image.
+        """
+        made = provenance(model, self.name, curves)
         self._show()
         assert self._layer is not None
         self._layer.metadata = dict(made)
         self._layer.refresh()
-        look = noise_std_appearance(self._look, model)
-        self._add(self.noise_std, f"{self.name} noise std", look, made)
+        with _same_view(self.viewer):
+            for name, data in self.arrays.items():
+                if name != "denoised":
+                    look = result_appearance(name, self._look, curves)
+                    self._add(data, name, look, made)
         several = len(model.channels) > 1
-        for number, curve in enumerate(model.noise_curves):
+        for number, curve in enumerate(curves):
             suffix = f" {number}" if several else ""
-            found = noise_distribution(curve)
             name = f"{self.name} noise distribution{suffix}"
-            options = distribution_options(found, name, self._look["units"])
-            self.viewer.add_image(found.density, **options, metadata=dict(made))
+            add_distribution(self.viewer, curve, name, self._look["units"], made)
         self.viewer.layers.selection.active = self._layer
 
     def _show(self) -> None:
         """Make the denoised layer, or make it again if the user removed it."""
         if self._layer is None or self._layer not in self.viewer.layers:
-            name = f"{self.name} denoised"
-            self._layer = self._add(self.denoised, name, self._look, {})
+            self._layer = self._add(self.arrays["denoised"], "denoised", self._look, {})
 
     def _add(
         self, data: Any, name: str, look: dict[str, Any], metadata: dict[str, Any]
     ) -> ImageLayer:
-        visible = name.endswith("denoised")
         layer: ImageLayer = self.viewer.add_image(
-            data, name=name, **look, metadata=dict(metadata), visible=visible
+            data,
+            name=f"{self.name} {_words(name)}",
+            **look,
+            metadata=dict(metadata),
+            visible=name == "denoised",
         )
         return layer
+
+
+@contextmanager
+def _same_view(viewer: Viewer) -> Iterator[None]:
+    """Keep napari from zooming out, as it does when there is one more axis."""
+    camera = getattr(viewer, "scene", viewer).camera  # the viewer's own, before 0.9
+    zoom, center = camera.zoom, camera.center
+    yield
+    camera.zoom, camera.center = zoom, center
+
+
+def add_distribution(
+    viewer: Viewer,
+    curve: NoiseCurve,
+    name: str,
+    units: tuple[Any, ...],
+    metadata: dict[str, Any],
+) -> None:
+    """Add the layer that shows how residuals scatter at each signal.
+
+    It is left out where its steps are so small that napari cannot count them along the
+    images beside it: where there is next to no noise, or intensities are far below one.
+    """
+    found = noise_distribution(curve)
+    extent = float(np.ptp(viewer.layers.extent.world, axis=0).max(initial=1.0))
+    if min(found.steps) * _MOST_STEPS < extent:
+        return
+    options = distribution_options(found, name, units)
+    viewer.add_image(found.density, **options, metadata=dict(metadata))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _corners(layer: ImageLayer) -> Any:

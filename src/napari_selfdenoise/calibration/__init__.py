@@ -1,0 +1,35 @@
+"""Noise models from pairs of signal and observation: calibration and bootstrap.
+
+Pairs come from repeated frames of a static scene, whose mean is the signal; from a
+noisy stack and a signal that is given; or from an image and its own prediction.
+"""
+
+from napari_selfdenoise.calibration.fit import (
+    Fit,
+    FittedNoise,
+    bits_per_pixel,
+    fit_noise,
+    fit_steps,
+    range_warning,
+)
+from napari_selfdenoise.calibration.frames import (
+    calibrate,
+    calibrate_steps,
+    measured_variance,
+)
+from napari_selfdenoise.calibration.line import fit_poisson_gaussian
+from napari_selfdenoise.calibration.pairs import MAX_PAIRS
+
+__all__ = [
+    "MAX_PAIRS",
+    "Fit",
+    "FittedNoise",
+    "bits_per_pixel",
+    "calibrate",
+    "calibrate_steps",
+    "fit_noise",
+    "fit_poisson_gaussian",
+    "fit_steps",
+    "measured_variance",
+    "range_warning",
+]

@@ -1,0 +1,295 @@
+"""Noise models from pairs of signal and observation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from napari_selfdenoise.calibration.line import fit_poisson_gaussian
+from napari_selfdenoise.calibration.pairs import (
+    FEW_PAIRS,
+    Pairs,
+    grey_step,
+    least_std,
+    std_floor,
+)
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.noise_models import (
+    NoiseCurve,
+    NoiseModel,
+    NoiseUnits,
+    PoissonGaussianNoise,
+    UnmodelledNoise,
+    raw_curve,
+)
+from napari_selfdenoise.sampling import Normalization
+
+Array = NDArray[np.float64]
+
+_YIELD_S = 0.5
+_STEPS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNoise:
+    """A noise model with what is known of it; what a noise model file holds.
+
+    Parameters
+    ----------
+    kind : str
+        Of the noise model: "histogram", for instance.
+    config : NoiseModel
+        Its settings.
+    curve : NoiseCurve
+        What it says, in raw units.
+    signal_range : tuple of float
+        Lowest and highest signal that it was fitted to, raw units.
+    poisson_gaussian : tuple of float
+        a and b of the line variance = a * signal + b through the same pairs.
+    bits_per_pixel : float
+        Mean of -log2 of the probability of the observations given the signal, of pairs
+        that were kept out of the fit where there were enough. Lower is better; it
+        compares noise models of the same pairs.
+    provenance : dict
+        Where the pairs came from.
+    warnings : list of str
+        Sentences the user should read.
+    """
+
+    kind: str
+    config: NoiseModel
+    curve: NoiseCurve
+    signal_range: tuple[float, float]
+    poisson_gaussian: tuple[float, float]
+    bits_per_pixel: float
+    provenance: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+Fit = Generator[float, object, FittedNoise | None]
+"""Yields the share that is done; ends with None once anything is sent to it."""
+
+
+def fit_steps(
+    config: NoiseModel,
+    signal: Array,
+    observation: Array,
+    *,
+    seed: int = 0,
+    own_variance: Array | None = None,
+    clip: tuple[float, float] = (0.0, 100.0),
+    provenance: dict[str, Any] | None = None,
+) -> Fit:
+    """Fit a noise model to pairs of signal and observation.
+
+    Parameters
+    ----------
+    config : NoiseModel
+        The noise model; not the unmodelled one, and not one from a file.
+    signal, observation : ndarray
+        Pairs, (n,), raw units.
+    seed : int
+        Of the random choices.
+    own_variance : ndarray, optional
+        Variance of the signal itself, (n,), raw units squared, where it is a
+        prediction: residuals hold it beside the noise, and are shrunk accordingly.
+        Without, a bootstrap overestimates the noise.
+    clip : tuple of float
+        Percentiles of the signal outside which pairs are left out; (0.5, 99.5) for
+        bootstraps, as in Prakash et al. 2020.
+    provenance : dict, optional
+        What to note of the pairs' origin.
+
+    Yields
+    ------
+    float
+        Share that is done, at least once a second. Send anything to end it.
+
+    Returns
+    -------
+    FittedNoise
+        Or None, where it was ended early.
+
+    Raises
+    ------
+    RequestError
+        If there are too few pairs, or the noise model cannot be fitted.
+    """
+    _require_fittable(config)
+    luck = np.random.default_rng(seed)
+    own = np.zeros(1) if own_variance is None else np.asarray(own_variance, float)
+    pairs = Pairs.of(signal, observation, own, clip, luck)
+    if (yield 0.0) is not None:
+        return None
+    taught, scored = pairs.split()
+    norm = Normalization.measure(taught.observation.astype(np.float32))
+    low, high = (float(end) for end in (taught.signal.min(), taught.signal.max()))
+    floor = std_floor(taught, norm)
+    line = fit_poisson_gaussian(taught.signal, taught.observation, cuts=(0.0, 1.0))
+    if (yield 0.0) is not None:
+        return None
+    if isinstance(config, PoissonGaussianNoise):
+        curve = NoiseCurve.line(*line, low, high, least_std(taught, floor, norm))
+    else:
+        fitting = _fit_module(config, taught, norm, floor, seed)
+        fitted = yield from _interruptible(fitting)
+        if fitted is None:
+            return None
+        curve = fitted
+    if (yield 1.0) is not None:
+        return None
+    notes = {"pairs": len(taught.signal), "seed": seed, **(provenance or {})}
+    return FittedNoise(
+        config.kind,
+        config,
+        curve,
+        (low, high),
+        curve.poisson_gaussian or line,
+        bits_per_pixel(curve, scored.signal, scored.observation),
+        notes,
+        _fit_warnings(taught),
+    )
+
+
+def fit_noise(
+    config: NoiseModel, signal: Array, observation: Array, **options: Any
+) -> FittedNoise:
+    """Run `fit_steps` to its end; see there."""
+    return run(fit_steps(config, signal, observation, **options))
+
+
+def run(steps: Fit) -> FittedNoise:
+    """Run a fit to its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            fitted: FittedNoise = end.value
+            return fitted
+
+
+def _require_fittable(config: NoiseModel) -> None:
+    if config.kind in (UnmodelledNoise().kind, "file"):
+        raise RequestError(
+            f'The noise model "{config.model_config.get("title")}" cannot be fitted.',
+            "Choose histogram, gaussian_mixture or poisson_gaussian.",
+        )
+
+
+def _fit_module(
+    config: NoiseModel, pairs: Pairs, norm: Normalization, floor: float, seed: int
+) -> Generator[float, None, NoiseCurve]:
+    """Fit the module of a noise model; returns its curve."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = config.build(NoiseUnits(norm.offset, norm.scale, floor))
+    assert module is not None
+    signal, observation = (
+        torch.from_numpy(((v - norm.offset) / norm.scale).astype(np.float32))
+        for v in pairs
+    )
+    luck = torch.Generator().manual_seed(seed)
+    steps = module.fit(signal, observation, None, luck, steps=_STEPS)
+    for number, _ in enumerate(steps, 1):
+        yield number / _STEPS
+    low, high = float(signal.min()), float(signal.max())
+    return raw_curve(module.eval(), low, high, norm.offset, norm.scale)
+
+
+def _interruptible(
+    steps: Generator[float, None, NoiseCurve],
+) -> Generator[float, object, NoiseCurve | None]:
+    """Pass the share that is done on now and then; None once anything was sent."""
+    reported = -math.inf
+    while True:
+        try:
+            share = next(steps)
+        except StopIteration as end:
+            curve: NoiseCurve = end.value
+            return curve
+        if time.monotonic() - reported > _YIELD_S:
+            reported = time.monotonic()
+            if (yield share) is not None:
+                return None
+
+
+def _fit_warnings(pairs: Pairs) -> list[str]:
+    if len(pairs.signal) >= FEW_PAIRS:
+        return []
+    return [
+        f"The noise model rests on {len(pairs.signal)} pixels only; its curve is "
+        "uncertain. Use more or larger frames."
+    ]
+
+
+def bits_per_pixel(curve: NoiseCurve, signal: Array, observation: Array) -> float:
+    """Mean of -log2 of the probability of observations given the signal.
+
+    Whole numbers have a probability, that of all values which are rounded to them;
+    other values have a density, over raw units. Lower is better.
+
+    Parameters
+    ----------
+    curve : NoiseCurve
+        In raw units.
+    signal, observation : ndarray
+        Pairs, (n,), raw units.
+    """
+    step = grey_step(observation)
+    chunks = np.array_split(np.arange(len(signal)), max(1, len(signal) // 8192))
+    total = 0.0
+    for chunk in chunks:
+        at, residual = curve.at(signal[chunk]), (observation - signal)[chunk, None]
+        if step:
+            upper, lower = (
+                ndtr((residual + half - at.means) / at.stds)
+                for half in (step / 2, -step / 2)
+            )
+            each = upper - lower
+        else:
+            scaled = (residual - at.means) / at.stds
+            each = np.exp(-0.5 * scaled**2) / (at.stds * math.sqrt(2 * math.pi))
+        probability = (at.weights * each).sum(1)
+        total -= float(np.log2(np.maximum(probability, 1e-30)).sum())
+    return total / len(signal)
+
+
+def range_warning(
+    fitted_range: tuple[float, float],
+    low: float,
+    high: float,
+    share: float | None = None,
+) -> str | None:
+    """Say that an image leaves the signals that a noise model was made from.
+
+    Parameters
+    ----------
+    fitted_range : tuple of float
+        Of the noise model, raw units.
+    low, high : float
+        Signals of the image, raw units.
+    share : float, optional
+        Part of its pixels that lie outside.
+
+    Returns
+    -------
+    str or None
+        None where the image stays inside, but for a hundredth of the range.
+    """
+    first, last = fitted_range
+    slack = 0.01 * (last - first)
+    if low >= first - slack and high <= last + slack:
+        return None
+    outside = "" if share is None else f" ({100 * share:.2g} % of the pixels)"
+    return (
+        f"The image's signal spans {low:.4g} to {high:.4g}, but the noise model was "
+        f"made from {first:.4g} to {last:.4g}; outside{outside} the noise is a guess."
+    )

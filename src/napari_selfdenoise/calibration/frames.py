@@ -1,0 +1,284 @@
+"""Calibration: the noise of a camera from frames of a static scene."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.calibration.fit import Fit, FittedNoise, fit_steps, run
+from napari_selfdenoise.calibration.pairs import MAX_PAIRS, grey_step
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.noise_models import NoiseModel
+from napari_selfdenoise.noise_models.lines import binned_means
+
+Array = NDArray[np.float64]
+
+_CLIPPED = 1e-3
+
+
+def calibrate_steps(
+    stack: Image,
+    config: NoiseModel,
+    *,
+    signal: Image | None = None,
+    own_variance: Image | None = None,
+    clip: tuple[float, float] = (0.0, 100.0),
+    seed: int = 0,
+) -> Fit:
+    """Measure the noise of a camera.
+
+    Without a signal, the frames show the same static scene, and their mean is taken
+    for it. A frame is part of that mean, so residuals are too small by
+    sqrt((n - 1) / n) for n frames; they are corrected.
+
+    Parameters
+    ----------
+    stack : Image
+        Noisy frames of one channel.
+    config : NoiseModel
+        What to fit.
+    signal : Image, optional
+        What the frames show without noise: one plane for all, or one each. A
+        prediction, in a bootstrap.
+    own_variance : Image, optional
+        Variance of the signal itself, as `signal`, where it is a prediction.
+    clip : tuple of float
+        Percentiles of the signal outside which pixels are left out.
+    seed : int
+        Of the random choices.
+
+    Yields
+    ------
+    float
+        Share that is done, at least once a second. Send anything to end it.
+
+    Returns
+    -------
+    FittedNoise
+        Or None, where it was ended early.
+
+    Raises
+    ------
+    RequestError
+        If there are several channels, too few frames, or shapes that do not match.
+    """
+    _require_stack(stack, signal, own_variance)
+    luck = np.random.default_rng(seed)
+    planes = list(stack.planes())
+    reading = _Reading.plan(stack, planes, luck)
+    for number, plane in enumerate(planes, 1):
+        reading.read(plane, signal, own_variance)
+        if (yield 0.5 * number / len(planes)) is not None:
+            return None
+    pairs = reading.pairs()
+    fitting = fit_steps(
+        config,
+        *pairs,
+        own_variance=reading.own_variance(),
+        clip=clip,
+        seed=seed,
+        provenance=_provenance(stack, signal),
+    )
+    fitted = yield from _second_half(fitting)
+    if fitted is not None:
+        fitted.warnings.extend(reading.warnings())
+    return fitted
+
+
+def calibrate(stack: Image, config: NoiseModel, **options: Any) -> FittedNoise:
+    """Run `calibrate_steps` to its end; see there."""
+    return run(calibrate_steps(stack, config, **options))
+
+
+def _second_half(steps: Fit) -> Fit:
+    command: object = None
+    while True:
+        try:
+            share = steps.send(command)
+        except StopIteration as end:
+            fitted: FittedNoise | None = end.value
+            return fitted
+        command = yield 0.5 + 0.5 * share
+
+
+def _provenance(stack: Image, signal: Image | None) -> dict[str, Any]:
+    from napari_selfdenoise import __version__
+
+    return {
+        "image": stack.name,
+        "axes": stack.describe(),
+        "signal": "mean of the frames" if signal is None else signal.name,
+        "version": __version__,
+    }
+
+
+def _require_stack(
+    stack: Image, signal: Image | None, own_variance: Image | None
+) -> None:
+    images = [image for image in (stack, signal, own_variance) if image is not None]
+    for image in images:
+        require_denoisable(image)
+        if image.channels > 1:
+            raise RequestError(
+                f"{image.name} has {image.channels} channels, each with noise of its "
+                "own.",
+                "Calibrate one channel at a time: choose one, or split the image.",
+            )
+    frames = _count(stack)
+    if signal is None and frames < 2:
+        raise RequestError(
+            f"{stack.name} is {stack.describe(False)}; its noise can be measured from "
+            "two or more frames of the same static scene.",
+            "Record more frames, or give the signal.",
+        )
+    for given in images[1:]:
+        if given.plane_shape != stack.plane_shape or _count(given) not in (1, frames):
+            raise RequestError(
+                f"{given.name} ({given.describe(False)}) does not match {stack.name} "
+                f"({stack.describe(False)}).",
+                "Give one plane of the same size for all frames, or one for each.",
+            )
+
+
+def _count(image: Image) -> int:
+    """Number of planes."""
+    return sum(1 for _ in image.planes())
+
+
+class _Reading:
+    """Frames as they are read, one by one: some of their pixels, and their levels.
+
+    The same pixels of every frame, so that their mean over frames is at hand.
+    """
+
+    def __init__(self, stack: Image, places: NDArray[np.intp]) -> None:
+        self.stack, self.places = stack, places
+        self.observed: list[Array] = []
+        self.signals: list[Array] = []
+        self.own: list[Array] = []
+        self.ends: dict[str, dict[float, int]] = {"low": {}, "high": {}}
+        self.pixels = 0
+
+    @classmethod
+    def plan(
+        cls, stack: Image, planes: list[PlaneIndex], luck: np.random.Generator
+    ) -> _Reading:
+        """Choose the pixels to keep."""
+        size = math.prod(stack.plane_shape)
+        count = min(size, max(1, MAX_PAIRS // len(planes)))
+        places = np.sort(luck.choice(size, count, replace=False))
+        return cls(stack, places)
+
+    def read(
+        self, plane: PlaneIndex, signal: Image | None, own_variance: Image | None
+    ) -> None:
+        """Take note of one frame."""
+        pixels = self.stack.read_plane(plane)
+        self.observed.append(self._chosen(pixels))
+        for given, kept in ((signal, self.signals), (own_variance, self.own)):
+            if given is not None:
+                kept.append(self._chosen_of(given, kept))
+        self.pixels += pixels.size
+        for end, value in (("low", pixels.min()), ("high", pixels.max())):
+            tally = self.ends[end]
+            tally[float(value)] = tally.get(float(value), 0) + int(
+                (pixels == value).sum()
+            )
+
+    def _chosen_of(self, given: Image, kept: list[Array]) -> Array:
+        """What is given for the next frame: a plane of its own, or that of all."""
+        planes = list(given.planes())
+        if kept and len(planes) == 1:
+            return kept[0]
+        return self._chosen(given.read_plane(planes[len(kept)]))
+
+    def _chosen(self, pixels: NDArray[np.float32]) -> Array:
+        return pixels.ravel()[self.places].astype(np.float64)
+
+    def pairs(self) -> tuple[Array, Array]:
+        """Signals and observations, (n,)."""
+        observed = np.stack(self.observed)  # (frames, pixels)
+        if self.signals:
+            return np.stack(self.signals).ravel(), observed.ravel()
+        mean, count = observed.mean(0), len(observed)
+        residual = (observed - mean) * math.sqrt(count / (count - 1))
+        return np.broadcast_to(mean, observed.shape).ravel(), (mean + residual).ravel()
+
+    def own_variance(self) -> Array | None:
+        """Variance of the signals themselves, (n,)."""
+        return np.stack(self.own).ravel() if self.own else None
+
+    def warnings(self) -> list[str]:
+        """Sentences about frames that a noise model should not be made from."""
+        notes = self._clipping()
+        if not self.signals:
+            notes += self._motion()
+        return notes
+
+    def _clipping(self) -> list[str]:
+        if self.stack.dtype.kind == "f" and not self._whole():
+            return []
+        notes = []
+        for end, pick in (("low", min), ("high", max)):
+            tally = self.ends[end]
+            value = pick(tally)
+            share = tally[value] / self.pixels
+            if share > _CLIPPED:
+                notes.append(
+                    f"{100 * share:.2g} % of the pixels have the "
+                    f"{'lowest' if end == 'low' else 'highest'} value, {value:g}: they "
+                    "are clipped, and noise at such signals is underestimated. "
+                    + ("Raise the camera's offset." if end == "low" else "Expose less.")
+                )
+        return notes
+
+    def _whole(self) -> bool:
+        return grey_step(self.observed[0]) > 0
+
+    def _motion(self) -> list[str]:
+        observed = np.stack(self.observed)
+        residual = observed - observed.mean(0)
+        noise = residual.std() * math.sqrt(len(observed) / (len(observed) - 1))
+        if noise == 0:
+            return ["All frames are equal: there is no noise in them."]
+        drift = residual.mean(1)
+        if drift.std() > 0.15 * noise:
+            return [
+                f"The mean level changes from frame to frame by {np.ptp(drift):.3g} "
+                f"(the noise std is {noise:.3g}): the lamp flickers, or the scene "
+                "bleaches or moves. The noise is overestimated."
+            ]
+        residual = residual - drift[:, None]
+        shared = (residual[1:] * residual[:-1]).mean() / noise**2
+        if len(observed) > 3 and shared > 0.05:
+            return [
+                f"Consecutive frames share {100 * shared:.2g} % of their deviation "
+                "from the mean: the scene moves or bleaches. The noise is "
+                "overestimated."
+            ]
+        return []
+
+
+def measured_variance(stack: NDArray[Any], bins: int = 64) -> tuple[Array, Array]:
+    """Variance over repeated frames, in bins of equally many pixels of like signal.
+
+    Parameters
+    ----------
+    stack : ndarray
+        Frames of a static scene, (n, Y, X), raw units.
+    bins : int
+        Fewer are made of fewer than 64 pixels a bin.
+
+    Returns
+    -------
+    signal, variance : ndarray
+        Of each bin, by increasing signal.
+    """
+    flat = np.asarray(stack, np.float64).reshape(len(stack), -1)
+    signal, variance = flat.mean(0), flat.var(0, ddof=1)
+    centre, mean, _ = binned_means(signal, variance, np.ones_like(signal), bins)
+    return centre, mean

@@ -1,0 +1,229 @@
+"""What all docks do: run something, complain, take dropped files, end with napari."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from napari.layers import Image as ImageLayer
+from napari.utils.notifications import notification_manager, show_error
+from napari.viewer import Viewer
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
+
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.io import read_image
+from napari_selfdenoise.plugin.layers import layer_from_image
+from napari_selfdenoise.plugin.panel import Panel
+from napari_selfdenoise.plugin.plots import Plot, follow_theme
+from napari_selfdenoise.plugin.worker import Run, sentence
+from napari_selfdenoise.training import STOP
+
+IMAGES = (".tif", ".tiff")
+
+
+class Dock(QWidget):
+    """A dock widget in which one run at a time goes on.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where the layers are.
+    controls : Panel
+        What can be read and pressed.
+    *plots : Plot
+        Those of its parts that take napari's colours.
+    """
+
+    changed = Signal()
+    """A run has begun or ended, or something else is in hand."""
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Ends of the names of files that can be dropped."""
+
+    def __init__(self, viewer: Viewer, controls: Panel, *plots: Plot) -> None:
+        super().__init__()
+        self.viewer, self.panel = viewer, controls
+        self._run: Run | None = None
+        self._placed = self._docked = self._closing = self._closed = False
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(controls)
+        self.setAcceptDrops(True)
+        for event in self._layer_list_events():
+            event.connect(self._list_layers)
+        self._unfollow_theme = follow_theme(viewer, *plots)
+
+    # ---- What a dock adds ----
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Open files that were dropped."""
+
+    def _list_layers(self, event: Any = None) -> None:
+        """Offer the layers that there are."""
+
+    def _show_state(self, *_: Any) -> None:
+        """Enable what can be pressed now."""
+
+    def _choose(self, layer: ImageLayer) -> None:
+        """Choose a layer that was opened here."""
+
+    def _let_go(self) -> None:
+        """Forget the viewer's layers: the dock is closed."""
+
+    # ---- The run ----
+
+    def stop(self) -> None:
+        """End the run; what it has found by then is kept."""
+        if self._run:
+            self._run.send(STOP, final=True)
+            self.panel.say("Stopping…")
+
+    def _begin(
+        self,
+        make: Callable[[], Any],
+        on_progress: Callable[[Any], None],
+        on_result: Callable[[Any], None],
+    ) -> None:
+        self._run = Run(make, on_progress, on_result, self._on_error, self._on_abort)
+        self._run.start()
+        self._show_state()
+
+    def _ended(self) -> None:
+        self._run = None
+        self.panel.show_idle()
+        self._show_state()
+
+    def _require_idle(self) -> None:
+        if self._run is not None:
+            raise RequestError(
+                "A run is still going on.", "Wait for its end, or press Stop."
+            )
+
+    def _read(self, path: Path) -> None:
+        """Read an image beside whatever else is going on."""
+        make = partial(loading, read_image, path)
+        Run(make, ignore, self._on_read, self._complain, ignore).start()
+
+    def _on_read(self, image: Image) -> None:
+        if self._closed:
+            return
+        data, options = layer_from_image(image)
+        self._choose(self.viewer.add_image(data, **options))
+
+    def _on_error(self, error: Exception) -> None:
+        self._ended()
+        self._complain(error)
+
+    def _on_abort(self) -> None:
+        if self._run is not None:
+            self._ended()
+            self.panel.say("The run was ended by napari; nothing was kept.")
+
+    def _complain(self, error: Exception) -> None:
+        self.panel.say(sentence(error), problem=True)
+        if isinstance(error, RequestError | DenoisingError):
+            show_error(sentence(error))
+        else:  # with the traceback, for a report
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    # ---- The viewer ----
+
+    def _images(self) -> list[ImageLayer]:
+        return [layer for layer in self.viewer.layers if isinstance(layer, ImageLayer)]
+
+    def _layer_list_events(self) -> list[Any]:
+        events = self.viewer.layers.events
+        return [events.inserted, events.removed, events.reordered, events.renamed]
+
+    # ---- Files dropped on the dock ----
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Accept files that can be opened here."""
+        if self._dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        """Open the files."""
+        event.acceptProposedAction()
+        self.open_files(self._dropped(event))
+
+    def _dropped(self, event: Any) -> list[Path]:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
+        return [path for path in paths if path.name.lower().endswith(self.suffixes)]
+
+    # ---- The end ----
+
+    def event(self, event: QEvent) -> bool:
+        """Notice when the dock is closed: napari then takes the parent away."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None and self._docked:
+                self.close_down()
+            elif self.parent() is not None:
+                self._docked = True
+        elif event.type() == QEvent.Type.Show:
+            self.window().installEventFilter(self)
+            QTimer.singleShot(0, self._share_place)
+        return bool(super().event(event))
+
+    def _share_place(self) -> None:
+        """Become a tab beside other docks of this kind: both need the height."""
+        window, own = self.window(), _dock_of(self)
+        if self._placed or own is None or not isinstance(window, QMainWindow):
+            return
+        self._placed = True
+        area = window.dockWidgetArea(own)
+        for other in window.findChildren(Dock):
+            dock = _dock_of(other)
+            if dock in (None, own) or dock.isFloating() or not dock.isVisible():
+                continue
+            if window.dockWidgetArea(dock) == area:
+                window.tabifyDockWidget(dock, own)
+                own.raise_()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Notice when napari is closed."""
+        # Not at Close: there napari asks first, and the user may say no. Nor when a
+        # dock that floats is closed, which hides it.
+        if isinstance(watched, QMainWindow):
+            if event.type() == QEvent.Type.Close:
+                self._closing = True
+            elif event.type() == QEvent.Type.Show:
+                self._closing = False
+            elif event.type() == QEvent.Type.Hide and self._closing:
+                self.close_down()
+        return False
+
+    def close_down(self) -> None:
+        """End the worker and let go of the viewer."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._run is not None:
+            self._run.abandon()
+        self._run = None
+        self._unfollow_theme()
+        for event in self._layer_list_events():
+            event.disconnect(self._list_layers)
+        self._let_go()
+
+
+def _dock_of(widget: QWidget) -> Any:
+    """The dock that a widget is in; None where it is in none."""
+    parent: Any = widget.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    return parent
+
+
+def loading(read: Callable[[Any], Any], path: Any) -> Generator[None, None, Any]:
+    """Read a file in a worker."""
+    yield None
+    return read(path)
+
+
+def ignore(*_: Any) -> None:
+    """Nothing is shown of it."""

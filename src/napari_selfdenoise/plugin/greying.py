@@ -1,0 +1,89 @@
+"""What makes no sense beside the rest is greyed out, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_selfdenoise.config import TrainingConfig, why_not
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.plugin.editors import OptionEdit
+from napari_selfdenoise.plugin.form import ChoiceForm
+
+
+class Greying(QObject):
+    """Greys out, after each change, the choices that the others rule out.
+
+    Where the form makes no sense as it is, everything can be chosen: whoever got there
+    must get out again.
+
+    Parameters
+    ----------
+    config : callable
+        Returns the form's settings, or raises a `RequestError`.
+    choices : mapping
+        Editor of each choice, by the name of its field.
+    parent : QObject
+        Qt parent.
+    """
+
+    def __init__(
+        self,
+        config: Callable[[], TrainingConfig],
+        choices: Mapping[str, ChoiceForm | OptionEdit],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._config, self._choices = config, choices
+        # A recipe changes everything at once: one look after all of it.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self.update)
+
+    def later(self, *_: object) -> None:
+        """Look again as soon as there is nothing else to do."""
+        self._soon.start()
+
+    def update(self) -> None:
+        """Look at all choices now."""
+        try:
+            config = self._config()
+        except RequestError:
+            config = None
+        for name, editor in self._choices.items():
+            editor.refuse(_reasons(config, name, editor))
+
+
+def _reasons(
+    config: TrainingConfig | None, name: str, editor: ChoiceForm | OptionEdit
+) -> list[str | None]:
+    if isinstance(editor, ChoiceForm):
+        kinds, now = editor.kinds(), editor.combo.currentIndex()
+    else:
+        kinds, now = [str(option) for option in editor.options], editor.currentIndex()
+    if config is None:
+        return [None] * len(kinds)
+    return [
+        None if index == now else _reason(config, name, editor, index, kind)
+        for index, kind in enumerate(kinds)
+    ]
+
+
+def _reason(
+    config: TrainingConfig,
+    name: str,
+    editor: ChoiceForm | OptionEdit,
+    index: int,
+    kind: str,
+) -> str | None:
+    """Why not: neither as it would be by default nor as it was left in the form."""
+    reason = why_not(config, name, kind)
+    if reason is None or isinstance(editor, OptionEdit):
+        return reason
+    try:
+        config.override({name: editor.page(index).value().model_dump()})
+    except RequestError:
+        return reason
+    return None

@@ -1,0 +1,127 @@
+"""Everything on the Noise model dock that can be read or pressed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, get_args
+
+from napari.layers import Image as ImageLayer
+from qtpy.QtWidgets import QGridLayout, QWidget
+
+from napari_selfdenoise.noise_models import (
+    NoiseFromFile,
+    NoiseModel,
+    PoissonGaussianNoise,
+    UnmodelledNoise,
+)
+from napari_selfdenoise.plugin.form import ChoiceForm, union_members
+from napari_selfdenoise.plugin.panel import (
+    Panel,
+    button,
+    combo_box,
+    fix_height,
+    label,
+    list_layers,
+    rows,
+)
+from napari_selfdenoise.plugin.plots import NoisePlot
+
+_KINDS: Any = reduce(
+    or_,
+    (
+        member
+        for member in union_members(get_args(NoiseModel)[0])
+        if member not in (UnmodelledNoise, NoiseFromFile)
+    ),
+)
+"""What can be calibrated."""
+
+_OF_TRAINING = ("estimation", "regularisation")
+"""Settings of noise models that say how they are learned beside a network."""
+
+_ABOUT = (
+    "Measures how a camera's noise depends on the signal, from a layer of repeated "
+    "frames of a scene that does not move."
+)
+
+
+class NoiseModelControls(Panel):
+    """What is measured, the buttons, the curve and what it says in words."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._make_choices()
+        self._make_buttons()
+        self.about, self.findings = label("about"), label("findings")
+        self.about.setText(_ABOUT)
+        self.noise_plot = NoisePlot()
+        self.noise_plot.setObjectName("noise_plot")
+        fix_height(self.noise_plot)
+        form = rows(
+            ("Frames", self.frames),
+            ("", self.axes),
+            ("Signal", self.signal),
+            ("Kind", self.kind.combo),
+        )
+        form.addRow(self.kind.fields)
+        self.lay_out(
+            self.about,
+            form,
+            self._grid_of_buttons(),
+            self.bar(),
+            self.status,
+            self.noise_plot,
+            self.findings,
+        )
+
+    def list_layers(self, layers: Sequence[ImageLayer], active: Any) -> None:
+        """Offer the layers as frames and as signal; keep what is chosen."""
+        list_layers(self.frames, layers, active)
+        list_layers(self.signal, layers, None)
+
+    def enable(self, *, layer: bool, noise: bool, running: bool) -> None:
+        """Enable what can be pressed now."""
+        self.calibrate.setEnabled(layer and not running)
+        self.stop.setEnabled(running)
+        self.save.setEnabled(noise and not running)
+        self.load.setEnabled(not running)
+        self.use.setEnabled(noise and not running)
+
+    def _make_choices(self) -> None:
+        self.frames = combo_box(
+            "frames", "Images of the same scene, one after the other along an axis."
+        )
+        self.axes = label("axes")
+        self.signal = combo_box(
+            "signal", "What the scene looks like without noise, or nearly."
+        )
+        self.signal.addItem("mean of the frames", None)
+        self.kind = ChoiceForm(
+            _KINDS, self, name="noise_model", separate=True, without=_OF_TRAINING
+        )
+        self.kind.hide()  # only its two parts are laid out
+        self.kind.setValue(PoissonGaussianNoise())
+
+    def _make_buttons(self) -> None:
+        self.calibrate = button(
+            "calibrate", "Calibrate", "Fit the noise model to the frames."
+        )
+        self.stop = button("stop", "Stop", "End now.")
+        self.save = button("save_noise_model", "Save…", "Keep the noise model.")
+        self.load = button("load_noise_model", "Load…", "Take a saved noise model.")
+        self.use = button(
+            "use_for_denoising",
+            "Use for denoising",
+            "Save it, if that is still to be done, and train with it: opens Denoise.",
+        )
+
+    def _grid_of_buttons(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.addWidget(self.calibrate, 0, 0)
+        grid.addWidget(self.stop, 0, 1)
+        grid.addWidget(self.save, 1, 0)
+        grid.addWidget(self.load, 1, 1)
+        grid.addWidget(self.use, 2, 0, 1, 2)
+        return grid

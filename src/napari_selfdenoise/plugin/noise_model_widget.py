@@ -1,0 +1,275 @@
+"""The dock widget that calibrates: frames of a still scene to a noise model file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QFileDialog
+
+from napari_selfdenoise.calibration import (
+    FittedNoise,
+    calibrate_steps,
+    measured_variance,
+)
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
+from napari_selfdenoise.noise_models import NoiseModel
+from napari_selfdenoise.noise_models.lines import binned_means
+from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
+from napari_selfdenoise.plugin.form import member_title
+from napari_selfdenoise.plugin.layers import (
+    METADATA_KEY,
+    denoisable_image,
+    understood,
+)
+from napari_selfdenoise.plugin.noise_model_controls import NoiseModelControls
+from napari_selfdenoise.plugin.panel import choose_layer
+from napari_selfdenoise.plugin.results import add_distribution
+
+PLUGIN, DENOISE = "napari-selfdenoise", "Denoise"
+
+_SHOWN_PIXELS = 2_000_000
+"""Pixels whose scatter is drawn."""
+
+_FILES = f"Noise models (*{SUFFIX})"
+
+Scatter = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+class Calibration(NamedTuple):
+    """A noise model with what it was fitted to: signal and noise std, (n,) each."""
+
+    fitted: FittedNoise
+    scatter: Scatter
+
+
+class NoiseModelWidget(Dock):
+    """Measure how a camera's noise depends on the signal, and keep it in a file.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer whose layers hold the frames.
+
+    Attributes
+    ----------
+    fitted : FittedNoise or None
+        The noise model in hand.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (*IMAGES, SUFFIX)
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        self.controls = NoiseModelControls()
+        super().__init__(napari_viewer, self.controls, self.controls.noise_plot)
+        self.fitted: FittedNoise | None = None
+        self._path: Path | None = None
+        self._name, self._units = "", ("pixel", "pixel")
+        self._connect_controls()
+        self._list_layers()
+        self._show_state()
+
+    # ---- What the user does ----
+
+    def calibrate(self) -> None:
+        """Fit the chosen kind of noise model to the chosen frames."""
+        controls = self.controls
+        layer, signal = controls.frames.currentData(), controls.signal.currentData()
+        try:
+            self._require_idle()
+            stack = denoisable_image(layer)
+            mean = None if signal is None else denoisable_image(signal)
+            config = controls.kind.value()
+        except (RequestError, DenoisingError) as error:
+            self._complain(error)
+            return
+        self._name, self._units = layer.name, layer.units
+        controls.noise_plot.clear()
+        controls.findings.setText("")
+        make = partial(_calibrating, stack, config, mean)
+        self._begin(make, self._on_progress, self._on_calibrated)
+
+    def save(self, path: str | Path | None = None) -> bool:
+        """Save the noise model; asks for the file's name where none is given.
+
+        Returns
+        -------
+        bool
+            Whether it is saved.
+        """
+        if path is None:
+            start = f"{self._name or 'camera'}{SUFFIX}"
+            path, _ = QFileDialog.getSaveFileName(
+                self, "Save noise model", start, _FILES
+            )
+        if not path or self.fitted is None:
+            return False
+        try:
+            self._path = save_noise_model(self.fitted, path)
+        except (RequestError, DenoisingError) as error:
+            self._complain(error)
+            return False
+        self.controls.say(f"Saved {self._path}")
+        return True
+
+    def load(self, path: str | Path | None = None) -> None:
+        """Take a noise model from a file; asks for it where none is given."""
+        if path is None:
+            path, _ = QFileDialog.getOpenFileName(self, "Load noise model", "", _FILES)
+        if not path:
+            return
+        try:
+            self._require_idle()
+        except RequestError as error:
+            self._complain(error)
+            return
+        self._begin(partial(loading, _load, Path(path)), ignore, self._on_loaded)
+
+    def use_for_denoising(self) -> None:
+        """Save where that is still to be done; train with it in the Denoise dock."""
+        if self._path is None and not self.save():
+            return
+        dock, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, DENOISE)
+        dock.show()
+        dock.raise_()
+        widget.use_noise_model(self._path)
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Open TIFF files as layers; take a noise model from its file."""
+        for path in paths:
+            if path.name.lower().endswith(SUFFIX):
+                self.load(path)
+            else:
+                self._read(path)
+
+    # ---- What the worker says ----
+
+    def _on_progress(self, fraction: float) -> None:
+        self.controls.show_fraction("Measuring the noise", fraction)
+
+    def _on_calibrated(self, found: Calibration | None) -> None:
+        self._ended()
+        if found is None:
+            self.controls.say("Stopped: nothing was measured.")
+            return
+        self._take(found.fitted, None)
+        self.controls.noise_plot.set_scatter(*found.scatter)
+        self._add_distribution(found.fitted)
+        self.controls.show_fraction("Done. The noise distribution is hidden.", 1.0)
+
+    def _on_loaded(self, found: tuple[Path, FittedNoise]) -> None:
+        path, fitted = found
+        self._ended()
+        self.controls.noise_plot.clear()
+        self._take(fitted, path)
+        self.controls.say(
+            f"Loaded a noise model of {fitted.provenance.get('image', 'an image')}."
+        )
+
+    def _take(self, fitted: FittedNoise, path: Path | None) -> None:
+        self.fitted, self._path = fitted, path
+        self.controls.noise_plot.set_curve(fitted.curve.signal, fitted.curve.std)
+        self.controls.findings.setText(in_words(fitted))
+        self._show_state()
+
+    def _add_distribution(self, fitted: FittedNoise) -> None:
+        name = f"{self._name} noise distribution"
+        made = {
+            "source": self._name,
+            "config": fitted.config.model_dump(mode="json"),
+            "provenance": fitted.provenance,
+            "noise_curves": [fitted.curve.to_json()],
+        }
+        active = self.viewer.layers.selection.active
+        metadata = {METADATA_KEY: made}
+        add_distribution(self.viewer, fitted.curve, name, self._units, metadata)
+        self.viewer.layers.selection.active = active
+
+    # ---- What the viewer does ----
+
+    def _connect_controls(self) -> None:
+        controls = self.controls
+        controls.calibrate.clicked.connect(self.calibrate)
+        controls.stop.clicked.connect(self.stop)
+        controls.save.clicked.connect(lambda: self.save())
+        controls.load.clicked.connect(lambda: self.load())
+        controls.use.clicked.connect(self.use_for_denoising)
+        controls.frames.currentIndexChanged.connect(self._show_state)
+
+    def _list_layers(self, event: Any = None) -> None:
+        images = self._images()
+        for layer in images:  # to connect twice is to connect once
+            for name in ("data", "axis_labels"):
+                layer.events[name].connect(self._show_state)
+        self.controls.list_layers(images, self.viewer.layers.selection.active)
+
+    def _show_state(self, *_: Any) -> None:
+        layer = self.controls.frames.currentData()
+        self.controls.axes.setText(understood(layer))
+        self.controls.enable(
+            layer=layer is not None,
+            noise=self.fitted is not None,
+            running=self._run is not None,
+        )
+        self.changed.emit()
+
+    def _choose(self, layer: ImageLayer) -> None:
+        choose_layer(self.controls.frames, layer)
+
+    def _let_go(self) -> None:
+        self.controls.list_layers([], None)
+
+
+def in_words(fitted: FittedNoise) -> str:
+    """What a noise model says, in sentences."""
+    a, b = fitted.poisson_gaussian
+    low, high = fitted.signal_range
+    lines = [
+        f"{member_title(type(fitted.config))}, for signals from {low:.4g} to "
+        f"{high:.4g}.",
+        f"variance ≈ a · signal + b, a = {a:.4g}, b = {b:.4g} (raw units)",
+        f"{fitted.bits_per_pixel:.3f} bits per pixel: the lower, the better the fit to "
+        "these frames.",
+    ]
+    return "\n".join([*lines, *fitted.warnings])
+
+
+def _load(path: Path) -> tuple[Path, FittedNoise]:
+    return path, load_noise_model(path)
+
+
+def _calibrating(
+    stack: Image, config: NoiseModel, signal: Image | None
+) -> Generator[float, object, Calibration | None]:
+    """Calibrate in a worker, and measure what the plot shows beside it."""
+    fitted = yield from calibrate_steps(stack, config, signal=signal)
+    return None if fitted is None else Calibration(fitted, _scatter(stack, signal))
+
+
+def _scatter(stack: Image, signal: Image | None) -> Scatter:
+    """Signal and noise std in bins of like signal, from some rows of all frames."""
+    frames = _rows_of(stack)
+    if signal is None:
+        centre, variance = measured_variance(frames)
+    else:
+        mean = np.broadcast_to(_rows_of(signal), frames.shape).ravel()
+        squared = (frames.ravel() - mean) ** 2
+        centre, variance, _ = binned_means(mean, squared, np.ones_like(mean))
+    return centre, np.sqrt(variance)
+
+
+def _rows_of(image: Image) -> NDArray[np.float64]:
+    """Evenly spaced rows of all planes, (planes, Y, X)."""
+    planes = list(image.planes())
+    every = math.ceil(len(planes) * math.prod(image.plane_shape) / _SHOWN_PIXELS)
+    rows = [image.read_plane(plane)[::every] for plane in planes]
+    return np.stack(rows).astype(np.float64)

@@ -1,0 +1,281 @@
+"""The Noise model dock as a person uses it."""
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+from superqt.utils import WorkerBase
+
+from conftest import PLUGIN, Desk
+from napari_selfdenoise.noise_file import load_noise_model
+from napari_selfdenoise.plugin.layers import METADATA_KEY
+from napari_selfdenoise.plugin.plots import theme_colours
+
+pytestmark = pytest.mark.gl
+
+NAMES = ["frames", "signal", "noise_model", "calibrate", "stop", "save_noise_model"]
+NAMES += ["load_noise_model", "use_for_denoising", "progress", "status", "noise_plot"]
+
+GAIN, OFFSET = 2.0, 100.0
+
+
+class NoiseDesk(Desk):
+    """A viewer with the Noise model dock."""
+
+    def __init__(self, qtbot, viewer):
+        self.qtbot, self.viewer = qtbot, viewer
+        self.dock, self.widget = viewer.window.add_plugin_dock_widget(
+            PLUGIN, "Noise model"
+        )
+        self.controls = self.widget.controls
+
+    def kind(self, kind):
+        choice = self.controls.kind
+        choice.combo.setCurrentIndex(choice.kinds().index(kind))
+
+    def calibrate(self):
+        self.press("calibrate")
+        self.finish()
+
+
+@pytest.fixture
+def open_noise_desk(make_napari_viewer, qtbot):
+    yield lambda **options: NoiseDesk(qtbot, make_napari_viewer(**options))
+    WorkerBase.await_workers(5000)
+
+
+@pytest.fixture
+def desk(open_noise_desk):
+    return open_noise_desk()
+
+
+@pytest.fixture(scope="session")
+def scene():
+    """What the frames show, (64, 64)."""
+    y, x = np.mgrid[:64, :64]
+    return OFFSET + 300 + 250 * np.sin(x / 7) * np.cos(y / 9)
+
+
+@pytest.fixture(scope="session")
+def frames(scene):
+    """Frames with variance = 2 (signal - 100) + 25, (12, 64, 64) uint16."""
+    luck = np.random.default_rng(2)
+    shot = GAIN * luck.poisson((scene - OFFSET) / GAIN, (12, *scene.shape))
+    return np.rint(OFFSET + shot + luck.normal(0, 5, shot.shape)).astype(np.uint16)
+
+
+def findings(desk):
+    return desk.controls.findings.text()
+
+
+def test_story(open_noise_desk, frames, tmp_path, monkeypatch):
+    """Calibrate a stack, save it, train with it."""
+    desk = open_noise_desk(show=True)
+    desk.viewer.add_image(frames, name="camera", axis_labels=("t", "y", "x"))
+    assert "12 time points" in desk.controls.axes.text()
+    desk.kind("histogram")
+    desk.calibrate()
+    fitted = desk.widget.fitted
+    a, b = fitted.poisson_gaussian
+    assert a == pytest.approx(GAIN, rel=0.1)
+    assert b == pytest.approx(25 - GAIN * OFFSET, rel=0.3)
+    for said in (f"a = {a:.4g}", f"b = {b:.4g}", f"{fitted.bits_per_pixel:.3f} bits"):
+        assert said in findings(desk)
+    curve, dots = (
+        desk.controls.noise_plot.series()[n] for n in ("predicted", "measured")
+    )
+    np.testing.assert_array_equal(curve[1], fitted.curve.std)
+    truth = np.sqrt(GAIN * (dots[0] - OFFSET) + 25)
+    np.testing.assert_allclose(dots[1], truth, rtol=0.25)
+    layer = desk.layer("camera noise distribution")
+    assert not layer.visible and layer.axis_labels == ("residual", "signal")
+    assert layer.metadata[METADATA_KEY]["noise_curves"] == [fitted.curve.to_json()]
+
+    path = tmp_path / "camera.noise.json"
+    asked = []
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *a: asked.append(a[2]) or (str(path), "")
+    )
+    desk.press("use_for_denoising")
+    assert asked == ["camera.noise.json"] and path.is_file()
+    other = Desk(desk.qtbot, desk.viewer)  # the dock that was opened
+    assert other.controls.config().noise_model.file == str(path)
+    assert other.status() == "The next training uses the noise model camera.noise.json."
+    other.choose("camera")
+    other.train()
+    made = desk.layer("camera denoised").metadata[METADATA_KEY]
+    assert made["config"]["noise_model"]["file"] == str(path)
+    desk.press("use_for_denoising")  # saved already: nothing is asked
+    assert len(asked) == 1
+
+
+def test_every_control_has_its_name_and_each_state_its_buttons(desk, frames, tmp_path):
+    for name in NAMES:
+        assert desk.widget.findChild(QWidget, name) is not None, name
+
+    def enabled():
+        buttons = desk.widget.findChildren(QPushButton)
+        return {b.objectName() for b in buttons if b.isEnabled() and b.objectName()}
+
+    assert enabled() == {"load_noise_model"}
+    desk.viewer.add_image(frames, name="camera")
+    assert enabled() == {"calibrate", "load_noise_model"}
+    desk.kind("network")
+    desk.press("calibrate")
+    assert enabled() == {"stop"}
+    desk.press("stop")
+    desk.finish()
+    assert desk.status() == "Stopped: nothing was measured."
+    assert enabled() == {"calibrate", "load_noise_model"}
+    desk.kind("gaussian")
+    desk.calibrate()
+    assert enabled() == {
+        "calibrate",
+        "save_noise_model",
+        "load_noise_model",
+        "use_for_denoising",
+    }
+
+
+def test_kinds_are_those_that_can_be_measured(desk):
+    kinds = desk.controls.kind.kinds()
+    assert {"histogram", "gaussian_mixture", "poisson_gaussian", "gaussian"} < set(
+        kinds
+    )
+    assert not {"unmodelled", "file"} & set(kinds)
+    desk.kind("poisson_gaussian")
+    assert not desk.controls.kind.has_fields()  # they are of trainings
+
+
+def test_another_layer_is_the_signal(desk, frames, scene):
+    desk.viewer.add_image(frames, name="camera")
+    desk.viewer.add_image(scene.astype(np.float32), name="truth")
+    desk.controls.frames.setCurrentText("camera")
+    desk.controls.signal.setCurrentText("truth")
+    desk.calibrate()
+    assert desk.widget.fitted.provenance["signal"] == "truth"
+    assert desk.widget.fitted.poisson_gaussian[0] == pytest.approx(GAIN, rel=0.1)
+    signal, std = desk.controls.noise_plot.series()["measured"]
+    np.testing.assert_allclose(std, np.sqrt(GAIN * (signal - 100) + 25), rtol=0.25)
+    desk.viewer.layers.remove("truth")
+    assert desk.controls.signal.currentText() == "mean of the frames"
+
+
+def test_one_frame_is_refused(desk, frames):
+    desk.viewer.add_image(frames[0], name="one")
+    desk.press("calibrate")
+    desk.finish()
+    assert "two or more frames" in desk.status()
+    assert desk.names() == ["one"] and desk.widget.fitted is None
+
+
+def test_frames_without_noise_are_told(desk):
+    desk.viewer.add_image(np.full((3, 64, 64), 7, np.uint8), contrast_limits=(0, 9))
+    desk.calibrate()
+    assert "there is no noise in them" in findings(desk)
+    assert len(desk.names()) == 1  # with nothing to show
+
+
+def test_warnings_are_shown(desk, frames):
+    clipped = np.minimum(frames, 500)
+    desk.viewer.add_image(clipped, name="camera")
+    desk.calibrate()
+    (warning,) = [w for w in desk.widget.fitted.warnings if "clipped" in w]
+    assert warning in findings(desk)
+
+
+def test_saved_and_loaded_elsewhere(open_noise_desk, frames, tmp_path):
+    desk, path = open_noise_desk(), tmp_path / "camera.noise.json"
+    desk.viewer.add_image(frames, name="camera")
+    desk.calibrate()
+    assert desk.widget.save(path) and desk.status() == f"Saved {path}"
+    other = open_noise_desk()
+    assert other.drop(path)
+    other.finish()
+    assert other.status() == "Loaded a noise model of camera."
+    assert findings(other) == findings(desk)
+    curve = other.controls.noise_plot.series()["predicted"]
+    np.testing.assert_array_equal(curve[1], load_noise_model(path).curve.std)
+    assert not other.names()
+
+
+def test_dropped_files(desk, frames, tmp_path):
+    tifffile.imwrite(tmp_path / "camera.tif", frames)
+    (tmp_path / "bad.noise.json").write_text("{}")
+    (tmp_path / "notes.json").write_text("{}")
+    assert not desk.drop(tmp_path / "notes.json")
+    assert desk.drop(tmp_path / "camera.tif")
+    desk.until(lambda: desk.controls.frames.currentText() == "camera")
+    assert desk.drop(tmp_path / "bad.noise.json")
+    desk.until(lambda: "is not a noise model" in desk.status())
+    assert desk.widget.fitted is None
+
+
+def test_a_noise_model_dropped_on_denoise_is_used(qtbot, make_napari_viewer, tmp_path):
+    desk = Desk(qtbot, make_napari_viewer())
+    path = tmp_path / "camera.noise.json"
+    path.write_text("{}")
+    desk.controls.recipe.setCurrentText("n2v")
+    assert desk.drop(path)
+    assert desk.controls.config().noise_model.file == str(path)
+    desk.controls.recipe.setCurrentText("pn2v")
+    assert desk.drop(path)
+    assert "nothing is bootstrapped" in desk.status()
+
+
+def test_cancelled_dialogs_change_nothing(desk, frames, monkeypatch):
+    for name in ("getSaveFileName", "getOpenFileName"):
+        monkeypatch.setattr(QFileDialog, name, lambda *_: ("", ""))
+    desk.viewer.add_image(frames, name="camera")
+    desk.calibrate()
+    before = desk.status(), desk.widget.fitted
+    for name in ("save_noise_model", "load_noise_model", "use_for_denoising"):
+        desk.press(name)
+    assert (desk.status(), desk.widget.fitted) == before
+    assert len(desk.viewer.window.dock_widgets) == 1
+
+
+def test_a_folder_that_is_gone_is_told(desk, frames, tmp_path):
+    desk.viewer.add_image(frames, name="camera")
+    desk.calibrate()
+    assert not desk.widget.save(tmp_path / "gone" / "camera.noise.json")
+    assert "is not there" in desk.status()
+
+
+@pytest.mark.parametrize("close", ["dock", "napari"])
+def test_closing_ends_the_worker(open_noise_desk, frames, qtbot, close):
+    desk = open_noise_desk(show=True)
+    desk.viewer.add_image(np.tile(frames, (1, 4, 4)), name="camera")
+    desk.kind("network")
+    desk.press("calibrate")
+    desk.until(lambda: desk.controls.progress.value() > 500)
+    if close == "napari":
+        desk.viewer.close()
+    else:
+        desk.dock.findChild(QPushButton, "QTitleBarCloseButton").click()
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set, timeout=4000)
+    qtbot.wait(50)
+
+
+def test_the_frames_may_go_while_they_are_measured(desk, frames):
+    desk.viewer.add_image(frames, name="camera")
+    desk.kind("gaussian_mixture")
+    desk.press("calibrate")
+    desk.viewer.layers.clear()
+    desk.finish()
+    assert desk.widget.fitted is not None
+
+
+def test_docks_share_their_place(open_desk, qtbot):
+    desk = open_desk(show=True)
+    dock, widget = desk.viewer.window.add_plugin_dock_widget(PLUGIN, "Noise model")
+    main = widget.window()
+    qtbot.waitUntil(lambda: bool(main.tabifiedDockWidgets(dock)))
+    assert main.tabifiedDockWidgets(dock) == [desk.dock]
+
+
+def test_the_plot_follows_the_theme(desk):
+    for theme in ("light", "dark"):
+        desk.viewer.theme = theme
+        colour = desk.controls.noise_plot.plot.backgroundBrush().color().name()
+        assert colour == theme_colours(desk.viewer)[0]
