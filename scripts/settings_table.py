@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -24,17 +25,19 @@ INTRODUCTION = """\
 
 Every setting of a training, as the program declares it. Where to change one:
 
-- **In the window** by its title: the budget, the device and the parts above, the rest
-  below "Advanced settings". Point at a row to read what it does.
+- **In the window** by its title: the recipe, the main parts, the budget and the device
+  above, the rest below "Advanced settings". Point at a row to read what it does.
 - **On the command line** by `--` and its name, with `-` for `_`:
   `--masking.spacing-max 4`. Yes-or-no settings have two flags: `--flips` and
-  `--no-flips`. The time budget is set by `--budget 2min`.
+  `--no-flips`. A part is chosen by its name, `--masking grid`. The time budget is set
+  by `--budget 2min`.
 - **In a settings file** (`--config settings.json`) and **in Python**
   (`recipe("fast").override({"masking.fraction": 0.1})`) by its name.
 
 Where a default is automatic, it is `null` in a settings file and `None` in Python.
 Settings of a part hold only while that part is chosen: `masking.fraction` is refused
-with `masking` `grid`.
+with `masking` `grid`. Each part has a page on how it works and when to use it: see the
+[contents](index.md).
 
 This page is made by `scripts/settings_table.py`.
 """
@@ -106,7 +109,7 @@ def _parts() -> Iterator[str]:
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
     for name, field in model.model_fields.items():
         members = _members(field.annotation)
-        if name == "kind" or len(members) == 1:
+        if name == "kind" or len(members) == 1 or _extra(field).get("hidden"):
             continue
         yield (
             field.title or name,
@@ -131,12 +134,15 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
         return f"`{value.model_dump()['kind']}`"
-    return _with_unit(_shown(value), field) if value is not None else _shown(value)
+    is_number = isinstance(value, int | float)
+    return _with_unit(_shown(value), field) if is_number else _shown(value)
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "automatic"
+    if value == "":
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"`{value}`" if isinstance(value, str) else f"{value:g}"
@@ -153,6 +159,9 @@ def _allowed(field: FieldInfo) -> str:
         if type(bound) in BOUNDS
     ]
     automatic = ["automatic"] if type(None) in get_args(field.annotation) else []
+    types_ = {field.annotation, *get_args(field.annotation)}
+    if not bounds and float in types_:
+        return " or ".join(["any", *automatic])
     found = ", ".join(bounds)
     return " or ".join(filter(None, [_with_unit(found, field), *automatic]))
 
@@ -164,16 +173,26 @@ def _value(bound: Any) -> Any:
 
 
 def _with_unit(text: str, field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    unit = extra.get("unit") if isinstance(extra, dict) else None
+    unit = _extra(field).get("unit")
     return f"{text} {unit}" if unit and text else text
 
 
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    extra = field.json_schema_extra
+    return dict(extra) if isinstance(extra, dict) else {}
+
+
 def _prose(member: type[BaseModel]) -> str:
-    """Docstring below its first line, which is the title."""
-    return inspect.cleandoc(member.__doc__ or "").partition("\n")[2].strip() or (
-        inspect.cleandoc(member.__doc__ or "")
-    )
+    """Docstring, without its first line where that repeats the title."""
+    whole = inspect.cleandoc(member.__doc__ or "")
+    first, _, rest = whole.partition("\n")
+    title = member.model_config.get("title") or ""
+    repeats = _words(title) <= _words(first)
+    return rest.strip() if repeats and rest else whole
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[\w-]+", text.lower()))
 
 
 def _table(header: tuple[str, ...], rows: Any) -> Iterator[str]:

@@ -281,7 +281,7 @@ def fields(model, prefix=""):
     for name, field in model.model_fields.items():
         parts = typing.get_args(field.annotation) or (field.annotation,)
         models = [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
-        if name == "kind":
+        if name == "kind" or (field.json_schema_extra or {}).get("hidden"):
             continue
         if len(models) != 1:
             yield prefix + name

@@ -50,7 +50,7 @@ def test_a_fresh_network_starts_with_a_believable_spread(head):
         return
     values = outputs(head, 0.0)
     std = head.prior(values[:, 0], values[:, 1:]).variance().sqrt()
-    assert ((std > 0.1) & (std < 1)).all()
+    assert ((std > 0.05) & (std < 1)).all()
 
 
 @every_head

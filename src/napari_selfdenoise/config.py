@@ -77,7 +77,7 @@ class TrainingConfig(BaseModel):
         "noise model learns beside it from the residuals. Likelihood: of the "
         "observations, under noise model and signal head. Bootstrap: squared error for "
         "half of the training, then the noise model is fitted to the predictions and "
-        "kept, then likelihood (PPN2V).",
+        "kept, then likelihood (PPN2V); one from a file is kept from the start.",
     )
     budget_s: float | None = Field(
         60.0,
@@ -265,11 +265,6 @@ _NONSENSE: tuple[tuple[_Test, str], ...] = (
         lambda c: c.noise_model.kind == "histogram" and c.objective == "likelihood",
         "a histogram is measured, not learned with the network: choose bootstrap as "
         "objective, or a noise model file",
-    ),
-    (
-        lambda c: c.noise_model.kind == "file" and c.objective == "bootstrap",
-        "a noise model from a file is known, so nothing is bootstrapped: choose the "
-        "likelihood or the squared error as objective",
     ),
     (
         lambda c: c.per_image and c.signal.kind != "gaussian",

@@ -359,7 +359,7 @@ def _change_lesson(
 
     From the start it would weigh dim pixels most and hold the mean back.
     """
-    bootstrap = config.objective == "bootstrap"
+    bootstrap = config.objective == "bootstrap" and not trainers[0].fixed
     begin = _BOOTSTRAP if bootstrap else _WARM_UP
     early = not schedule.reached(progress.step, begin)
     if config.objective == "squared_error" or trainers[0].learns_likelihood or early:

@@ -1,5 +1,6 @@
 """A dock in a real viewer, and what a person does to it."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,11 @@ from qtpy.QtWidgets import QApplication, QPushButton
 from superqt.utils import WorkerBase
 
 from napari_selfdenoise import training
+from napari_selfdenoise.calibration import fit
 from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
+
+# The first optimiser of a process imports for seconds: no test is to wait for it.
+importlib.import_module("torch._dynamo")
 
 PLUGIN = "napari-selfdenoise"
 UNTIL_I_STOP = "until I stop"
@@ -29,7 +34,8 @@ def no_worker_stays() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def short_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window does the same, however well the noise was measured at the end."""
+    """A window does the same, however well the noise was measured."""
+    monkeypatch.setattr(fit, "_STEPS", 200)
     hurried = {False: (1e8, 10), True: (1e8, 10)}
     monkeypatch.setattr(training, "_SETTLE", hurried, raising=False)
 

@@ -220,7 +220,7 @@ def test_a_noise_model_dropped_on_denoise_is_used(qtbot, make_napari_viewer, tmp
     assert desk.controls.config().noise_model.file == str(path)
     desk.controls.recipe.setCurrentText("pn2v")
     assert desk.drop(path)
-    assert "nothing is bootstrapped" in desk.status()
+    assert "camera.noise.json" in desk.status()
 
 
 def test_cancelled_dialogs_change_nothing(desk, frames, monkeypatch):

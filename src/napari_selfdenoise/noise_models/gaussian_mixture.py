@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.noise_models.base import NoiseConfig, NoiseModule, NoiseUnits
 
-
 _BINS = 32
 
 
