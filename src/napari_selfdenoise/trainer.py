@@ -192,14 +192,32 @@ class ChannelTrainer:
         """Mean negative log likelihood of the observations, given their context."""
         noise = None if self.config.per_image else self.noise
         if noise is None or not (fixed_noise and self._noise_learns):
-            return -log_marginal(prior, noise, observation).mean()
+            return self._weighed(prior, noise, observation)
         # Only the sum of both variances shows: were they to learn together, one
         # could grow at the other's expense. So the noise learns by watching.
         noise.requires_grad_(False)
         try:
-            return -log_marginal(prior, noise, observation).mean()
+            return self._weighed(prior, noise, observation)
         finally:
             noise.requires_grad_(True)
+
+    def _weighed(
+        self, prior: Mixture, noise: NoiseModule | None, observation: Tensor
+    ) -> Tensor:
+        """Mean surprise; where a std is learned, weighed by it (Seitzer et al. 2022).
+
+        A likelihood pulls the mean by the inverse variance: hardly where the network is
+        unsure, and off a cliff where it is too sure.
+        """
+        surprise = -log_marginal(prior, noise, observation)
+        if not self.config.signal.spreads:
+            return surprise.mean()
+        with torch.no_grad():
+            variance = prior.variance()
+            if noise is not None:
+                variance = variance + noise.std(prior.expectation()).square()
+            weight = variance.sqrt()
+        return (weight * surprise).mean() / weight.mean()
 
     def _uncertainty(self, prior: Mixture) -> Tensor:
         """Price of an unsure prior (Khademi et al. 2021, equation 9)."""

@@ -86,6 +86,7 @@ def fit_steps(
     seed: int = 0,
     own_variance: Array | None = None,
     clip: tuple[float, float] = (0.0, 100.0),
+    step: float | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Fit:
     """Fit a noise model to pairs of signal and observation.
@@ -105,6 +106,9 @@ def fit_steps(
     clip : tuple of float
         Percentiles of the signal outside which pairs are left out; (0.5, 99.5) for
         bootstraps, as in Prakash et al. 2020.
+    step : float, optional
+        Step between the grey values that were recorded, 0 for none; that of the
+        observations if not given.
     provenance : dict, optional
         What to note of the pairs' origin.
 
@@ -132,7 +136,8 @@ def fit_steps(
     taught, scored = pairs.split()
     norm = Normalization.measure(taught.observation.astype(np.float32))
     low, high = (float(end) for end in (taught.signal.min(), taught.signal.max()))
-    floor = std_floor(taught, norm)
+    step = grey_step(taught.observation) if step is None else step
+    floor = std_floor(taught, norm, step)
     line = fit_poisson_gaussian(taught.signal, taught.observation, cuts=(0.0, 1.0))
     if (yield 0.0) is not None:
         return None
@@ -153,7 +158,7 @@ def fit_steps(
         curve,
         (low, high),
         curve.poisson_gaussian or line,
-        bits_per_pixel(curve, scored.signal, scored.observation),
+        bits_per_pixel(curve, scored.signal, scored.observation, step),
         notes,
         _fit_warnings(taught),
     )
@@ -230,7 +235,9 @@ def _fit_warnings(pairs: Pairs) -> list[str]:
     ]
 
 
-def bits_per_pixel(curve: NoiseCurve, signal: Array, observation: Array) -> float:
+def bits_per_pixel(
+    curve: NoiseCurve, signal: Array, observation: Array, step: float | None = None
+) -> float:
     """Mean of -log2 of the probability of observations given the signal.
 
     Whole numbers have a probability, that of all values which are rounded to them;
@@ -242,8 +249,10 @@ def bits_per_pixel(curve: NoiseCurve, signal: Array, observation: Array) -> floa
         In raw units.
     signal, observation : ndarray
         Pairs, (n,), raw units.
+    step : float, optional
+        Step between grey values, 0 for none; that of the observations if not given.
     """
-    step = grey_step(observation)
+    step = grey_step(observation) if step is None else step
     chunks = np.array_split(np.arange(len(signal)), max(1, len(signal) // 8192))
     total = 0.0
     for chunk in chunks:

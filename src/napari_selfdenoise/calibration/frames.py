@@ -81,6 +81,7 @@ def calibrate_steps(
         own_variance=reading.own_variance(),
         clip=clip,
         seed=seed,
+        step=reading.step(),
         provenance=_provenance(stack, signal),
     )
     fitted = yield from _second_half(fitting)
@@ -208,6 +209,10 @@ class _Reading:
         residual = (observed - mean) * math.sqrt(count / (count - 1))
         return np.broadcast_to(mean, observed.shape).ravel(), (mean + residual).ravel()
 
+    def step(self) -> float:
+        """Step between grey values as recorded; what `pairs` gives is corrected."""
+        return grey_step(self.observed[0])
+
     def own_variance(self) -> Array | None:
         """Variance of the signals themselves, (n,)."""
         return np.stack(self.own).ravel() if self.own else None
@@ -237,7 +242,7 @@ class _Reading:
         return notes
 
     def _whole(self) -> bool:
-        return grey_step(self.observed[0]) > 0
+        return self.step() > 0
 
     def _motion(self) -> list[str]:
         observed = np.stack(self.observed)

@@ -98,11 +98,11 @@ def _without_own(signal: Array, observation: Array, own: Array) -> Array:
     return np.asarray(signal + residual * np.sqrt(np.maximum(kept, 0.0)))
 
 
-def std_floor(pairs: Pairs, norm: Normalization) -> float:
-    """Rounding's own std, or 3 % of the median noise; normalised."""
+def std_floor(pairs: Pairs, norm: Normalization, step: float) -> float:
+    """Std of rounding to a step, or 3 % of the median noise; normalised."""
     residual = pairs.observation - pairs.signal
     typical = 0.03 * 1.48 * float(np.median(np.abs(residual)))
-    rounding = grey_step(pairs.observation) / math.sqrt(12)
+    rounding = step / math.sqrt(12)
     return max(rounding / norm.scale, typical / norm.scale, 1e-6)
 
 
