@@ -1,6 +1,6 @@
 """What the five papers claim, tried on public and synthetic data.
 
-    python benchmarks/papers.py [--only khademi pn2v nan deconoising ollion lines]
+    python benchmarks/papers.py [--only khademi pn2v ...]
 
 Trainings are short and have a number of steps instead of seconds, so that a busy
 machine changes no figure, and networks are narrower than published. One table, a line a
@@ -213,10 +213,7 @@ def pn2v() -> Iterator[Row]:
         "report",
         listed(f.bits_per_pixel for f in (*fitted.values(), line)),
     )
-    # Each pixel from another frame: real noise, without what neighbours share.
-    rng = np.random.default_rng(0)
-    pick = rng.integers(len(stack), size=(3, *clean.shape))
-    white = np.take_along_axis(stack, pick, 0).astype(np.float32)
+    white = same_signal(stack, clean)
     curves = {
         n: {"kind": "file", "curve": f.curve.to_json()} for n, f in fitted.items()
     }
@@ -228,7 +225,7 @@ def pn2v() -> Iterator[Row]:
         config = changed(
             "fast", steps=800, **settings | {"objective": objective}, noise_model=noise
         )
-        results[name] = _fusion(train(frame(white[0]), config), white[0], clean)
+        results[name] = _fusion(train(frame(white), config), white, clean)
     for name, (blind, fused, predicted) in results.items():
         yield (
             f"posterior over its prior mean, {name}, white real noise, dB",
@@ -241,7 +238,23 @@ def pn2v() -> Iterator[Row]:
         f"{results['bootstrapped'][1] - results['gaussian mixture'][1]:+.2f}",
     )
     yield from _correlated(stack, clean, curves["gaussian mixture"])
-    yield from _heads(white[0], clean, curves["gaussian mixture"])
+
+
+def same_signal(stack: Any, clean: Pixels) -> Pixels:
+    """A frame whose noise is that of other pixels of the same signal.
+
+    The real distribution at each signal, and nothing that neighbours share: what a
+    noise model assumes.
+    """
+    rng, n = np.random.default_rng(0), clean.size
+    order = np.argsort(clean.ravel(), kind="stable")
+    residual = (stack - clean).reshape(len(stack), -1)[:, order]
+    residual *= math.sqrt(len(stack) / (len(stack) - 1))
+    pick = np.clip(np.arange(n) + rng.integers(-200, 201, n), 0, n - 1)
+    noisy = np.empty(n, np.float32)
+    drawn = residual[rng.integers(len(stack), size=n), pick]
+    noisy[order] = clean.ravel()[order] + drawn
+    return noisy.reshape(clean.shape)
 
 
 def _fusion(
@@ -276,13 +289,18 @@ def _correlated(stack: Any, clean: Pixels, noise: Any) -> Iterator[Row]:
     )
 
 
-def _heads(noisy: Pixels, clean: Pixels, noise: Any) -> Iterator[Row]:
+def samples() -> Iterator[Row]:
     """800 samples against three Gaussians, on the same small batches."""
+    stack = read("fmd/confocal_bpae_b_fov1_raw50.tif").astype(np.uint8)
+    clean = stack.mean(0).astype(np.float32)
+    noisy = same_signal(stack, clean)
+    curve = calibrate(frame(stack), GaussianMixtureNoise()).curve
+    noise: dict[str, Any] = {"kind": "file", "curve": curve.to_json()}
     found = {}
     for head in ("sampled", "mixture"):
         config = changed(
             "fast",
-            steps=400,
+            steps=300,
             patch_size=64,
             batch_size=2,
             objective="likelihood",
@@ -562,6 +580,7 @@ def lines() -> Iterator[Row]:
 SECTIONS = {
     "khademi": khademi,
     "pn2v": pn2v,
+    "samples": samples,
     "nan": nan,
     "deconoising": deconoising,
     "ollion": ollion,
