@@ -43,11 +43,12 @@ class HistogramNoise(NoiseConfig):
 
     kind: Literal["histogram"] = "histogram"
     bins: int = Field(
-        256,
+        32,
         ge=16,
         le=1024,
         title="Signal bins",
-        description="Number of signals at which the noise is counted.",
+        description="Number of signals at which the noise is counted. More follow it more "
+        "closely and need more pixels; 256 as published.",
     )
 
     def build(self, units: NoiseUnits) -> HistogramModule:
