@@ -47,8 +47,8 @@ class HistogramNoise(NoiseConfig):
         ge=16,
         le=1024,
         title="Signal bins",
-        description="Number of signals at which the noise is counted. More follow it more "
-        "closely and need more pixels; 256 as published.",
+        description="Number of signals at which the noise is counted. More follow "
+        "it more closely and need more pixels; 256 as published.",
     )
 
     def build(self, units: NoiseUnits) -> HistogramModule:
