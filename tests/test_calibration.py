@@ -2,10 +2,12 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise.calibration import (
     FittedNoise,
@@ -16,10 +18,13 @@ from napari_selfdenoise.calibration import (
     fit_noise,
     fit_poisson_gaussian,
     fit_steps,
+    frames,
     measured_variance,
     range_warning,
 )
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.calibration.frames import measured_scatter
+from napari_selfdenoise.calibration.motion import motion_warnings
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.noise_file import load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import (
@@ -365,6 +370,66 @@ def test_motion_is_warned_of(stack, truth):
     assert any("moves" in warning for warning in warnings)
 
 
+@pytest.fixture(scope="module")
+def spots():
+    """Points of light as a microscope shows them, (Y, X)."""
+    luck = np.random.default_rng(0)
+    points = np.zeros((112, 112))
+    points[luck.integers(0, 112, 80), luck.integers(0, 112, 80)] = 1
+    return 200 + 15_000 * gaussian_filter(points, 1.2, mode="wrap")
+
+
+def warnings_of(frames):
+    return calibrate(Image(np.stack(frames), "TYX"), GaussianNoise()).warnings
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 30])
+def test_a_scene_that_jumps_to_and_fro_is_warned_of(count, spots):
+    rng = np.random.default_rng(0)
+    still = [noisy(spots, rng) for _ in range(count)]
+    assert not warnings_of(still)
+    jumping = [noisy(np.roll(spots, n % 2, axis=1), rng) for n in range(count)]
+    (warning,) = warnings_of(jumping)
+    assert "the scene moves" in warning and "share" in warning
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_few_frames_that_fade_are_warned_of(count):
+    """Some columns fade and others brighten: the mean level stays."""
+    rng = np.random.default_rng(0)
+    fading = rng.permutation(np.tile([0.06, -0.06], 56))
+    frames = [
+        noisy(np.tile(1500 * (1 + n * fading), (112, 1)), rng) for n in range(count)
+    ]
+    (warning,) = warnings_of(frames)
+    assert warning.startswith("Consecutive frames share")
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_noise_that_is_shared_along_lines_is_no_motion(count, spots):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 60, (count, 112, 1))
+    assert not warnings_of(noisy(np.stack([spots] * count), rng) + rows)
+
+
+def test_what_cannot_be_told_from_few_frames_is_said():
+    frames = np.random.default_rng(0).normal(size=(4, 5000))
+    places = np.arange(5000)
+    (warning,) = motion_warnings(frames[:2], places, width=5000)  # one line
+    assert "cannot be told from 2 frames" in warning
+    assert not motion_warnings(frames, places, width=5000)
+    assert not motion_warnings(frames[:2], places, width=50)
+
+
+def test_motion_is_seen_by_pixels_that_were_chosen_at_random(spots):
+    rng = np.random.default_rng(0)
+    moving = np.stack([noisy(np.roll(spots, n, axis=1), rng) for n in range(2)])
+    chosen = np.sort(rng.choice(spots.size, 4000, replace=False))
+    observed = moving.reshape(2, -1)[:, chosen]
+    (warning,) = motion_warnings(observed, chosen, width=112)
+    assert "the scene moves" in warning
+
+
 def test_an_image_within_the_range_needs_no_warning():
     assert range_warning((100, 900), 100, 905) is None
     warning = range_warning((100, 900), 90, 1900, 0.12)
@@ -375,6 +440,21 @@ def test_variance_is_measured_over_frames(stack):
     signal, variance = measured_variance(stack.data, 16)
     np.testing.assert_allclose(variance, A * signal + B + 1 / 12, rtol=0.05)
     assert (np.diff(signal) > 0).all()
+
+
+@pytest.mark.parametrize("given", [None, "one", "each"])
+@pytest.mark.parametrize("most", [10**9, 96 * 96], ids=["all rows", "some rows"])
+def test_the_scatter_is_the_noise_at_each_signal(
+    stack, truth, given, most, monkeypatch
+):
+    monkeypatch.setattr(frames, "_SHOWN_PIXELS", most)
+    each = np.broadcast_to(truth, stack.shape)
+    signals = {"one": Image(truth, "YX"), "each": Image(each, "TYX"), None: None}
+    signal, std = measured_scatter(stack, signals[given])
+    ratio = std**2 / (A * signal + B + 1 / 12)
+    assert ratio.mean() == pytest.approx(1, abs=0.05)
+    assert ratio.std() < 0.2
+    assert (np.diff(signal) >= 0).all()
 
 
 # -- Files -----------------------------------------------------------------------------
@@ -439,3 +519,19 @@ def test_a_file_that_is_not_there_is_told(fitted, tmp_path):
         load_noise_model(tmp_path / "gone")
     with pytest.raises(RequestError, match="is not there"):
         save_noise_model(fitted, tmp_path / "no folder" / "camera")
+
+
+def test_a_failed_write_keeps_the_old_noise_model(fitted, tmp_path, monkeypatch):
+    path = save_noise_model(fitted, tmp_path / "camera")
+    before = path.read_bytes()
+
+    def half_written(path, text, **_):
+        with path.open("w") as file:
+            file.write(text[:10])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half_written)
+    with pytest.raises(DenoisingError, match=r"could not be written .*No space"):
+        save_noise_model(fitted, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

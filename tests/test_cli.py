@@ -17,6 +17,16 @@ from napari_selfdenoise import (
     training,
     write_image,
 )
+from napari_selfdenoise.calibration import fit_noise
+from napari_selfdenoise.cli import runs
+from napari_selfdenoise.noise_file import save_noise_model
+from napari_selfdenoise.noise_models import (
+    GaussianMixtureNoise,
+    NoiseCurve,
+    NoiseFromFile,
+    NoiseNetwork,
+    PoissonGaussianNoise,
+)
 
 QUICK = [
     *(
@@ -297,6 +307,37 @@ def test_every_setting_has_a_flag(verb, selfdenoise):
     assert {f"--{name.replace('_', '-')}" for name in names} <= set(words)
 
 
+def bounds(model, name):
+    """Least and greatest value of a field."""
+    field = model.model_fields[name].metadata
+    return tuple(
+        next(getattr(m, b) for m in field if hasattr(m, b)) for b in ("ge", "le")
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag"),
+    [("calibrate", "--components"), ("train", "--noise-model.components")],
+)
+def test_a_flag_that_kinds_share_says_the_bounds_of_each(verb, flag, selfdenoise):
+    words = " ".join(selfdenoise(verb, "--help").out.split())
+    said = words.split(f"{flag} TEXT ")[1].split(" --")[0]
+    for member in (GaussianMixtureNoise, NoiseNetwork):
+        low, high = bounds(member, "components")
+        kind = member.model_fields["kind"].default
+        assert f"[from {low} to {high}]" in said.split(f"{kind}: ")[1], kind
+
+
+@pytest.mark.parametrize(
+    ("masking", "fill"), [("random", "median"), ("grid", "cross"), ("grid", "gaussian")]
+)
+def test_a_flag_that_kinds_share_takes_the_choices_of_each(
+    masking, fill, folder, selfdenoise
+):
+    choice = ("--masking", masking, "--masking.fill", fill)
+    assert trained(selfdenoise, folder, *choice, *QUICK).masking.fill == fill
+
+
 def trained(selfdenoise, folder, *arguments):
     source, target = folder / "noisy.tif", folder / "m"
     answer = selfdenoise("train", source, "--model", target, "--json", *arguments)
@@ -325,10 +366,42 @@ def test_flags_win_over_the_config_file_and_it_over_the_recipe(folder, selfdenoi
 
 
 def test_the_config_of_a_model_can_be_given_back(folder, selfdenoise, config):
-    (folder / "settings.json").write_text(config.model_dump_json())
+    expected = config.override({"masking": "random", "steps": 1})
+    (folder / "settings.json").write_text(expected.model_dump_json())
     arguments = ("--config", folder / "settings.json", "--steps", 1)
-    expected = config.override({"steps": 1})
     assert trained(selfdenoise, folder, *arguments) == expected
+
+
+@pytest.fixture
+def camera(tmp_path):
+    """A noise model file, for signals from 50 to 700."""
+    rng = np.random.default_rng(0)
+    signal = rng.uniform(50, 700, 30_000)
+    observed = signal + np.sqrt(2 * signal + 200) * rng.normal(size=signal.shape)
+    fitted = fit_noise(PoissonGaussianNoise(), signal, observed)
+    return save_noise_model(fitted, tmp_path / "camera")
+
+
+def test_the_config_of_a_run_with_a_noise_model_file_can_be_given_back(
+    folder, selfdenoise, camera
+):
+    noise = ("--noise-model", "file", "--noise-model.file", camera)
+    first = trained(selfdenoise, folder, *noise, *QUICK)
+    assert first.noise_model.file == str(camera)
+    (folder / "settings.json").write_text(first.model_dump_json())
+    again = trained(selfdenoise, folder, "--config", folder / "settings.json")
+    assert again == first
+
+
+def test_a_noise_curve_in_a_config_stays_whole(folder, selfdenoise, config):
+    curve = NoiseCurve.line(2.0, 200.0, 50, 700).to_json()
+    noise = NoiseFromFile.taken(curve).model_dump()
+    changes = {"masking": "random", "noise_model": noise, "steps": 1}
+    expected = config.override(changes)
+    (folder / "settings.json").write_text(expected.model_dump_json())
+    arguments = ("--config", folder / "settings.json", "--steps", 1)
+    again = trained(selfdenoise, folder, *arguments)
+    assert again.model_dump(mode="json") == expected.model_dump(mode="json")
 
 
 def test_a_recipe_flag_wins_over_the_recipe_of_the_config_file(folder, selfdenoise):
@@ -359,6 +432,7 @@ WRONG = [
     (["denoise", "stack.tif", "out.tif", "--frame", "9", *QUICK], "there are 3"),
     (["denoise", "noisy.tif", "out.tif", "--masking.fraction", "7"], "masking"),
     (["denoise", "noisy.tif", "out.tif", "--masking", "stripes"], "stripes"),
+    (["denoise", "noisy.tif", "out.tif", "--masking.fill", "cross"], "masking.fill"),
     (["denoise", "noisy.tif", "out.tif", "--recipe", "slow"], "slow"),
     (["denoise", "noisy.tif", "out.tif", "--config", "no.json"], "no.json"),
     (["denoise", "noisy.tif", "out.tif", "--config", "junk.tif"], "junk.tif"),
@@ -457,7 +531,7 @@ def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         said.append(line)
 
-    monkeypatch.setattr(cli, "_say", interrupt_once)
+    monkeypatch.setattr(runs, "say", interrupt_once)
     before = signal.getsignal(signal.SIGINT)
     out = folder / "out.tif"
     endless = [*QUICK[2:], "--budget", "until I stop"]
@@ -474,7 +548,7 @@ def test_a_second_ctrl_c_throws_it_away(folder, selfdenoise, monkeypatch):
         if "Reading" in line or "Stopping" in line:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(cli, "_say", interrupt)
+    monkeypatch.setattr(runs, "say", interrupt)
     out = folder / "out.tif"
     endless = [*QUICK[2:], "--budget", "until I stop"]
     assert selfdenoise("denoise", folder / "noisy.tif", out, *endless).status == 130

@@ -161,14 +161,14 @@ def test_documented_flags_are_there(page):
 
 
 def test_every_output_is_documented():
-    for name in cli._OUTPUTS:
+    for name in cli.OUTPUTS:
         assert f"`{name}`" in text_of("docs/command-line.md"), name
 
 
 def test_the_settings_file_is_understood(tmp_path):
     (content,) = blocks("docs/command-line.md", "json")
     (tmp_path / "settings.json").write_text(content)
-    config = cli._config(
+    config = cli.run_config(
         {
             "recipe_name": None,
             "budget": None,

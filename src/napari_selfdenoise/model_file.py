@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.io.beside import beside, require_folder
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseUnits
 from napari_selfdenoise.optics import Optics
@@ -48,25 +49,17 @@ def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
         If the file cannot be written.
     """
     path = _with_suffix(Path(path))
-    if not path.parent.is_dir():
-        raise RequestError(
-            f"The folder {path.parent} is not there.", "Make it, or choose another."
-        )
-    tensors, metadata = (
-        _tensors(model),
-        {"selfdenoise": json.dumps(_description(model))},
-    )
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    require_folder(path)
+    tensors = _tensors(model)
+    metadata = {"selfdenoise": json.dumps(_description(model))}
     try:
-        beside.write_bytes(save(tensors, metadata))
-        beside.replace(path)
+        with beside(path) as part:
+            part.write_bytes(save(tensors, metadata))
     except (OSError, SafetensorError) as error:
         raise DenoisingError(
             f"The model could not be written to {path}: {error}.",
             "Choose a folder you may write to, on a disk with room.",
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_selfdenoise.calibration import FittedNoise
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.io.beside import beside, require_folder
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModel
 
 FORMAT = "napari-selfdenoise noise model"
@@ -46,22 +47,16 @@ def save_noise_model(fitted: FittedNoise, path: str | os.PathLike[str]) -> Path:
         If the file cannot be written.
     """
     path = _with_suffix(Path(path))
-    if not path.parent.is_dir():
-        raise RequestError(
-            f"The folder {path.parent} is not there.", "Make it, or choose another."
-        )
+    require_folder(path)
     text = json.dumps(_description(fitted), allow_nan=False)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        with beside(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DenoisingError(
             f"The noise model could not be written to {path}: {error}.",
             "Choose a folder you may write to, on a disk with room.",
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -20,14 +20,14 @@ importlib.import_module("torch._dynamo")
 
 PLUGIN = "napari-selfdenoise"
 UNTIL_I_STOP = "until I stop"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture(autouse=True)
 def no_worker_stays() -> Iterator[None]:
     """Nothing computes when a test is over."""
     yield
-    WorkerBase.await_workers(5000)
+    WorkerBase.await_workers(20_000)
     QApplication.processEvents()
     assert not WorkerBase._worker_set
 
@@ -168,7 +168,7 @@ def open_desk(make_napari_viewer: Any, qtbot: Any) -> Iterator[Callable[..., Des
 
     yield make
     # Before the viewers are closed: what runs on would hold them.
-    WorkerBase.await_workers(5000)
+    WorkerBase.await_workers(20_000)
     QApplication.processEvents()
 
 

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 from superqt.utils import WorkerBase
 
 from conftest import PLUGIN, Desk
+from napari_selfdenoise.calibration import fit
 from napari_selfdenoise.noise_file import load_noise_model
 from napari_selfdenoise.plugin.layers import METADATA_KEY
 from napari_selfdenoise.plugin.plots import theme_colours
@@ -41,7 +42,7 @@ class NoiseDesk(Desk):
 @pytest.fixture
 def open_noise_desk(make_napari_viewer, qtbot):
     yield lambda **options: NoiseDesk(qtbot, make_napari_viewer(**options))
-    WorkerBase.await_workers(5000)
+    WorkerBase.await_workers(20_000)
 
 
 @pytest.fixture
@@ -109,7 +110,9 @@ def test_story(open_noise_desk, frames, tmp_path, monkeypatch):
     assert len(asked) == 1
 
 
-def test_every_control_has_its_name_and_each_state_its_buttons(desk, frames, tmp_path):
+def test_every_control_has_its_name_and_each_state_its_buttons(
+    desk, frames, monkeypatch
+):
     for name in NAMES:
         assert desk.widget.findChild(QWidget, name) is not None, name
 
@@ -121,10 +124,12 @@ def test_every_control_has_its_name_and_each_state_its_buttons(desk, frames, tmp
     desk.viewer.add_image(frames, name="camera")
     assert enabled() == {"calibrate", "load_noise_model"}
     desk.kind("network")
-    desk.press("calibrate")
-    assert enabled() == {"stop"}
-    desk.press("stop")
-    desk.finish()
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "_STEPS", 100_000)  # not over before the stop
+        desk.press("calibrate")
+        assert enabled() == {"stop"}
+        desk.press("stop")
+        desk.finish()
     assert desk.status() == "Stopped: nothing was measured."
     assert enabled() == {"calibrate", "load_noise_model"}
     desk.kind("gaussian")
@@ -243,17 +248,18 @@ def test_a_folder_that_is_gone_is_told(desk, frames, tmp_path):
 
 
 @pytest.mark.parametrize("close", ["dock", "napari"])
-def test_closing_ends_the_worker(open_noise_desk, frames, qtbot, close):
+def test_closing_ends_the_worker(open_noise_desk, frames, qtbot, monkeypatch, close):
     desk = open_noise_desk(show=True)
     desk.viewer.add_image(np.tile(frames, (1, 4, 4)), name="camera")
     desk.kind("network")
+    monkeypatch.setattr(fit, "_STEPS", 10_000)  # not over before the window is
     desk.press("calibrate")
     desk.until(lambda: desk.controls.progress.value() > 500)
     if close == "napari":
         desk.viewer.close()
     else:
         desk.dock.findChild(QPushButton, "QTitleBarCloseButton").click()
-    qtbot.waitUntil(lambda: not WorkerBase._worker_set, timeout=4000)
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set, timeout=10_000)
     qtbot.wait(50)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.calibration.fit import Fit, FittedNoise, fit_steps, run
+from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.calibration.pairs import MAX_PAIRS, grey_step
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
@@ -18,6 +19,10 @@ from napari_selfdenoise.noise_models.lines import binned_means
 Array = NDArray[np.float64]
 
 _CLIPPED = 1e-3
+
+_SHOWN_PIXELS = 2_000_000
+_LEAST_FRAMES = 4
+"""Pixels that a scatter is measured from."""
 
 
 def calibrate_steps(
@@ -221,7 +226,8 @@ class _Reading:
         """Sentences about frames that a noise model should not be made from."""
         notes = self._clipping()
         if not self.signals:
-            notes += self._motion()
+            width = self.stack.plane_shape[-1]
+            notes += motion_warnings(np.stack(self.observed), self.places, width)
         return notes
 
     def _clipping(self) -> list[str]:
@@ -244,29 +250,6 @@ class _Reading:
     def _whole(self) -> bool:
         return self.step() > 0
 
-    def _motion(self) -> list[str]:
-        observed = np.stack(self.observed)
-        residual = observed - observed.mean(0)
-        noise = residual.std() * math.sqrt(len(observed) / (len(observed) - 1))
-        if noise == 0:
-            return ["All frames are equal: there is no noise in them."]
-        drift = residual.mean(1)
-        if drift.std() > 0.15 * noise:
-            return [
-                f"The mean level changes from frame to frame by {np.ptp(drift):.3g} "
-                f"(the noise std is {noise:.3g}): the lamp flickers, or the scene "
-                "bleaches or moves. The noise is overestimated."
-            ]
-        residual = residual - drift[:, None]
-        shared = (residual[1:] * residual[:-1]).mean() / noise**2
-        if len(observed) > 3 and shared > 0.05:
-            return [
-                f"Consecutive frames share {100 * shared:.2g} % of their deviation "
-                "from the mean: the scene moves or bleaches. The noise is "
-                "overestimated."
-            ]
-        return []
-
 
 def measured_variance(stack: NDArray[Any], bins: int = 64) -> tuple[Array, Array]:
     """Variance over repeated frames, in bins of equally many pixels of like signal.
@@ -284,6 +267,52 @@ def measured_variance(stack: NDArray[Any], bins: int = 64) -> tuple[Array, Array
         Of each bin, by increasing signal.
     """
     flat = np.asarray(stack, np.float64).reshape(len(stack), -1)
-    signal, variance = flat.mean(0), flat.var(0, ddof=1)
-    centre, mean, _ = binned_means(signal, variance, np.ones_like(signal), bins)
-    return centre, mean
+    if len(flat) < 2 * _LEAST_FRAMES:  # each half tells a variance
+        return _variance_by(flat.mean(0), flat, bins)
+    # Sorted by themselves, skewed noise looks weaker where it happened to be dim.
+    even, odd = flat[::2], flat[1::2]
+    found = _variance_by(even.mean(0), odd, bins), _variance_by(odd.mean(0), even, bins)
+    signal, variance = (np.mean(values, axis=0) for values in zip(*found, strict=True))
+    order = np.argsort(signal)
+    return signal[order], variance[order]
+
+
+def _variance_by(order: Array, frames: Array, bins: int) -> tuple[Array, Array]:
+    """Mean and variance over frames (n, pixels), in bins of pixels of like `order`."""
+    groups = np.array_split(np.argsort(order), max(1, min(bins, len(order) // 64)))
+    signal, variance = frames.mean(0), frames.var(0, ddof=1)
+    means = [
+        [values[group].mean() for group in groups] for values in (signal, variance)
+    ]
+    return np.array(means[0]), np.array(means[1])
+
+
+def measured_scatter(stack: Image, signal: Image | None = None) -> tuple[Array, Array]:
+    """Noise std in bins of like signal, from some rows of all frames.
+
+    Parameters
+    ----------
+    stack, signal : Image
+        As for `calibrate_steps`.
+
+    Returns
+    -------
+    signal, std : ndarray
+        Of each bin, by increasing signal, raw units.
+    """
+    count = _count(stack) * math.prod(stack.plane_shape)
+    every = math.ceil(count / _SHOWN_PIXELS)
+    frames = _some_rows(stack, every)
+    if signal is None:
+        centre, variance = measured_variance(frames)
+    else:
+        mean = np.broadcast_to(_some_rows(signal, every), frames.shape).ravel()
+        squared = (frames.ravel() - mean) ** 2
+        centre, variance, _ = binned_means(mean, squared, np.ones_like(mean))
+    return centre, np.sqrt(variance)
+
+
+def _some_rows(image: Image, every: int) -> Array:
+    """Each n-th row of all planes, (planes, rows, X)."""
+    rows = [image.read_plane(plane)[::every] for plane in image.planes()]
+    return np.stack(rows).astype(np.float64)

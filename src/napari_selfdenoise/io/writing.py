@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.io.beside import beside
 from napari_selfdenoise.io.reading import Steps, free_letter
 from napari_selfdenoise.io.units import ascii_unit, positive, unit_symbol
 
@@ -66,7 +66,8 @@ def write_image(
     """
     path = Path(path)
     layout = _layout(image, path, _file_dtype(image.dtype))
-    with _beside(path, layout.nbytes, overwrite) as part, _told(path):
+    _require_place(path, layout.nbytes, overwrite)
+    with _told(path), beside(path) as part:
         _write_planes(part, image, layout)
     return path
 
@@ -109,9 +110,9 @@ class ImageWriter:
         self._layout = _layout(like, self.path, np.dtype(np.float32))
 
     def __enter__(self) -> Self:
+        _require_place(self.path, self._layout.nbytes, self._overwrite)
         with ExitStack() as stack:
-            nbytes = self._layout.nbytes
-            part = stack.enter_context(_beside(self.path, nbytes, self._overwrite))
+            part = stack.enter_context(beside(self.path))
             self.data = stack.enter_context(_mapped(self.path, part, self._layout))
             self._stack = stack.pop_all()
         return self
@@ -123,7 +124,9 @@ class ImageWriter:
         trace: TracebackType | None,
     ) -> None:
         del self.data
-        self._stack.__exit__(kind, error, trace)
+        # What goes wrong between is the caller's own, and stays as it is.
+        with nullcontext() if error else _told(self.path):
+            self._stack.__exit__(kind, error, trace)
 
 
 @dataclass(frozen=True)
@@ -235,19 +238,6 @@ def _ome_options(axes: str, steps: Steps, name: str, nbytes: int) -> dict[str, A
             metadata |= {"TimeIncrement": size, "TimeIncrementUnit": unit}
     bigtiff = nbytes > CLASSIC_BYTES
     return {"ome": True, "metadata": metadata, "bigtiff": bigtiff}
-
-
-@contextmanager
-def _beside(path: Path, nbytes: int, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary name that becomes `path` if all goes well, else disappears."""
-    _require_place(path, nbytes, overwrite)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        yield part
-        with _told(path):
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

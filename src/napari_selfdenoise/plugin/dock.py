@@ -49,6 +49,9 @@ class Dock(QWidget):
         self.viewer, self.panel = viewer, controls
         self._run: Run | None = None
         self._placed = self._docked = self._closing = self._closed = False
+        self._placing = QTimer(self)  # a child, so that it ends with the dock
+        self._placing.setSingleShot(True)
+        self._placing.timeout.connect(self._share_place)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(controls)
@@ -166,7 +169,7 @@ class Dock(QWidget):
                 self._docked = True
         elif event.type() == QEvent.Type.Show:
             self.window().installEventFilter(self)
-            QTimer.singleShot(0, self._share_place)
+            self._placing.start()
         return bool(super().event(event))
 
     def _share_place(self) -> None:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog
 
-from napari_selfdenoise.calibration import (
-    FittedNoise,
-    calibrate_steps,
-    measured_variance,
-)
+from napari_selfdenoise.calibration import FittedNoise, calibrate_steps
+from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import NoiseModel
-from napari_selfdenoise.noise_models.lines import binned_means
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.form import member_title
 from napari_selfdenoise.plugin.layers import (
@@ -37,12 +31,9 @@ from napari_selfdenoise.plugin.results import add_distribution
 
 PLUGIN, DENOISE = "napari-selfdenoise", "Denoise"
 
-_SHOWN_PIXELS = 2_000_000
-"""Pixels whose scatter is drawn."""
-
 _FILES = f"Noise models (*{SUFFIX})"
 
-Scatter = tuple[NDArray[np.float64], NDArray[np.float64]]
+Scatter = tuple[NDArray[Any], NDArray[Any]]
 
 
 class Calibration(NamedTuple):
@@ -252,24 +243,6 @@ def _calibrating(
 ) -> Generator[float, object, Calibration | None]:
     """Calibrate in a worker, and measure what the plot shows beside it."""
     fitted = yield from calibrate_steps(stack, config, signal=signal)
-    return None if fitted is None else Calibration(fitted, _scatter(stack, signal))
-
-
-def _scatter(stack: Image, signal: Image | None) -> Scatter:
-    """Signal and noise std in bins of like signal, from some rows of all frames."""
-    frames = _rows_of(stack)
-    if signal is None:
-        centre, variance = measured_variance(frames)
-    else:
-        mean = np.broadcast_to(_rows_of(signal), frames.shape).ravel()
-        squared = (frames.ravel() - mean) ** 2
-        centre, variance, _ = binned_means(mean, squared, np.ones_like(mean))
-    return centre, np.sqrt(variance)
-
-
-def _rows_of(image: Image) -> NDArray[np.float64]:
-    """Evenly spaced rows of all planes, (planes, Y, X)."""
-    planes = list(image.planes())
-    every = math.ceil(len(planes) * math.prod(image.plane_shape) / _SHOWN_PIXELS)
-    rows = [image.read_plane(plane)[::every] for plane in planes]
-    return np.stack(rows).astype(np.float64)
+    if fitted is None:
+        return None
+    return Calibration(fitted, measured_scatter(stack, signal))

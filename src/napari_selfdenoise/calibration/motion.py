@@ -1,0 +1,130 @@
+"""Whether a scene stood still, as repeated frames of it are taken to show."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+_DRIFT = 0.15
+"""Standard deviation of the mean level that is too much, in units of the noise's."""
+
+_SHARED = 0.05
+"""Part of the variance that is too much if it is no noise of single pixels."""
+
+_CHANCE = 3.0
+"""Standard errors that a mean must be above zero by."""
+
+_LEAST_NEIGHBOURS = 32
+
+
+def motion_warnings(observed: Array, places: Indices, width: int) -> list[str]:
+    """Say what speaks against a static scene; at most one sentence.
+
+    Noise of single pixels has nothing to do with that of the next frame or the next
+    pixel. What changes slowly is shared by consecutive frames; three tell. What moves
+    has structure, so neighbours on all sides change together; two frames tell, though
+    not whether that is motion or noise that neighbours share. Noise that is shared
+    along lines only, as many cameras and scanners have it, is not spoken of.
+
+    Parameters
+    ----------
+    observed : ndarray
+        The same pixels of every frame, (frames, n), raw units.
+    places : ndarray
+        Where they are in the raveled frame, (n,), increasing.
+    width : int
+        Pixels in a row of the frame.
+    """
+    residual = observed - observed.mean(0)
+    noise = residual.std() * math.sqrt(len(observed) / (len(observed) - 1))
+    if noise == 0:
+        return ["All frames are equal: there is no noise in them."]
+    drift = residual.mean(1)
+    if drift.std() > _DRIFT * noise:
+        return [
+            f"The mean level changes from frame to frame by {np.ptp(drift):.3g} "
+            f"(the noise std is {noise:.3g}): the lamp flickers, or the scene "
+            "bleaches or moves. The noise is overestimated."
+        ]
+    level = (residual - drift[:, None]) / noise
+    return _in_time(level, places, width) or _in_space(level, places, width)
+
+
+def _in_time(level: Array, places: Indices, width: int) -> list[str]:
+    """What consecutive frames have in common, for residuals in units of the noise."""
+    count = len(level)
+    if count < 3:  # the second residual is the first one's mirror image
+        return []
+    # Taking the mean of the frames out leaves noise with a covariance of -1 / count.
+    products = (level[1:] * level[:-1]).mean(0) + 1 / count
+    shared = _beyond_chance(products, places, width)
+    if shared <= _SHARED:
+        return []
+    return [
+        f"Consecutive frames share {100 * shared:.2g} % of their deviation from the "
+        "mean: the scene moves or bleaches. The noise is overestimated."
+    ]
+
+
+def _in_space(level: Array, places: Indices, width: int) -> list[str]:
+    """What neighbours have in common, for residuals in units of the noise."""
+    shares = []
+    for here, there in (_right(places, width), _below(places, width)):
+        if len(here) < _LEAST_NEIGHBOURS:
+            return _not_to_be_told(len(level))
+        products = (level[:, here] * level[:, there]).sum(0) / (len(level) - 1)
+        shares.append(_beyond_chance(products, places[here], width))
+    if min(shares) <= _SHARED:
+        return []
+    return [
+        f"Neighbouring pixels share {100 * min(shares):.2g} % of their variance over "
+        "the frames: the scene moves or bleaches, and the noise is overestimated, or "
+        "the frames were filtered or resampled, and neighbours share noise."
+    ]
+
+
+def _not_to_be_told(frames: int) -> list[str]:
+    if frames > 3:
+        return []
+    return [
+        f"Whether the scene moved cannot be told from {frames} frames with so few "
+        "neighbouring pixels: record ten or more."
+    ]
+
+
+def _beyond_chance(products: Array, places: Indices, width: int) -> float:
+    """Mean of products, (n,), or 0 where it might be chance.
+
+    Products of one line may go together, be it a row or a column: lines are counted.
+    """
+    mean = float(products.mean())
+    error = max(
+        float(np.linalg.norm(np.bincount(line, products - mean))) / len(products)
+        for line in (places // width, places % width)
+    )
+    return mean if mean > _CHANCE * error else 0.0
+
+
+def _right(places: Indices, width: int) -> tuple[Indices, Indices]:
+    """Indices of pixels, and of those one to the right of them."""
+    here, there = _pairs(places, 1)
+    same_row = places[there] % width > 0
+    return here[same_row], there[same_row]
+
+
+def _below(places: Indices, width: int) -> tuple[Indices, Indices]:
+    """Indices of pixels, and of those one row below them."""
+    return _pairs(places, width)
+
+
+def _pairs(places: Indices, step: int) -> tuple[Indices, Indices]:
+    """Indices of places, and of those that lie a step further on, where there are."""
+    _, here, there = np.intersect1d(
+        places + step, places, assume_unique=True, return_indices=True
+    )
+    return here, there

@@ -1,0 +1,65 @@
+"""The verb `calibrate`: the noise of a camera from repeated frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from napari_selfdenoise.cli.flags import member_changes, member_options
+from napari_selfdenoise.cli.outputs import require_writable
+from napari_selfdenoise.cli.report import curve_report, reports, say
+from napari_selfdenoise.cli.runs import drive
+from napari_selfdenoise.config import noise_model
+from napari_selfdenoise.errors import DenoisingError
+from napari_selfdenoise.noise_models import NoiseModel
+
+_NOT_CALIBRATED = ("unmodelled", "file")
+"""Kinds of noise model that there is nothing to calibrate of."""
+
+
+@click.command(name="calibrate")
+@click.argument("stack", metavar="STACK")
+@click.option(
+    "--noise-model",
+    "target",
+    required=True,
+    metavar="FILE",
+    help="Where to keep the noise model; .noise.json is added.",
+)
+@click.option(
+    "--signal",
+    metavar="FILE",
+    help="What the frames show without noise: one plane for all, or one each. "
+    "Default: the mean of the frames, which must show the same static scene.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the fit.")
+@member_options(NoiseModel, _NOT_CALIBRATED)
+@reports
+def calibrate_verb(
+    stack: str, target: str, signal: str | None, seed: int, **values: Any
+) -> dict[str, Any]:
+    """Measure the noise of a camera from repeated frames in STACK."""
+    from napari_selfdenoise.calibration import calibrate_steps
+    from napari_selfdenoise.io import read_image
+    from napari_selfdenoise.noise_file import save_noise_model
+
+    require_writable(target)
+    kind = values.pop("kind") or "gaussian_mixture"
+    changes = member_changes(values, NoiseModel, _NOT_CALIBRATED)
+    noise = noise_model({"kind": kind} | changes)
+    image = read_image(stack)
+    clean = read_image(signal) if signal else None
+    say(f"{image.name}: {image.describe()}")
+    steps = calibrate_steps(image, noise, signal=clean, seed=seed)
+    fitted = drive(steps, "stop", lambda share: f"Calibrating: {share:.0%}")
+    if fitted is None:
+        raise DenoisingError("Stopped: no noise model was written.")
+    return {
+        "noise_model": str(save_noise_model(fitted, target)),
+        "kind": fitted.kind,
+        "poisson_gaussian": dict(zip("ab", fitted.poisson_gaussian, strict=True)),
+        "bits_per_pixel": fitted.bits_per_pixel,
+        "noise_curve": curve_report(fitted.curve),
+        "warnings": fitted.warnings,
+    }

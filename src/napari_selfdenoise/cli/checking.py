@@ -1,0 +1,76 @@
+"""The verbs that check: `evaluate` a result, `demo` and `doctor` the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from napari_selfdenoise.cli.report import reports, say
+from napari_selfdenoise.config import parse_budget
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.recipes import recipe
+
+
+@click.command(name="evaluate")
+@click.argument("prediction")
+@click.argument("reference")
+@click.option(
+    "--range",
+    "data_range",
+    type=float,
+    help="Range of the data, such as 255; default: the reference's.",
+)
+@click.option("--frame", type=int, help="Take this frame of a stack on either side.")
+@reports
+def evaluate_verb(
+    prediction: str, reference: str, data_range: float | None, frame: int | None
+) -> dict[str, Any]:
+    """Compare PREDICTION with a clean REFERENCE."""
+    from napari_selfdenoise.evaluation import evaluate
+    from napari_selfdenoise.io import read_image
+
+    images = [read_image(path) for path in (prediction, reference)]
+    if frame is not None:
+        if not any(_is_stack(image) for image in images):
+            raise RequestError(
+                f"Frame {frame} was asked for, but neither side is a stack.",
+                "Leave the frame out.",
+            )
+        images = [i.frame(frame) if _is_stack(i) else i for i in images]
+    return evaluate(images[0], images[1], data_range)
+
+
+@click.command(name="demo")
+@click.option(
+    "--output",
+    default="selfdenoise-demo",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Folder for the results; made if it is not there.",
+)
+@click.option("--budget", default="60s", show_default=True, help="Training time.")
+@click.option("--window/--no-window", default=True, help="Also drive a napari window.")
+@reports
+def demo_verb(output: str, budget: str, window: bool) -> dict[str, Any]:
+    """Run the whole pipeline on the real image that ships with the program."""
+    from napari_selfdenoise.demo import run_demo
+
+    seconds = parse_budget(budget)
+    config = recipe("fast").override({"budget_s": seconds})
+    return run_demo(Path(output), config, window=window, say=say)
+
+
+@click.command(name="doctor")
+@reports
+def doctor_verb() -> dict[str, Any]:
+    """Say which versions and devices are at hand, and what is known to be bad."""
+    from napari_selfdenoise.doctor import examine
+
+    return examine()
+
+
+def _is_stack(image: Image) -> bool:
+    return any(axis not in "CS" for axis in image.outer_axes)

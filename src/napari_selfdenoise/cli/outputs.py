@@ -1,0 +1,128 @@
+"""The files that results go to; what would fail after minutes is refused before."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.io.beside import require_folder
+
+OUTPUTS = (
+    "denoised",
+    "noise-std",
+    "deconvolved",
+    "posterior-std",
+    "posterior-samples",
+)
+"""What can be written, as `--outputs` names it."""
+
+
+def output_paths(target: Path, outputs: str) -> dict[str, Path]:
+    """Find the file of each output: OUTPUT itself, and its name with a suffix.
+
+    Parameters
+    ----------
+    target : Path
+        OUTPUT, a TIFF file name in a folder that is there.
+    outputs : str
+        Names from `OUTPUTS`, separated by commas.
+
+    Raises
+    ------
+    RequestError
+        If an output is not known, or OUTPUT cannot be written.
+    """
+    names = _output_names(outputs)
+    stem, ending = _split_name(target)
+    require_writable(target)
+    return {
+        name: target
+        if name == "denoised"
+        else target.with_name(
+            f"{stem.removesuffix(' denoised')} {name.replace('-', ' ')}{ending}"
+        )
+        for name in names
+    }
+
+
+def output_places(target: Path, sources: Sequence[str]) -> list[Path]:
+    """Find the OUTPUT of each of several inputs: itself, or a file in that folder.
+
+    Raises
+    ------
+    RequestError
+        If there are several inputs and no folder, or two results of one name.
+    """
+    places = [_place(target, source, several=len(sources) > 1) for source in sources]
+    if len(set(places)) < len(places):
+        raise RequestError(
+            "Two inputs have the same name: one result would overwrite the other.",
+            "Give them one after the other, each its own folder.",
+        )
+    return places
+
+
+def require_writable(path: str | Path | None) -> None:
+    """Refuse a file whose folder is not there, or may not be written to."""
+    if not path:
+        return
+    path = Path(path)
+    require_folder(path)
+    if not os.access(path.parent, os.W_OK):
+        raise RequestError(
+            f"The folder {path.parent} may not be written to.", "Choose another."
+        )
+
+
+def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:
+    """Refuse outputs that these settings do not give."""
+    from napari_selfdenoise.prediction import result_names
+
+    given = [name.replace("_", "-") for name in result_names(config)]
+    missing = [name for name in paths if name not in given]
+    if missing:
+        raise RequestError(
+            f"These settings give no {' and no '.join(missing)}.",
+            "deconvolved needs --psf, posterior-std a --estimator that is a posterior, "
+            "posterior-samples --estimator posterior_samples.",
+        )
+
+
+def _output_names(outputs: str) -> list[str]:
+    names = [name.strip() for name in outputs.split(",") if name.strip()]
+    unknown = [name for name in names if name not in OUTPUTS]
+    if unknown or not names:
+        raise RequestError(
+            f"There is no output called {', '.join(unknown) or 'nothing'}.",
+            f"Choose from {', '.join(OUTPUTS)}.",
+        )
+    return names
+
+
+def _split_name(target: Path) -> tuple[str, str]:
+    """Stem and ending, ".ome.tif" for one; a stem may have dots of its own."""
+    stem, dot, suffix = target.name.partition(".")
+    if suffix.lower() in ("tif", "tiff", "ome.tif", "ome.tiff"):
+        return stem, f"{dot}{suffix}"
+    ending = re.search(r"\.(ome\.)?tiff?$", target.name, re.IGNORECASE)
+    if not ending:
+        raise RequestError(
+            f"The output {target.name} is no TIFF file name.", "End it with .tif."
+        )
+    return target.name[: ending.start()], ending[0]
+
+
+def _place(target: Path, source: str, several: bool) -> Path:
+    if target.is_dir():
+        stem = re.sub(r"(\.ome)?\.tiff?$", "", Path(source).name, flags=re.IGNORECASE)
+        return target / f"{stem} denoised.tif"
+    if several:
+        raise RequestError(
+            f"There are several inputs, but {target} is no folder.",
+            "Make the folder first, or give one input at a time.",
+        )
+    return target

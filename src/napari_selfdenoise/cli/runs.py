@@ -1,0 +1,143 @@
+"""Generators driven by a loop: progress every two seconds, Ctrl-C stops them."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari_selfdenoise.cli.report import say
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.image import Image
+
+Result = TypeVar("Result")
+
+_SAY_S = 2
+
+
+def drive(
+    steps: Generator[Any, Any, Result], stop: Any, line: Callable[[Any], str]
+) -> Result:
+    """Run a generator to its end; the first Ctrl-C stops it and keeps its result.
+
+    Parameters
+    ----------
+    steps : generator
+        Yields its progress, and returns its result.
+    stop : object
+        What it is sent to end it.
+    line : callable
+        Makes a line to say of its progress.
+    """
+    asked: list[bool] = []
+
+    def _interrupt(*_: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+        say("Stopping: keeping what was learned. Ctrl-C again to throw it away.")
+
+    before = signal.signal(signal.SIGINT, _interrupt)
+    said, command, told = 0.0, None, ""
+    try:
+        while True:
+            progress = steps.send(command)
+            found = getattr(progress, "finding", "")
+            if found != told:
+                told = found
+                say(found)
+            if time.perf_counter() - said > _SAY_S:
+                said = time.perf_counter()
+                say(line(progress))
+            command = stop if asked else None
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def train_aloud(images: list[Image], config: TrainingConfig, start: Any) -> Any:
+    """Train, and say how far it is; returns the model."""
+    from napari_selfdenoise.training import STOP, train_steps
+
+    for image in images:
+        say(f"{image.name}: {image.describe()}")
+    return drive(train_steps(images, config, start=start), STOP, _training_line)
+
+
+def predict_aloud(
+    model: Any,
+    image: Image,
+    paths: dict[str, Path],
+    device: str,
+    memory: int | None,
+    estimator: Any = None,
+) -> int:
+    """Denoise straight into files, and say how far it is.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        What denoises.
+    image : Image
+        What is denoised.
+    paths : dict
+        File of each output.
+    device : str
+        Where to compute.
+    memory : int or None
+        Bytes that a tile may take.
+    estimator : Estimator, optional
+        Instead of the model's own.
+
+    Returns
+    -------
+    int
+        Number of tiles.
+    """
+    from napari_selfdenoise.prediction import predict_tiles
+
+    tiles, estimator = 0, estimator or model.config.estimator
+    with ExitStack() as stack:
+        into = _open_outputs(stack, image, paths, estimator)
+        said = time.perf_counter()
+        for tile in predict_tiles(
+            image,
+            model,
+            into=into,
+            estimator=estimator,
+            device=device,
+            max_memory=memory,
+        ):
+            tiles += tile.index is not None
+            if time.perf_counter() - said > _SAY_S:
+                said = time.perf_counter()
+                say(f"Denoising {image.name}: {tile.fraction:.0%}")
+    return tiles
+
+
+def _open_outputs(
+    stack: ExitStack, image: Image, paths: dict[str, Path], estimator: Any
+) -> dict[str, Any]:
+    """Arrays to fill, by the names of results; files until the stack is closed."""
+    from napari_selfdenoise.io import ImageWriter
+
+    into = {}
+    for name, path in paths.items():
+        samples = estimator.count if name == "posterior-samples" else 0
+        like = image.stack_of(samples) if samples else image
+        pixels = stack.enter_context(ImageWriter(path, like)).data
+        into[name.replace("-", "_")] = pixels
+    return into
+
+
+def _training_line(progress: Any) -> str:
+    if not progress.step:
+        return str(progress.stage)
+    left = progress.remaining_s
+    eta = "until Ctrl-C" if left is None else f"{left:.0f} s left"
+    return f"{progress.stage}: step {progress.step}, loss {progress.loss:.4g}, {eta}"
