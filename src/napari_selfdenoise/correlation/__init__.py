@@ -1,0 +1,40 @@
+"""How neighbouring pixels share noise, and which masking that asks for.
+
+Measured before training, on observations alone. Structure makes neighbours alike as
+well, and takes some telling apart:
+
+- It is absent somewhere, noise is nowhere. So squares are paired with the ones beside
+  them; where one of a pair shows the least correlation, the other one is measured.
+  Which squares are measured thus does not depend on their own noise.
+- It varies from place to place. Noise is shared alike in all squares, and its variance
+  follows the signal.
+- Noise comes on top of it. Where that is independent, a pixel varies by more than its
+  likeness with its neighbours explains: a floor. Blurred noise has none.
+- Optics blur along both axes. No structure is alike along one alone.
+
+In doubt, noise is taken to be independent: footprints that are not needed cost more
+than slight correlation does, and `left_over` has a second look after training.
+"""
+
+from napari_selfdenoise.correlation.advice import (
+    describe,
+    masking_of,
+    recommended_masking,
+)
+from napari_selfdenoise.correlation.left_over import LeftOver, left_over
+from napari_selfdenoise.correlation.measure import (
+    NoiseCorrelation,
+    measure_correlation,
+)
+from napari_selfdenoise.correlation.squares import REACH
+
+__all__ = [
+    "REACH",
+    "LeftOver",
+    "NoiseCorrelation",
+    "describe",
+    "left_over",
+    "masking_of",
+    "measure_correlation",
+    "recommended_masking",
+]
