@@ -149,7 +149,7 @@ def test_the_mode_is_the_highest_point_of_the_density(mixture):
 
 
 def test_the_mode_of_samples_is_where_they_are_dense():
-    prior = SampledSignal(samples=400).prior(torch.tensor([1.5]), torch.zeros(1, 400))
+    prior = SampledSignal(samples=400).prior(torch.tensor([1.5]), torch.zeros(1, 401))
     assert mode(prior).item() == pytest.approx(1.5, abs=0.05)
 
 

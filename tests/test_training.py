@@ -268,9 +268,9 @@ def test_a_sampled_stack_never_leaves_pieces_smaller_than_a_patch(brief, monkeyp
     noisy = np.random.default_rng(0).poisson(50, (3, 64, 64)).astype(np.uint16)
     drawn, draw = [], sampling.PatchSampler.draw
 
-    def watched(self, *arguments):
+    def watched(self, *arguments, **options):
         drawn.append(self.shapes.min().item())
-        return draw(self, *arguments)
+        return draw(self, *arguments, **options)
 
     monkeypatch.setattr(sampling.PatchSampler, "draw", watched)
     train(Image(noisy, "TYX"), brief)
@@ -420,3 +420,66 @@ def test_provenance_says_how_the_model_came_about(model, config):
     assert made["device"] == "cpu"
     assert made["precision"] == "float32"
     assert {"torch", "numpy", "napari-selfdenoise"} <= made["versions"].keys()
+
+
+# The masking follows the noise -------------------------------------------------------
+
+
+def striped(shape=(2, 160, 160)):
+    """Waves in white noise (first channel), and in noise shared along rows (second)."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: shape[1], : shape[2]]
+    luck = rng.normal(size=(2, shape[1], shape[2] + 20))
+    shared = [luck[1, :, 0]]
+    for column in luck[1, :, 1:].T:
+        shared.append(0.7 * shared[-1] + math.sqrt(1 - 0.7**2) * column)
+    noise = np.stack([luck[0, :, 20:], np.stack(shared, axis=1)[:, 20:]])
+    return (500 + 100 * np.sin(x / 20) * np.cos(y / 25) + 40 * noise).astype(np.float32)
+
+
+def test_the_masking_follows_the_noise(brief):
+    white, shared = striped()
+    seen, model = run(train_steps(Image(white, "YX"), brief))
+    assert model.config.masking.kind == "random"
+    assert "single pixels are hidden" in seen[-1].finding
+    seen, model = run(train_steps(Image(shared, "YX"), brief))
+    assert (model.config.masking.kind, model.config.masking.axis) == ("line", "x")
+    assert "along x" in seen[-1].finding
+    assert model.provenance["finding"] == seen[-1].finding
+
+
+def test_the_masking_hides_enough_for_every_channel(brief):
+    both = Image(striped(), "CYX")
+    assert train(both, brief).config.masking.kind == "line"
+
+
+def test_a_chosen_masking_stays(brief):
+    chosen = brief.override({"masking": "random"})
+    seen, model = run(train_steps(Image(striped()[1], "YX"), chosen))
+    assert model.config == chosen
+    assert not seen[-1].finding
+
+
+def test_a_posterior_gives_way_where_neighbours_share_noise(brief):
+    config = brief.override({"signal": "gaussian", "estimator": "posterior_mean"})
+    model = train(Image(striped()[1], "YX"), config)
+    assert model.config.estimator.kind == "blind_mean"
+    assert "no posterior" in model.provenance["finding"]
+    assert train(Image(striped()[0], "YX"), config).config.estimator.fuses
+
+
+def test_a_training_goes_on_with_the_masking_it_began_with(brief):
+    image = Image(striped()[1], "YX")
+    first = train(image, brief)
+    again = train(image, brief, start=first)
+    assert again.config.masking == first.config.masking
+
+
+def test_noise_left_by_too_narrow_a_masking_is_noticed(config):
+    image = Image(striped()[1], "YX")
+    narrow = config.override({"masking": "random", "steps": 120})
+    notes = train(image, narrow).provenance["warnings"]
+    assert any("train again with lines" in note for note in notes)
+    wide = config.override({"steps": 120})
+    notes = train(image, wide).provenance["warnings"]
+    assert not any("train again" in note for note in notes)

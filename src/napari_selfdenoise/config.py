@@ -22,7 +22,7 @@ from pydantic import (
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.estimators import Estimator, SinglePass
-from napari_selfdenoise.masking import Masking, RandomMask
+from napari_selfdenoise.masking import AutomaticMask, Masking
 from napari_selfdenoise.networks import Network, UNet
 from napari_selfdenoise.noise_models import NoiseModel, NoiseNetwork
 from napari_selfdenoise.psf import PSF, NoPSF
@@ -40,7 +40,7 @@ class TrainingConfig(BaseModel):
         description="Name of the recipe that these settings started from.",
     )
     masking: Masking = Field(
-        RandomMask(),
+        AutomaticMask(),
         title="Masking",
         description="Which pixels are hidden from the network, and what fills them.",
     )
@@ -76,8 +76,9 @@ class TrainingConfig(BaseModel):
         description="What teaches the network. Squared error: fast and robust, the "
         "noise model learns beside it from the residuals. Likelihood: of the "
         "observations, under noise model and signal head. Bootstrap: squared error for "
-        "half of the training, then the noise model is fitted to the predictions and "
-        "kept, then likelihood (PPN2V); one from a file is kept from the start.",
+        "5 % of the training, then the noise model is fitted to the predictions, then "
+        "likelihood (PPN2V); fitted anew after 20 % and 45 %. A noise model from a "
+        "file is kept from the start.",
     )
     budget_s: float | None = Field(
         60.0,
@@ -229,6 +230,9 @@ def _set(content: dict[str, Any], path: list[str], value: Any) -> None:
             f"There is no setting called {'.'.join(path)}.",
             f"Choose one of {', '.join(content)}.",
         )
+    if inner.get("kind") == _AUTO and name not in inner:
+        # A field of a member is given: so that member is meant.
+        inner["kind"] = _member_with(parents[0], name) or _AUTO
     content = inner
     current = content.get(name)
     if isinstance(current, dict) and isinstance(value, str):
@@ -236,6 +240,16 @@ def _set(content: dict[str, Any], path: list[str], value: Any) -> None:
         content[name] = current if current.get("kind") == value else {"kind": value}
     else:
         content[name] = value
+
+
+_AUTO = "auto"
+
+
+def _member_with(part: str, name: str) -> str | None:
+    """Kind of the first member of a union that has a field of this name."""
+    members = get_args(TrainingConfig.model_fields[part].annotation)
+    kinds = (m.model_fields["kind"].default for m in members if name in m.model_fields)
+    return next(kinds, None)
 
 
 _Test = Callable[[TrainingConfig], bool]

@@ -174,6 +174,29 @@ class RandomMask(MaskingScheme):
         return torch.where(mask.hidden, filled, patches)
 
 
+class AutomaticMask(MaskingScheme):
+    """Follows the noise (measured first).
+
+    Before the training, it is measured how neighbouring pixels share noise: single
+    pixels are hidden where they do not, lines or blocks where they do. What is chosen
+    is said, and kept with the model.
+    """
+
+    model_config = ConfigDict(title="Follows the noise")
+
+    kind: Literal["auto"] = "auto"
+
+    def draw(
+        self, batch: int, height: int, width: int, generator: torch.Generator
+    ) -> Mask:
+        """Draw single pixels: nothing has been measured yet."""
+        return RandomMask().draw(batch, height, width, generator)
+
+    def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
+        """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
+        return RandomMask().apply(patches, mask, generator)
+
+
 class GridMask(MaskingScheme):
     """Grid of random spacing (Ollion).
 
@@ -476,7 +499,8 @@ class NoMask(MaskingScheme):
 
 
 Masking = Annotated[
-    RandomMask | GridMask | LineMask | ShapeMask | NoMask, Field(discriminator="kind")
+    AutomaticMask | RandomMask | GridMask | LineMask | ShapeMask | NoMask,
+    Field(discriminator="kind"),
 ]
 
 

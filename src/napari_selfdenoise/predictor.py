@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.calibration import fit_poisson_gaussian
+from napari_selfdenoise.differences import (
+    PROBE,
+    Differences,
+    block_numbers,
+    squared_noise,
+)
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
-from napari_selfdenoise.masking import Mask
+from napari_selfdenoise.masking import Mask, RandomMask
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import TrainedModel, run
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule
@@ -25,6 +31,7 @@ from napari_selfdenoise.posterior import (
     without_noise,
 )
 from napari_selfdenoise.residuals import binned
+from napari_selfdenoise.sampling import Normalization
 from napari_selfdenoise.tiling import Tile, read_padded, sources
 
 Turn = tuple[bool, bool, bool]
@@ -227,9 +234,9 @@ class TilePredictor:
     def fit_noise(self, tiles: Sequence[Tile]) -> Iterator[None]:
         """Fit a and b to the plane that is denoised (Khademi et al. 2021, section 3).
 
-        The squared residuals hold the prediction's own variance beside the noise's. The
-        published fit takes it for noise; here noise is added once more, to see how far
-        the prediction moves.
+        The squared residuals hold the prediction's own error beside the noise, which
+        the published fit takes for noise. Here a little noise is added once more, to
+        see how the prediction moves, and neighbours' residuals are compared.
 
         Yields
         ------
@@ -237,33 +244,68 @@ class TilePredictor:
             Tile by tile.
         """
         parts: list[Tensor] = []
+        differences: list[Differences] = []
         each = max(64, _FIT_PIXELS // len(tiles))
         for tile in tiles:
             parts.append(self._looked_at(tile, each))
             yield
+            if not self.config.masking.correlated:
+                differences += self._differences(tile, each)
+                yield
         mean, observed, moved, total = torch.cat(parts, dim=1).double().cpu().numpy()
-        own = np.interp(mean, *binned(mean, moved - mean, np.ones_like(mean)))
-        fitted = fit_poisson_gaussian(mean, observed, prior_variance=own)
+        signal, squared = squared_noise(differences, Normalization(0.0, 1.0))
+        if len(signal):
+            fitted = fit_poisson_gaussian(signal, signal + np.sqrt(squared))
+        else:
+            own = np.interp(mean, *binned(mean, (moved - mean) / PROBE))
+            fitted = fit_poisson_gaussian(mean, observed, prior_variance=own)
         self._use(_line(self.curve, *fitted))
         self.temperature = float(np.mean((observed - mean) ** 2 / total))
 
     def _looked_at(self, tile: Tile, count: int) -> Tensor:
         """What a fit needs of some pixels of a tile, raw units, (4, n).
 
-        Mean, observation, mean with more noise, total variance.
+        Mean, observation, mean with a little more noise, total variance.
         """
         norm = self.channel.normalization
         raw, inner = self._read(tile)
         outputs = self._unturned(raw, tile)
         mean = outputs[None, :1]
-        noisier = self.noise.renoise(mean, self._normalise(raw), self.generator)
-        moved = self._unturned(norm.invert(noisier), tile)
+        moved = self._unturned(self._noisier(raw, mean), tile)[None, :1]
         rest = outputs[1 : self.config.signal.outputs].flatten(1).T
         prior = self.config.signal.prior(outputs[0].flatten(), rest)
         total = prior.variance().view_as(raw) * norm.scale**2
-        values = (norm.invert(mean), raw, norm.invert(moved[None, :1]), total)
+        values = (norm.invert(mean), raw, norm.invert(moved), total)
         flat = torch.stack([v[0, 0][inner].flatten() for v in values])
         return flat[:, :: max(1, flat.shape[1] // count)]
+
+    def _differences(self, tile: Tile, count: int) -> list[Differences]:
+        """Differences of residuals in the hidden blocks of a tile, raw units."""
+        norm = self.channel.normalization
+        raw, inner = self._read(tile)
+        places = sources(tile, self.image.plane_shape, self.margin, self.stride)
+        numbers = block_numbers(*(torch.from_numpy(v).to(self.device) for v in places))
+        found = []
+        for hidden in (numbers == number for number in range(4)):
+            mean = self._without(raw, hidden)
+            moved = self._without(self._noisier(raw, mean), hidden)
+            inside = (..., *inner)
+            parts = [v[inside] for v in (norm.invert(mean), raw, norm.invert(moved))]
+            apart = Differences.of(parts[0], parts[1], parts[2], hidden[inner])
+            found.append(apart.thinned(count // 4))
+        return found
+
+    def _without(self, raw: Tensor, hidden: Tensor) -> Tensor:
+        """Mean predicted without the hidden pixels (Y, X): (1, 1, Y, X), normalised."""
+        mask = Mask(hidden[None, None], torch.zeros((1, 0), dtype=torch.long))
+        masked = RandomMask().apply(self._normalise(raw), mask, self.generator)
+        return self._run(masked)[None, :1]
+
+    def _noisier(self, raw: Tensor, mean: Tensor) -> Tensor:
+        """Pixels with a little more noise; mean (1, 1, Y, X), normalised."""
+        norm = self.channel.normalization
+        noisier = self.noise.renoise(mean, self._normalise(raw), self.generator)
+        return raw + PROBE * (norm.invert(noisier) - raw)
 
     def _unturned(self, raw: Tensor, tile: Tile) -> Tensor:
         """Outputs of the image as it lies, (C, Y, X), normalised."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdenoise.differences import Differences, squared_noise
 from napari_selfdenoise.masking import neighbour_sum
 from napari_selfdenoise.sampling import Normalization
 
@@ -94,6 +95,9 @@ class Residuals:
     own_signal, own : ndarray
         Variance of the prediction itself at increasing signals, (m,); empty where it
         was not probed.
+    noise_signal, noise : ndarray
+        Variance of the noise from differences of residuals, at increasing signals,
+        (k,); empty where it was not measured.
     """
 
     signal: Array
@@ -101,6 +105,8 @@ class Residuals:
     weight: Array
     own_signal: Array
     own: Array
+    noise_signal: Array = field(default_factory=lambda: np.zeros(0))
+    noise: Array = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(
@@ -108,6 +114,7 @@ class Residuals:
         remembered: Iterable[Hidden],
         probed: Iterable[Hidden],
         normalization: Normalization,
+        differences: Iterable[Differences] = (),
     ) -> Residuals:
         """Bring hidden pixels, and how far noise moved their prediction, together."""
         signal, residual, weight = _raw(remembered, normalization)
@@ -117,7 +124,9 @@ class Residuals:
             if len(moved)
             else (np.zeros(0), np.zeros(0))
         )
-        return cls(signal, residual, weight, *own)
+        found, squared = squared_noise(differences, normalization)
+        noise = binned(found, np.sqrt(squared)) if len(found) else (found, squared)
+        return cls(signal, residual, weight, *own, *noise)
 
     def own_variance(self, signal: Array) -> Array:
         """Variance of the prediction itself, interpolated at signals (n,)."""
@@ -131,8 +140,21 @@ class Residuals:
         At least a quarter: what is left is the prediction's own.
         """
         centre, variance = binned(self.signal, self.residual, self.weight)
-        share = 1 - self.own_variance(centre) / np.maximum(variance, 1e-30)
-        return np.asarray(np.interp(signal, centre, np.clip(share, 0.25, 1.0)))
+        variance = np.maximum(variance, 1e-30)
+        if len(self.noise):
+            share = np.interp(centre, self.noise_signal, self.noise) / variance
+        else:
+            share = np.minimum(1 - self.own_variance(centre) / variance, 1.0)
+        return np.asarray(np.interp(signal, centre, np.clip(share, 0.25, 2.0)))
+
+    def bias(self, signal: Array) -> Array:
+        """Mean of the residuals at signals (n,), which noise does not have.
+
+        A likelihood whose noise model has another skewness than the noise shifts the
+        prediction.
+        """
+        centre, mean = _bins(self.signal, self.residual, self.weight, _BINS)
+        return np.asarray(np.interp(signal, centre, mean))
 
     def scatter(self) -> tuple[Array, Array]:
         """Signal and noise std as measured in bins of equally many pixels."""
@@ -155,14 +177,17 @@ def _raw(
 
 
 def binned(
-    signal: Array, difference: Array, weight: Array, bins: int = _BINS
+    signal: Array,
+    difference: Array,
+    weight: Array | None = None,
+    bins: int = _BINS,
 ) -> tuple[Array, Array]:
     """Weighted mean square of differences in bins of equally many pixels.
 
     Parameters
     ----------
     signal, difference, weight : ndarray
-        Each (n,).
+        Each (n,); all weigh the same if not given.
     bins : int
         Fewer are made of fewer than 64 pixels a bin.
 
@@ -171,8 +196,18 @@ def binned(
     signal, mean_square : ndarray
         Of each bin, increasing, each (bins,).
     """
+    weight = np.ones_like(signal) if weight is None else weight
+    return _bins(signal, difference**2, weight, bins)
+
+
+def _bins(
+    signal: Array, values: Array, weight: Array, bins: int
+) -> tuple[Array, Array]:
+    """Weighted means of signal and values in bins of equally many pixels."""
     count = min(bins, max(1, len(signal) // 64))
     groups = np.array_split(np.argsort(signal), count)
-    centre = np.array([np.average(signal[g], weights=weight[g]) for g in groups])
-    square = [np.average(difference[g] ** 2, weights=weight[g]) for g in groups]
-    return centre, np.array(square)
+    centre, mean = (
+        np.array([np.average(v[group], weights=weight[group]) for group in groups])
+        for v in (signal, values)
+    )
+    return centre, mean

@@ -145,8 +145,10 @@ class PatchSampler:
         self.patch_size = patch_size
         self.orientations = torch.tensor(orientations, device=device)
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw `count` patches, normalised: (count, 1, Y, X)."""
+    def draw(
+        self, count: int, generator: torch.Generator, turned: bool = True
+    ) -> Tensor:
+        """Draw `count` patches, turned or as they lie, normalised: (count, 1, Y, X)."""
         device, side = self.pixels.device, self.patch_size
         luck = torch.rand((4, count), generator=generator, device=device)
         # Every pixel equally likely: large planes are drawn more often.
@@ -156,7 +158,7 @@ class PatchSampler:
         height, width = self.shapes[plane].unbind(1)
         top = (luck[1] * (height - side + 1)).long()
         left = (luck[2] * (width - side + 1)).long()
-        turn = (luck[3] * len(self.orientations)).long()
+        turn = (luck[3] * (len(self.orientations) if turned else 1)).long()
         rows, columns = self._turned(self.orientations[turn])
         rows, columns = rows + top[:, None, None], columns + left[:, None, None]
         index = (

@@ -2,7 +2,8 @@
 
 A head reads the network's outputs as a distribution of the signal, given the context of
 a pixel: the prior. The first output is the mean, and the only one that a point spread
-function blurs; the others say how the signal scatters around it.
+function blurs. The second is its standard deviation; any others give its shape. So the
+width is learned as fast with many Gaussians as with one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from napari_selfdenoise.mixture import Mixture, equal_weights
 
 _START = 0.1
 """Std that priors start with: a tenth of the image's spread."""
+
+_SHARPEST = 4.0
+"""Largest difference of a component's log std from that of another's start."""
 
 _LEAST, _MOST = 1e-3, 30.0
 """Smallest and largest std of a prior, in normalised units."""
@@ -121,15 +125,16 @@ class MixtureSignal(SignalHead):
     @property
     def outputs(self) -> int:
         """Number of network outputs a pixel."""
-        return 1 + 3 * self.components
+        return 2 + 3 * self.components
 
     def prior(self, mean: Tensor, rest: Tensor) -> Mixture:
         """Distribution of the signal given the context: a mixture of Gaussians."""
-        weight, offset, width = rest.chunk(3, dim=-1)
-        apart = torch.linspace(-0.05, 0.05, self.components, device=rest.device)
-        around = Mixture(weight.log_softmax(-1), offset + apart, _log_std(width))
-        around = around.centred()
-        return around._replace(mean=around.mean + mean.unsqueeze(-1))
+        std, shape = rest[..., :1], rest[..., 1:]
+        weight, offset, width = shape.chunk(3, dim=-1)
+        apart = torch.linspace(-0.5, 0.5, self.components, device=rest.device)
+        narrow = width.clamp(-_SHARPEST, _SHARPEST)
+        around = Mixture(weight.log_softmax(-1), offset + apart, narrow)
+        return _scaled(around, mean, _log_std(std))
 
 
 class SampledSignal(SignalHead):
@@ -154,20 +159,29 @@ class SampledSignal(SignalHead):
     @property
     def outputs(self) -> int:
         """Number of network outputs a pixel."""
-        return 1 + self.samples
+        return 2 + self.samples
 
     def prior(self, mean: Tensor, rest: Tensor) -> Mixture:
         """Distribution of the signal given the context: points that count alike."""
+        std, shape = rest[..., :1], rest[..., 1:]
         places = (torch.arange(self.samples, device=rest.device) + 0.5) / self.samples
-        apart = rest + 0.1 * torch.special.ndtri(places)
-        samples = mean.unsqueeze(-1) + apart - apart.mean(-1, keepdim=True)
-        return Mixture(equal_weights(samples), samples, _no_width(samples))
+        samples = shape + torch.special.ndtri(places)
+        points = Mixture(equal_weights(samples), samples, _no_width(samples))
+        return _scaled(points, mean, _log_std(std))
 
 
 Signal = Annotated[
     PointSignal | GaussianSignal | MixtureSignal | SampledSignal,
     Field(discriminator="kind"),
 ]
+
+
+def _scaled(shape: Mixture, mean: Tensor, log_std: Tensor) -> Mixture:
+    """The mixture of a shape, (..., M), whose mean is (...), and log std (..., 1)."""
+    centred = shape.centred()
+    wider = log_std - 0.5 * centred.variance().clamp_min(1e-8).log().unsqueeze(-1)
+    place = mean.unsqueeze(-1) + centred.mean * wider.exp()
+    return Mixture(centred.log_weight, place, centred.log_std + wider)
 
 
 def _no_width(like: Tensor) -> Tensor:

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.calibration import range_warning
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.masking import Masking
+from napari_selfdenoise.correlation import left_over
+from napari_selfdenoise.differences import PROBE, Differences, block_numbers
+from napari_selfdenoise.masking import Mask, Masking, RandomMask
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run
 from napari_selfdenoise.noise_models import (
@@ -32,6 +34,8 @@ from napari_selfdenoise.sampling import Normalization, PatchSampler
 
 _REMEMBERED = 16
 _KEPT = 2**14
+_LOOKED_AT = 16
+_FILL = RandomMask()
 _CLIP = 0.3
 _UNTURNED = ((False, False, False),)
 
@@ -94,10 +98,10 @@ class ChannelTrainer:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.remembered: deque[Hidden] = deque(maxlen=_REMEMBERED)
         self.probed: deque[Hidden] = deque(maxlen=_REMEMBERED)
+        self.differences: list[Differences] = []
         self.updates = 0
-        self.learns_likelihood = False
-        self.fixed = bool(noise and noise.frozen)
-        self.settled = self.fixed
+        self.lessons = 0
+        self.calibrated = self.fixed = self.settled = bool(noise and noise.frozen)
         self.optimizer = self._make_optimizer()
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -114,6 +118,11 @@ class ChannelTrainer:
             betas=(0.9, 0.99),
             weight_decay=config.weight_decay,
         )
+
+    @property
+    def learns_likelihood(self) -> bool:
+        """Whether the likelihood teaches the network, after the first lessons."""
+        return self.lessons > 0
 
     @property
     def _noise_learns(self) -> bool:
@@ -173,18 +182,24 @@ class ChannelTrainer:
 
     def _loss(self, hidden: Hidden, prior: Mixture) -> Tensor:
         """What teaches the network, by the config's objective and the moment."""
-        if self.learns_likelihood:
-            fixed = self.config.signal.spreads and not _regularisation(self.config)
-            loss = self._surprise(prior, hidden.observation, fixed_noise=fixed)
-            return loss + self._uncertainty(prior)
-        loss = (hidden.observation - hidden.signal).square().mean()
-        if not self.config.signal.spreads:
-            return loss
-        # The spread learns beside the mean, which the likelihood would hold back.
+        spreads = self.config.signal.spreads
+        if self.learns_likelihood and (not spreads or _regularisation(self.config)):
+            surprise = self._surprise(prior, hidden.observation, fixed_noise=False)
+            return surprise + self._uncertainty(prior)
+        squared = (hidden.observation - hidden.signal).square()
+        if not spreads:
+            return squared.mean()
         around = prior._replace(
             mean=prior.mean - (hidden.signal - hidden.signal.detach()).unsqueeze(-1)
         )
-        return loss + self._surprise(around, hidden.observation, fixed_noise=True)
+        surprise = self._surprise(around, hidden.observation, fixed_noise=True)
+        if not self.learns_likelihood:
+            return squared.mean() + surprise
+        # In squares weighed by their variance the mean stays true whatever the noise's
+        # shape: a likelihood of another skewness would shift it.
+        variance = self._predicted_variance(prior)
+        weight = variance.sqrt()
+        return (0.5 * squared / weight).mean() / weight.mean() + surprise
 
     def _surprise(
         self, prior: Mixture, observation: Tensor, fixed_noise: bool
@@ -212,12 +227,16 @@ class ChannelTrainer:
         surprise = -log_marginal(prior, noise, observation)
         if not self.config.signal.spreads:
             return surprise.mean()
-        with torch.no_grad():
-            variance = prior.variance()
-            if noise is not None:
-                variance = variance + noise.std(prior.expectation()).square()
-            weight = variance.sqrt()
+        weight = self._predicted_variance(prior).sqrt()
         return (weight * surprise).mean() / weight.mean()
+
+    @torch.no_grad()
+    def _predicted_variance(self, prior: Mixture) -> Tensor:
+        """Of the observations given their context."""
+        variance = prior.variance()
+        if self.noise is None or self.config.per_image:
+            return variance
+        return variance + self.noise.std(prior.expectation()).square()
 
     def _uncertainty(self, prior: Mixture) -> Tensor:
         """Price of an unsure prior (Khademi et al. 2021, equation 9)."""
@@ -270,7 +289,9 @@ class ChannelTrainer:
 
     def residuals(self) -> Residuals:
         """What recently hidden pixels say of the noise, in raw units."""
-        return Residuals.of(self.remembered, self.probed, self.normalization)
+        return Residuals.of(
+            self.remembered, self.probed, self.normalization, self.differences
+        )
 
     def noise_curve(self) -> NoiseCurve:
         """What is known of the noise now, in raw units."""
@@ -300,34 +321,72 @@ class ChannelTrainer:
             yield from self._fit_noise(steps, (0.0, 100.0), rate)
         self.settled = True
 
-    def bootstrap(self, flop: float, steps: int) -> Iterator[None]:
+    def bootstrap(self, flop: float, steps: int, believed: float) -> Iterator[None]:
         """Fit the noise to predictions as if they were clean, and keep it so.
 
         Prakash et al. 2020, PPN2V; the outer half percents of the signals are left out
-        as there. The parameters are those of `settle`.
+        as there. The parameters are those of `settle`, and the share of the noise's
+        variance that is believed.
         """
         yield from self._look(flop)
-        yield from self._fit_noise(4 * steps, (0.5, 99.5), None)
         if self.noise is not None:
+            self.noise.freeze(False)
+            yield from self._fit_noise(4 * steps, (0.5, 99.5), None, believed)
             self.noise.freeze()
-        self.fixed = self.settled = self.learns_likelihood = True
+        self.fixed = self.settled = True
+        self.lessons += 1
 
     def _look(self, flop: float) -> Iterator[None]:
         """Remember what the averaged network predicts, and nothing else."""
         self.remembered.clear()
         self.probed.clear()
+        self.differences.clear()
         area = self.sampler.patch_size**2
-        affordable = int(flop // (2 * self.config.network.flops_per_pixel * area))
+        affordable = int(flop // (4 * self.config.network.flops_per_pixel * area))
         enough = 4 * len(self.sampler.pixels) // area
         patches = max(4, min(affordable, enough))
         masking, share = self.config.masking.sparse(), -(-patches // _REMEMBERED)
-        for _ in range(-(-patches // share)):
+        rounds = range(-(-patches // share))
+        for _ in rounds:
             with torch.no_grad():
                 self.observe(self.average, masking, share, probe=True)
             yield
+        if self.config.masking.correlated:
+            return  # differences would cancel what neighbours share
+        differences = []
+        for _ in rounds:
+            differences.append(self._differ(share))
+            yield
+        self.differences = differences
+
+    @torch.no_grad()
+    def _differ(self, patches: int) -> Differences:
+        """Differences of residuals in hidden blocks of fresh patches."""
+        luck, device = self.generator, self.device
+        batch = self.sampler.draw(patches, luck)
+        side = torch.arange(batch.shape[-1], device=device)
+        chosen = torch.randint(4, (1,), generator=luck, device=device)
+        hidden = block_numbers(side, side) == chosen
+        mask = Mask(hidden[None, None], torch.zeros((1, 0), dtype=torch.long))
+        signal = self._predict(self.average, _FILL.apply(batch, mask, luck)).mean
+        std = torch.from_numpy(self._noise_std(signal.cpu().numpy())).to(batch)
+        added = torch.randn(batch.shape, generator=luck, device=device) * PROBE * std
+        noisier = _FILL.apply(batch + added, mask, luck)
+        moved = self._predict(self.average, noisier).mean
+        return Differences.of(signal, batch, moved, hidden).thinned(_KEPT)
+
+    def _noise_std(self, signal: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Noise std as the residuals have it, normalised, at signals (...)."""
+        norm = self.normalization
+        std = np.interp(signal * norm.scale + norm.offset, *self.residuals().scatter())
+        return np.asarray(std / norm.scale)
 
     def _fit_noise(
-        self, steps: int, clip: tuple[float, float], rate: float | None
+        self,
+        steps: int,
+        clip: tuple[float, float],
+        rate: float | None,
+        believed: float = 1.0,
     ) -> Iterator[None]:
         """Fit the noise model to what is remembered, the prediction's part taken out.
 
@@ -338,11 +397,13 @@ class ChannelTrainer:
         signal, observation, weight = (
             torch.cat(values) for values in zip(*self.remembered, strict=True)
         )
-        raw = signal.double().cpu().numpy() * self.normalization.scale
-        kept = self.residuals().noise_share(raw + self.normalization.offset)
-        shrunk = torch.from_numpy(np.sqrt(kept)).to(signal)
-        observation = signal + (observation - signal) * shrunk
-        low, high = np.percentile(raw, clip) / self.normalization.scale
+        residuals, norm = self.residuals(), self.normalization
+        raw = signal.double().cpu().numpy() * norm.scale + norm.offset
+        share = believed * residuals.noise_share(raw)
+        shrunk = torch.from_numpy(np.sqrt(share)).to(signal)
+        bias = torch.from_numpy(residuals.bias(raw) / norm.scale).to(signal)
+        observation = signal + (observation - signal - bias) * shrunk
+        low, high = (np.percentile(raw, clip) - norm.offset) / norm.scale
         inside = (signal >= low) & (signal <= high)
         yield from self.noise.fit(
             signal[inside],
@@ -363,12 +424,24 @@ class ChannelTrainer:
 
     def notes(self) -> list[str]:
         """Return what the user should know of the noise model and this image."""
+        return [note for note in (self._range_note(), self._left_over_note()) if note]
+
+    def _range_note(self) -> str | None:
+        """Whether the image leaves the signals of a calibrated noise model."""
         fitted = getattr(self.noise, "signal_range", None)
         if not self.fixed or fitted is None:
-            return []
+            return None
         signal = self.residuals().signal
-        note = range_warning(fitted, float(signal.min()), float(signal.max()))
-        return [note] if note else []
+        return range_warning(fitted, float(signal.min()), float(signal.max()))
+
+    @torch.no_grad()
+    def _left_over_note(self) -> str | None:
+        """Whether noise that neighbours share was left in the prediction."""
+        batch = self.sampler.draw(_LOOKED_AT, self.generator, turned=False)
+        mean = self._predict(self.average, batch).mean
+        before, after = (list(v[:, 0].cpu().numpy()) for v in (batch, mean))
+        found = left_over(before, after, self.config.masking)
+        return str(found) if found.wider else None
 
 
 def _regularisation(config: TrainingConfig) -> float:

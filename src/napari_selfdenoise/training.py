@@ -7,8 +7,9 @@ import itertools
 import math
 import platform
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from napari_selfdenoise.device import (
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.masking import AutomaticMask
 from napari_selfdenoise.model import LossHistory, TrainedModel, run
 from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.resolving import resolve_masking
 from napari_selfdenoise.sampling import resolve_patch_size, training_planes
 from napari_selfdenoise.tiling import Tile, read_padded
 from napari_selfdenoise.trainer import ChannelTrainer
@@ -50,8 +53,14 @@ _TIMED = 5
 """Passes that are timed."""
 
 _WARM_UP = (0.05, 50)
-_BOOTSTRAP = (0.5, 1000)
 """When the likelihood begins: share of the budget, or steps where there is none."""
+
+_BOOTSTRAPS = {(0.05, 50): 0.8, (0.2, 200): 0.92, (0.45, 1000): 1.0}
+"""When the noise is fitted to predictions, and how much of its variance is believed.
+
+Predictions are better each time. A prior that is left no width, as the noise explains
+all scatter, hardly gets it back; one that is too wide shrinks at once.
+"""
 
 _PREVIEW_SIDE = 1024
 
@@ -150,6 +159,8 @@ class TrainingProgress:
         bins of equally many pixels, raw units; each (n,).
     preview : Preview or None
         Answer to the last `FieldOfView` that was sent.
+    finding : str
+        What was found of the image and decided by it, in a sentence; may be empty.
     """
 
     stage: str
@@ -164,6 +175,7 @@ class TrainingProgress:
         default_factory=lambda: (np.zeros(0), np.zeros(0))
     )
     preview: Preview | None = None
+    finding: str = ""
 
 
 Training = Generator[TrainingProgress, Command | FieldOfView | None, TrainedModel]
@@ -294,12 +306,17 @@ def _train(
         config.patch_size, images, config.network.stride
     )
     notes += [note] if note else []
-    trainers = _make_trainers(images, config, patch_size, device, dtype, start)
+    planes = _read_planes(images, config, patch_size)
+    if start and config.masking.kind == AutomaticMask().kind:
+        config = config.model_copy(update={"masking": start.config.masking})
+    config, finding = resolve_masking(config, images, planes)
+    trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
+    planes.clear()  # the trainers hold the pixels on the device
     passes, patches = _split_batch(config, patch_size, device)
     history, due = LossHistory(), schedule.elapsed()
     total, counted = torch.zeros((), device=device), 0
     step = turn = seen = 0
-    progress = TrainingProgress("Training")
+    progress = TrainingProgress("Training", finding=finding)
     schedule.began = schedule.elapsed()
     for number in itertools.count():
         # One pass of a channel's network; a step is as many passes as it takes to
@@ -330,7 +347,7 @@ def _train(
         history = history.appended(step, loss)
         total.zero_()
         counted = 0
-        progress = _progress(schedule, step, history, trainers[0])
+        progress = _progress(schedule, step, history, trainers[0], finding)
         preview = _preview(images[0], trainers, config, dtype, command)
         asked = yield replace(progress, preview=preview)
         command = STOP if command is STOP else asked
@@ -341,6 +358,7 @@ def _train(
     channels = tuple(trainer.model() for trainer in trainers)
     notes += [note for trainer in trainers for note in trainer.notes()]
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
+    provenance["finding"] = finding
     return TrainedModel(config, channels, history, provenance)
 
 
@@ -359,16 +377,20 @@ def _change_lesson(
 
     From the start it would weigh dim pixels most and hold the mean back.
     """
-    bootstrap = config.objective == "bootstrap" and not trainers[0].fixed
-    begin = _BOOTSTRAP if bootstrap else _WARM_UP
-    early = not schedule.reached(progress.step, begin)
-    if config.objective == "squared_error" or trainers[0].learns_likelihood or early:
+    bootstraps = config.objective == "bootstrap" and not trainers[0].calibrated
+    moments = tuple(_BOOTSTRAPS) if bootstraps else (_WARM_UP,)
+    lesson = trainers[0].lessons
+    if config.objective == "squared_error" or lesson == len(moments):
         return None
-    if bootstrap:
+    if not schedule.reached(progress.step, moments[lesson]):
+        return None
+    if bootstraps:
         said = replace(progress, stage="Fitting the noise model")
-        return (yield from _in_turn(trainers, "bootstrap", said, False))
+        believed = _BOOTSTRAPS[moments[lesson]]
+        fit = partial(ChannelTrainer.bootstrap, believed=believed)
+        return (yield from _in_turn(trainers, fit, said, False))
     for trainer in trainers:
-        trainer.learns_likelihood = True
+        trainer.lessons += 1
     return None
 
 
@@ -377,17 +399,20 @@ def _settle(
 ) -> Teaching:
     """Let the noise models settle: for long at a natural end, briefly after a stop."""
     said = replace(progress, stage="Settling the noise curve")
-    return (yield from _in_turn(trainers, "settle", said, stopped))
+    return (yield from _in_turn(trainers, ChannelTrainer.settle, said, stopped))
 
 
 def _in_turn(
-    trainers: list[ChannelTrainer], what: str, said: TrainingProgress, stopped: bool
+    trainers: list[ChannelTrainer],
+    what: Callable[[ChannelTrainer, float, int], Iterator[None]],
+    said: TrainingProgress,
+    stopped: bool,
 ) -> Teaching:
     """Let each trainer do something bit by bit, within earshot of a stop."""
     flop, steps = _SETTLE[stopped]
     due = time.perf_counter() + _YIELD_S
     for trainer in trainers:
-        for _ in getattr(trainer, what)(flop / len(trainers), steps):
+        for _ in what(trainer, flop / len(trainers), steps):
             if stopped or time.perf_counter() < due:
                 continue
             if (yield said) is STOP:
@@ -440,19 +465,30 @@ def _require_trainable(
     return list(dict.fromkeys(notes))
 
 
+def _read_planes(
+    images: list[Image], config: TrainingConfig, patch_size: int
+) -> list[list[NDArray[np.float32]]]:
+    """Planes to train on, of each channel."""
+    luck = np.random.default_rng(config.seed)
+    return [
+        training_planes(images, channel, luck, patch_size)
+        for channel in range(images[0].channels)
+    ]
+
+
 def _make_trainers(
     images: list[Image],
+    channels: list[list[NDArray[np.float32]]],
     config: TrainingConfig,
     patch_size: int,
     device: torch.device,
     dtype: torch.dtype,
     start: TrainedModel | None,
 ) -> list[ChannelTrainer]:
-    luck = np.random.default_rng(config.seed)
     kernel = config.psf.kernel(images[0].pixel_size_um)
     return [
         ChannelTrainer(
-            training_planes(images, channel, luck, patch_size),
+            planes,
             config,
             patch_size,
             device,
@@ -461,7 +497,7 @@ def _make_trainers(
             kernel,
             start.channels[channel] if start else None,
         )
-        for channel in range(images[0].channels)
+        for channel, planes in enumerate(channels)
     ]
 
 
@@ -497,7 +533,11 @@ def _require_finite(loss: float) -> None:
 
 
 def _progress(
-    schedule: Schedule, step: int, history: LossHistory, trainer: ChannelTrainer
+    schedule: Schedule,
+    step: int,
+    history: LossHistory,
+    trainer: ChannelTrainer,
+    finding: str,
 ) -> TrainingProgress:
     return TrainingProgress(
         "Training",
@@ -509,6 +549,7 @@ def _progress(
         history,
         trainer.noise_curve(),
         trainer.residuals().scatter(),
+        finding=finding,
     )
 
 

@@ -86,10 +86,10 @@ class NoiseModule(nn.Module):
         learning = any(value.requires_grad for value in self.parameters())
         return self._frozen or (self.differentiable and not learning)
 
-    def freeze(self) -> None:
-        """Keep the model as it is: from now on it is a calibration."""
-        self._frozen = True
-        self.requires_grad_(False)
+    def freeze(self, frozen: bool = True) -> None:
+        """Keep the model as it is: from now on it is a calibration. Or let it learn."""
+        self._frozen = frozen
+        self.requires_grad_(not frozen)
 
     @property
     def device(self) -> torch.device:

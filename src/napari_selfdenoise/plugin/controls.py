@@ -180,7 +180,9 @@ class Controls(Panel):
         self.part("noise_model").setValue(NoiseFromFile(file=str(path)))
 
     def show_progress(self, progress: TrainingProgress) -> None:
-        """Show a moment of a training: curves, progress, time left."""
+        """Show a moment of a training: curves, progress, time left, what was found."""
+        if progress.finding:
+            self.say(progress.finding)
         # In turns: without a graphics card, drawing both at once is felt.
         self._noise_turn = not self._noise_turn
         if not self._noise_turn:

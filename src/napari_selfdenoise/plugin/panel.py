@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari.layers import Image as ImageLayer
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
@@ -89,11 +89,17 @@ class Panel(QScrollArea):
         bar.addWidget(self.eta)
         return bar
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ask for the width anew when the form has changed: sections unfold."""
+        if watched is self._content and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
     def minimumSizeHint(self) -> QSize:
         """Ask for the width of the form: it scrolls up and down only."""
         width = self._content.minimumSizeHint().width()
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(width + bar, super().minimumSizeHint().height())
+        around = self.verticalScrollBar().sizeHint().width() + 2 * self.frameWidth()
+        return QSize(width + around, super().minimumSizeHint().height())
 
     def sizeHint(self) -> QSize:
         """Ask for little more width than the form needs: the image needs the rest."""

@@ -1,0 +1,172 @@
+"""The noise's variance from differences between the residuals of neighbours.
+
+A residual holds the noise, and what the prediction errs by: structure that it has not
+understood, and its reaction to the noise around. So blocks of 2 x 2 pixels are hidden,
+and the variance of the residuals within each block is taken. What the block has in
+common, as missed structure mostly is, cancels; the reaction shows when a little more
+noise is added around. What is left is the noise, if neighbours do not share it. The
+slope of an error does not cancel but in the difference of differences; so that says, in
+wider groups of blocks, how much of the variance is noise.
+
+The prediction knows nothing of a block's own noise, so that blocks can be sorted by it:
+else, what looks dim would more often be what has dim noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdenoise.sampling import Normalization
+
+Array = NDArray[np.float64]
+
+PROBE = 0.3
+"""Noise that is added to see the prediction's reaction, in stds of the noise."""
+
+SPACING = 4
+"""Distance of the hidden blocks along each axis, in pixels."""
+
+_BINS, _WIDE_BINS = 32, 8
+_LEAST_BLOCKS = 256
+_LEAST_SHARE = 0.25
+
+
+def block_numbers(y: Tensor, x: Tensor) -> Tensor:
+    """Tell which of the four sets of blocks the pixels of an image belong to.
+
+    Parameters
+    ----------
+    y, x : Tensor
+        Rows (Y,) and columns (X,).
+
+    Returns
+    -------
+    Tensor
+        From 0 to 3, (Y, X): hide all pixels of one number at once.
+    """
+    half = SPACING // 2
+    rows, columns = (y % SPACING) // half, (x % SPACING) // half
+    return 2 * rows[:, None] + columns[None, :]
+
+
+class Differences(NamedTuple):
+    """Hidden blocks of 2 x 2 pixels: what the noise is told from.
+
+    Parameters
+    ----------
+    signal : Tensor
+        Mean prediction of each block, (n,), normalised; as the others.
+    residual : Tensor
+        Squares of the residuals' contrasts in each block: between its rows, between its
+        columns, and between its diagonals, (n, 3). White noise has the same variance in
+        each.
+    reaction : Tensor
+        The same of the prediction's reaction to noise of `PROBE` stds, (n, 3).
+    """
+
+    signal: Tensor
+    residual: Tensor
+    reaction: Tensor
+
+    @classmethod
+    def of(
+        cls, signal: Tensor, observation: Tensor, moved: Tensor, hidden: Tensor
+    ) -> Differences:
+        """Take differences within all blocks of one number.
+
+        Parameters
+        ----------
+        signal, observation : Tensor
+            Prediction of the hidden pixels, and what they are, (B, 1, Y, X).
+        moved : Tensor
+            Prediction with a little more noise around.
+        hidden : Tensor
+            True at the hidden pixels, (Y, X).
+        """
+        rows, columns = (_block_starts(hidden.any(axis)) for axis in (1, 0))
+        mean, residual, reaction = (
+            _blocks(values, rows, columns)
+            for values in (signal, observation - signal, moved - signal)
+        )
+        found = mean.mean(0).ravel(), _contrasts(residual), _contrasts(reaction)
+        return cls(*(values.detach() for values in found))
+
+    def thinned(self, most: int) -> Differences:
+        """Return at most about `most` blocks."""
+        every = max(1, len(self.signal) // most)
+        return Differences(*(values[::every] for values in self))
+
+
+def _block_starts(hidden: Tensor) -> Tensor:
+    """Where whole blocks begin along an axis, of which lines are hidden (n,): (k,)."""
+    return (hidden[:-1] & hidden[1:]).nonzero()[:, 0]
+
+
+def _blocks(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The four pixels of each block, (4, B, 1, rows, columns)."""
+    corners = ((0, 0), (0, 1), (1, 0), (1, 1))
+    return torch.stack(
+        [values[..., (rows + y)[:, None], columns + x] for y, x in corners]
+    )
+
+
+def _contrasts(blocks: Tensor) -> Tensor:
+    """Squares of three contrasts of blocks (4, ...), (n, 3)."""
+    first, second, third, fourth = blocks.flatten(1)
+    rows = first + second - third - fourth
+    columns = first - second + third - fourth
+    diagonals = first - second - third + fourth
+    return torch.stack([rows, columns, diagonals], dim=1).square() / 4
+
+
+def squared_noise(
+    parts: Iterable[Differences], normalization: Normalization
+) -> tuple[Array, Array]:
+    """Square of the noise of many blocks, raw units: its mean is the variance.
+
+    Parameters
+    ----------
+    parts : iterable of Differences
+        Of images whose noise is alike.
+    normalization : Normalization
+        Theirs.
+
+    Returns
+    -------
+    signal, squared : ndarray
+        Of each block, (n,); empty where there are too few blocks.
+    """
+    columns = [
+        torch.cat(values).double().cpu().numpy() for values in zip(*parts, strict=True)
+    ]
+    if not columns or len(columns[0]) < _LEAST_BLOCKS:
+        return np.zeros(0), np.zeros(0)
+    signal, residual, reaction = columns
+    order = np.argsort(signal)
+    centre, whole, own = _grouped(order, _BINS, signal, residual, reaction)
+    share = 1 - own.mean(1) / np.maximum(whole.mean(1), 1e-30)
+    wide, whole, own = _grouped(order, _WIDE_BINS, signal, residual, reaction)
+    left = np.maximum(whole - own, 1e-30)
+    noise = np.minimum(left[:, 2] / left.mean(1), 1.0)
+    share = np.maximum(share * np.interp(centre, wide, noise), _LEAST_SHARE)
+    squared = residual.mean(1) * np.interp(signal, centre, share)
+    raw = signal * normalization.scale + normalization.offset
+    return raw, squared * normalization.scale**2
+
+
+def _grouped(
+    order: NDArray[np.intp], most: int, signal: Array, residual: Array, reaction: Array
+) -> tuple[Array, Array, Array]:
+    """Mean signal, residual and own variance in groups of equally many blocks."""
+    groups = np.array_split(order, min(most, len(order) // _LEAST_BLOCKS))
+    centre, whole, own = (
+        np.array([values[group].mean(0) for group in groups])
+        for values in (signal, residual, reaction / PROBE**2)
+    )
+    return centre, whole, own

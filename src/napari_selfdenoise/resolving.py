@@ -1,0 +1,92 @@
+"""Settings that follow the image: decided once, before the training."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.correlation import (
+    NoiseCorrelation,
+    describe,
+    masking_of,
+    measure_correlation,
+)
+from napari_selfdenoise.estimators import BlindMean
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.masking import AutomaticMask, Masking
+
+Planes = Sequence[NDArray[np.float32]]
+
+_FRAMES = 8
+_FRAME_PIXELS = 2**24
+
+
+def resolve_masking(
+    config: TrainingConfig, images: Sequence[Image], channels: Sequence[Planes]
+) -> tuple[TrainingConfig, str]:
+    """Choose the masking by the noise's correlation, where that was asked for.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        As asked for.
+    images : sequence of Image
+        What to train on.
+    channels : sequence of sequence of ndarray
+        Planes of each channel, each (Y, X), raw units.
+
+    Returns
+    -------
+    TrainingConfig
+        With a masking that is not automatic.
+    str
+        What was found, in a sentence or two; empty where nothing was measured.
+    """
+    if not isinstance(config.masking, AutomaticMask):
+        return config, ""
+    found = [
+        measure_correlation(*_best_view(images, number, planes))
+        for number, planes in enumerate(channels)
+    ]
+    widest = max(found, key=lambda one: (one.extent_y + 1) * (one.extent_x + 1))
+    return _with_masking(config, _widest(found), describe(widest))
+
+
+def _widest(found: Sequence[NoiseCorrelation]) -> Masking:
+    """Masking that hides enough for every channel."""
+    return masking_of(
+        max(one.extent_y for one in found), max(one.extent_x for one in found)
+    )
+
+
+def _with_masking(
+    config: TrainingConfig, masking: Masking, said: str
+) -> tuple[TrainingConfig, str]:
+    changes: dict[str, object] = {"masking": masking}
+    if masking.correlated and config.estimator.fuses:
+        # The posterior would count noise twice that the context has told already.
+        changes["estimator"] = BlindMean()
+        said += " So the pixel's own value is left out of the result (no posterior)."
+    return config.model_copy(update=changes), said
+
+
+def _best_view(
+    images: Sequence[Image], channel: int, planes: Planes
+) -> tuple[Planes, bool]:
+    """Planes to measure, and whether they follow each other in time.
+
+    Differences between frames tell the noise best, where the scene stands still.
+    """
+    image = images[0]
+    others = [
+        axis for axis in image.axes if axis not in "CYX" and image.sizes[axis] > 1
+    ]
+    count = min(_FRAMES, _FRAME_PIXELS // int(np.prod(image.plane_shape)))
+    if others != ["T"] or count < 2:
+        return planes, False
+    frames = itertools.islice(image.planes(channel), count)
+    return [image.read_plane(plane) for plane in frames], True
