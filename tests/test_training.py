@@ -17,8 +17,8 @@ from napari_selfdenoise import (
     training,
 )
 from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.preview import FieldOfView
 from napari_selfdenoise.samples import poisson_gaussian_stack
-from napari_selfdenoise.training import FieldOfView
 
 
 def run(steps, answer=lambda progress: None):

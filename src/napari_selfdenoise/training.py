@@ -24,13 +24,14 @@ from napari_selfdenoise.device import (
     resolve_precision,
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.image import Image, require_denoisable
 from napari_selfdenoise.masking import AutomaticMask
-from napari_selfdenoise.model import LossHistory, TrainedModel, run
+from napari_selfdenoise.model import LossHistory, TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.preview import FieldOfView, Preview, show
 from napari_selfdenoise.resolving import resolve_masking
 from napari_selfdenoise.sampling import resolve_patch_size, training_planes
-from napari_selfdenoise.tiling import Tile, read_padded
+from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
 
 
@@ -48,7 +49,9 @@ _PASS_FLOP = 4e9
 _SETTLE = {False: (2e11, 150), True: (3e10, 25)}
 """Operations of all predictions, and steps a channel, by whether it was stopped."""
 
-_LEAST_STEPS = 1000
+_UNHURRIED_S = 30.0
+"""Budget from which on a fit to the noise takes all the time it needs."""
+
 _TIMED = 5
 """Passes that are timed."""
 
@@ -61,75 +64,6 @@ _BOOTSTRAPS = {(0.05, 50): 0.8, (0.2, 200): 0.92, (0.45, 1000): 1.0}
 Predictions are better each time. A prior that is left no width, as the noise explains
 all scatter, hardly gets it back; one that is too wide shrinks at once.
 """
-
-_PREVIEW_SIDE = 1024
-
-
-@dataclass(frozen=True)
-class FieldOfView:
-    """Send it to a running training to see this region denoised.
-
-    Parameters
-    ----------
-    plane : tuple of int
-        Position along every axis but Y and X.
-    top, bottom, left, right : int
-        Rows [top, bottom) and columns [left, right).
-    """
-
-    plane: PlaneIndex
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @classmethod
-    def visible(
-        cls, image: Image, point: Sequence[int], corners: NDArray[Any]
-    ) -> FieldOfView:
-        """The part of an image that a viewer shows, of at most 1024 x 1024 pixels.
-
-        Parameters
-        ----------
-        image : Image
-            What is looked at.
-        point : sequence of int
-            Position shown along each axis.
-        corners : ndarray
-            First and last position shown along each axis, (2, axes).
-        """
-        outer = [n for n, axis in enumerate(image.axes) if axis not in "YXS"]
-        plane = tuple(int(np.clip(point[n], 0, image.shape[n] - 1)) for n in outer)
-        spans = [
-            _span(corners[:, image.axes.index(axis)], image.sizes[axis])
-            for axis in "YX"
-        ]
-        return cls(plane, *spans[0], *spans[1])
-
-
-def _span(ends: NDArray[Any], length: int) -> tuple[int, int]:
-    """Part of an axis that is shown: its middle if it is long, all if none of it is."""
-    low, high = int(np.clip(ends[0], 0, length)), int(np.clip(ends[1] + 1, 0, length))
-    if high <= low:
-        low, high = 0, length
-    spare = max(0, high - low - _PREVIEW_SIDE)
-    low += spare // 2
-    return low, min(high, low + _PREVIEW_SIDE)
-
-
-@dataclass(frozen=True, eq=False)
-class Preview:
-    """A field of view as the network denoises it now, (Y, X), raw units."""
-
-    field: FieldOfView
-    denoised: NDArray[np.float32]
-
-    def write_to(self, array: Any, image: Image) -> None:
-        """Put it in its place in an array with the image's shape and axes."""
-        f = self.field
-        index = image.slices(f.plane, slice(f.top, f.bottom), slice(f.left, f.right))
-        columns_first = image.axes.index("X") < image.axes.index("Y")
-        array[index] = self.denoised.T if columns_first else self.denoised
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,72 +113,6 @@ class TrainingProgress:
 
 
 Training = Generator[TrainingProgress, Command | FieldOfView | None, TrainedModel]
-
-
-class Schedule:
-    """Learning rate over the budget: seconds, steps, or whichever ends first.
-
-    Warm-up over the first 3 %, then a cosine to zero. Without a budget the rate
-    falls with the square root of time, so that any moment is a good one to stop.
-    """
-
-    def __init__(self, config: TrainingConfig, start: float) -> None:
-        self.steps, self.budget_s = config.steps, config.budget_s
-        self.peak, self.start = config.learning_rate, start
-        self.began = 0.0
-
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self.start
-
-    def fraction(self, step: int) -> float | None:
-        """Share of the budget that is used after `step` steps."""
-        shares = []
-        if self.steps is not None:
-            shares.append(step / self.steps)
-        if self.budget_s is not None:
-            shares.append(self.elapsed() / self.budget_s)
-        return min(max(shares), 1.0) if shares else None
-
-    def remaining(self, step: int) -> float | None:
-        """Estimated seconds left."""
-        left = []
-        if self.steps is not None and step:
-            left.append(self.elapsed() * (self.steps - step) / step)
-        if self.budget_s is not None:
-            left.append(max(self.budget_s - self.elapsed(), 0.0))
-        return min(left, default=None)
-
-    def reached(self, step: int, moment: tuple[float, int]) -> bool:
-        """Whether a share of the budget is used, or so many steps without one."""
-        share, steps = moment
-        used = self.fraction(step)
-        return step >= steps if used is None else used >= share
-
-    def passes_a_step(self, passes: int, channels: int) -> float:
-        """How many passes a step may have, for a budget of a thousand steps.
-
-        From the time that so many passes have taken. Published batches are made for
-        hours on a GPU: with too few steps nothing is learned from them.
-        """
-        if self.budget_s is None:
-            return math.inf
-        each = (self.elapsed() - self.began) / passes
-        steps = min(_LEAST_STEPS, self.steps or _LEAST_STEPS)
-        return max(1, int(self.budget_s / (each * channels * steps)))
-
-    def learning_rate(self, step: int) -> float:
-        """Rate of the step that comes next."""
-        used = self.fraction(step)
-        warm = min(1.0, (step + 1) / 20)
-        if used is None:
-            return self.peak * warm / math.sqrt(1 + self.elapsed() / 60)
-        return (
-            self.peak
-            * min(warm, (used + 1e-3) / 0.03)
-            * 0.5
-            * (1 + math.cos(math.pi * used))
-        )
 
 
 def train_steps(
@@ -348,7 +216,9 @@ def _train(
         total.zero_()
         counted = 0
         progress = _progress(schedule, step, history, trainers[0], finding)
-        preview = _preview(images[0], trainers, config, dtype, command)
+        preview = None
+        if isinstance(command, FieldOfView):
+            preview = show(command, images[0], trainers)
         asked = yield replace(progress, preview=preview)
         command = STOP if command is STOP else asked
         if done or command is STOP:
@@ -409,7 +279,7 @@ def _in_turn(
     stopped: bool,
 ) -> Teaching:
     """Let each trainer do something bit by bit, within earshot of a stop."""
-    flop, steps = _SETTLE[stopped]
+    flop, steps = _effort(trainers[0].config, stopped)
     due = time.perf_counter() + _YIELD_S
     for trainer in trainers:
         for _ in what(trainer, flop / len(trainers), steps):
@@ -419,6 +289,13 @@ def _in_turn(
                 return STOP
             due = time.perf_counter() + _YIELD_S
     return None
+
+
+def _effort(config: TrainingConfig, stopped: bool) -> tuple[float, int]:
+    """Operations and steps of a fit to the noise: fewer behind a brief training."""
+    flop, steps = _SETTLE[stopped]
+    share = min(1.0, (config.budget_s or math.inf) / _UNHURRIED_S)
+    return flop * share, math.ceil(steps * share)
 
 
 def train(
@@ -551,28 +428,6 @@ def _progress(
         trainer.residuals().scatter(),
         finding=finding,
     )
-
-
-def _preview(
-    image: Image,
-    trainers: list[ChannelTrainer],
-    config: TrainingConfig,
-    dtype: torch.dtype,
-    command: Command | FieldOfView | None,
-) -> Preview | None:
-    if not isinstance(command, FieldOfView):
-        return None
-    f, network = command, config.network
-    trainer = trainers[image.channel_of(f.plane)]
-    tile = Tile(f.plane, f.top, f.bottom, f.left, f.right)
-    margin = network.reach + (trainer.optics.radius if trainer.optics else 0)
-    norm = trainer.normalization
-    fill = norm.offset if network.blind else None
-    padded, inner = read_padded(image, tile, margin, network.stride, fill)
-    observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
-    with torch.no_grad():
-        seen = run(trainer.average, trainer.optics, observed, dtype)
-    return Preview(f, norm.invert(seen.mean)[0, 0].cpu().numpy()[inner])
 
 
 def _provenance(

@@ -344,3 +344,19 @@ def test_samples_of_a_stack_have_one_more_axis(desk, noisy):
     assert drawn.axis_labels == ("sample", "t", "y", "x")
     assert desk.viewer.dims.ndim == 4
     QApplication.processEvents()
+
+
+# The masking follows the noise -------------------------------------------------------
+
+
+def test_what_was_found_of_the_noise_is_said(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    desk.until(lambda: "single pixels are hidden." in desk.status())
+    desk.press("stop")
+    desk.finish()
+    assert desk.status().startswith("Done.")
+    assert "single pixels are hidden." in desk.status()
+    assert desk.widget.model.config.masking.kind == "random"
+    assert desk.controls.config().masking.kind == "auto"

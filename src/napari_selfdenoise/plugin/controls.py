@@ -181,8 +181,6 @@ class Controls(Panel):
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show a moment of a training: curves, progress, time left, what was found."""
-        if progress.finding:
-            self.say(progress.finding)
         # In turns: without a graphics card, drawing both at once is felt.
         self._noise_turn = not self._noise_turn
         if not self._noise_turn:
@@ -192,7 +190,9 @@ class Controls(Panel):
             curve = progress.noise_curve
             self.noise_plot.set_scatter(*progress.scatter)
             self.noise_plot.set_curve(curve.signal, curve.std)
-        self.show_fraction(f"{progress.stage}: step {progress.step}", progress.fraction)
+        said = f"{progress.stage}: step {progress.step}"
+        said = f"{said}. {progress.finding}" if progress.finding else said
+        self.show_fraction(said, progress.fraction)
         left = progress.remaining_s
         self.eta.setText("" if left is None else f"{left:.0f} s left")
 

@@ -202,8 +202,9 @@ class DenoiseWidget(Dock):
             if result.complete
             else "Stopped: not all of it is denoised. Press Denoise for all of it."
         )
-        notes = " ".join(self.model.provenance.get("warnings", []))
-        self.controls.show_fraction(f"{done} {notes}".strip(), 1.0)
+        known = self.model.provenance
+        notes = (known.get("finding", ""), *known.get("warnings", []))
+        self.controls.show_fraction(" ".join(filter(None, (done, *notes))), 1.0)
 
     def _on_loaded(self, model: TrainedModel) -> None:
         self.model = model

@@ -23,7 +23,7 @@ from napari_selfdenoise.plugin.layers import (
     result_appearance,
 )
 from napari_selfdenoise.prediction import allocate, result_shapes
-from napari_selfdenoise.training import FieldOfView, Preview
+from napari_selfdenoise.preview import FieldOfView, Preview
 
 REFRESH_EVERY_S = 0.2
 

@@ -1,0 +1,111 @@
+"""What is seen of a training while it runs: the part that a viewer shows, denoised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.model import run
+from napari_selfdenoise.tiling import Tile, read_padded
+from napari_selfdenoise.trainer import ChannelTrainer
+
+_PREVIEW_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """Send it to a running training to see this region denoised.
+
+    Parameters
+    ----------
+    plane : tuple of int
+        Position along every axis but Y and X.
+    top, bottom, left, right : int
+        Rows [top, bottom) and columns [left, right).
+    """
+
+    plane: PlaneIndex
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def visible(
+        cls, image: Image, point: Sequence[int], corners: NDArray[Any]
+    ) -> FieldOfView:
+        """The part of an image that a viewer shows, of at most 1024 x 1024 pixels.
+
+        Parameters
+        ----------
+        image : Image
+            What is looked at.
+        point : sequence of int
+            Position shown along each axis.
+        corners : ndarray
+            First and last position shown along each axis, (2, axes).
+        """
+        outer = [n for n, axis in enumerate(image.axes) if axis not in "YXS"]
+        plane = tuple(int(np.clip(point[n], 0, image.shape[n] - 1)) for n in outer)
+        spans = [
+            _span(corners[:, image.axes.index(axis)], image.sizes[axis])
+            for axis in "YX"
+        ]
+        return cls(plane, *spans[0], *spans[1])
+
+
+def _span(ends: NDArray[Any], length: int) -> tuple[int, int]:
+    """Part of an axis that is shown: its middle if it is long, all if none of it is."""
+    low, high = int(np.clip(ends[0], 0, length)), int(np.clip(ends[1] + 1, 0, length))
+    if high <= low:
+        low, high = 0, length
+    spare = max(0, high - low - _PREVIEW_SIDE)
+    low += spare // 2
+    return low, min(high, low + _PREVIEW_SIDE)
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """A field of view as the network denoises it now, (Y, X), raw units."""
+
+    field: FieldOfView
+    denoised: NDArray[np.float32]
+
+    def write_to(self, array: Any, image: Image) -> None:
+        """Put it in its place in an array with the image's shape and axes."""
+        f = self.field
+        index = image.slices(f.plane, slice(f.top, f.bottom), slice(f.left, f.right))
+        columns_first = image.axes.index("X") < image.axes.index("Y")
+        array[index] = self.denoised.T if columns_first else self.denoised
+
+
+def show(
+    place: FieldOfView, image: Image, trainers: Sequence[ChannelTrainer]
+) -> Preview:
+    """Denoise a part of an image as the averaged networks are now.
+
+    Parameters
+    ----------
+    place : FieldOfView
+        Which part.
+    image : Image
+        What is trained on.
+    trainers : sequence of ChannelTrainer
+        One a channel.
+    """
+    trainer = trainers[image.channel_of(place.plane)]
+    network, norm = trainer.config.network, trainer.normalization
+    tile = Tile(place.plane, place.top, place.bottom, place.left, place.right)
+    margin = network.reach + (trainer.optics.radius if trainer.optics else 0)
+    fill = norm.offset if network.blind else None
+    padded, inner = read_padded(image, tile, margin, network.stride, fill)
+    observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
+    with torch.no_grad():
+        seen = run(trainer.average, trainer.optics, observed, trainer.dtype)
+    return Preview(place, norm.invert(seen.mean)[0, 0].cpu().numpy()[inner])

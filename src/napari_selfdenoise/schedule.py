@@ -1,0 +1,76 @@
+"""How a training uses its budget: seconds, steps, or whichever ends first."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from napari_selfdenoise.config import TrainingConfig
+
+_LEAST_STEPS = 1000
+
+
+class Schedule:
+    """Learning rate over the budget: seconds, steps, or whichever ends first.
+
+    Warm-up over the first 3 %, then a cosine to zero. Without a budget the rate
+    falls with the square root of time, so that any moment is a good one to stop.
+    """
+
+    def __init__(self, config: TrainingConfig, start: float) -> None:
+        self.steps, self.budget_s = config.steps, config.budget_s
+        self.peak, self.start = config.learning_rate, start
+        self.began = 0.0
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.start
+
+    def fraction(self, step: int) -> float | None:
+        """Share of the budget that is used after `step` steps."""
+        shares = []
+        if self.steps is not None:
+            shares.append(step / self.steps)
+        if self.budget_s is not None:
+            shares.append(self.elapsed() / self.budget_s)
+        return min(max(shares), 1.0) if shares else None
+
+    def remaining(self, step: int) -> float | None:
+        """Estimated seconds left."""
+        left = []
+        if self.steps is not None and step:
+            left.append(self.elapsed() * (self.steps - step) / step)
+        if self.budget_s is not None:
+            left.append(max(self.budget_s - self.elapsed(), 0.0))
+        return min(left, default=None)
+
+    def reached(self, step: int, moment: tuple[float, int]) -> bool:
+        """Whether a share of the budget is used, or so many steps without one."""
+        share, steps = moment
+        used = self.fraction(step)
+        return step >= steps if used is None else used >= share
+
+    def passes_a_step(self, passes: int, channels: int) -> float:
+        """How many passes a step may have, for a budget of a thousand steps.
+
+        From the time that so many passes have taken. Published batches are made for
+        hours on a GPU: with too few steps nothing is learned from them.
+        """
+        if self.budget_s is None:
+            return math.inf
+        each = (self.elapsed() - self.began) / passes
+        steps = min(_LEAST_STEPS, self.steps or _LEAST_STEPS)
+        return max(1, int(self.budget_s / (each * channels * steps)))
+
+    def learning_rate(self, step: int) -> float:
+        """Rate of the step that comes next."""
+        used = self.fraction(step)
+        warm = min(1.0, (step + 1) / 20)
+        if used is None:
+            return self.peak * warm / math.sqrt(1 + self.elapsed() / 60)
+        return (
+            self.peak
+            * min(warm, (used + 1e-3) / 0.03)
+            * 0.5
+            * (1 + math.cos(math.pi * used))
+        )
