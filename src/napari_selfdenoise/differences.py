@@ -128,7 +128,7 @@ def _contrasts(blocks: Tensor) -> Tensor:
 def squared_noise(
     parts: Iterable[Differences], normalization: Normalization
 ) -> tuple[Array, Array]:
-    """Square of the noise of many blocks, raw units: its mean is the variance.
+    """Square of the noise in many contrasts, raw units: its mean is the variance.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def squared_noise(
     Returns
     -------
     signal, squared : ndarray
-        Of each block, (n,); empty where there are too few blocks.
+        Of each contrast, (3 n,); empty where there are too few blocks.
     """
     columns = [
         torch.cat(values).double().cpu().numpy() for values in zip(*parts, strict=True)
@@ -155,9 +155,9 @@ def squared_noise(
     left = np.maximum(whole - own, 1e-30)
     noise = np.minimum(left[:, 2] / left.mean(1), 1.0)
     share = np.maximum(share * np.interp(centre, wide, noise), _LEAST_SHARE)
-    squared = residual.mean(1) * np.interp(signal, centre, share)
-    raw = signal * normalization.scale + normalization.offset
-    return raw, squared * normalization.scale**2
+    squared = residual * np.interp(signal, centre, share)[:, None]
+    raw = np.repeat(signal, 3) * normalization.scale + normalization.offset
+    return raw, squared.ravel() * normalization.scale**2
 
 
 def _grouped(

@@ -56,7 +56,7 @@ def fit_poisson_gaussian(
     pairs = _Grouped.of(*arrays)
     level = float(np.average(pairs.squared - pairs.prior, weights=pairs.weight))
     a, b = variance_line(pairs.signal, pairs.squared - pairs.prior, pairs.weight)
-    if level <= 0 or a <= 3 * pairs.uncertainty_of_a(level):
+    if level <= 0 or a <= pairs.uncertainty_of_a(level):
         return 0.0, max(level, 0.0)
     low, high = pairs.ends()
     start = np.array([a * low + b, a * high + b]) / level
