@@ -133,6 +133,11 @@ class Desk:
         self.controls.layer.setCurrentText(name)
         assert self.controls.layer.currentText() == name
 
+    def is_narrow(self) -> bool:
+        """Whether nothing is cut on the dock, and the image has its room."""
+        inside = self.controls.viewport().width()
+        return self.controls.widget().width() <= inside < 450
+
     def until(self, truth: Callable[[], Any]) -> None:
         self.qtbot.waitUntil(lambda: bool(truth()), timeout=PATIENCE_MS)
 

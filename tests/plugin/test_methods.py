@@ -80,14 +80,12 @@ def test_fields_that_a_choice_needs_stand_below_it(desk):
     assert not desk.widget.findChild(QWidget, "psf.sigma").isVisibleTo(controls)
 
 
-def test_the_dock_stays_narrow(open_desk, qtbot):
+def test_the_dock_stays_narrow(open_desk):
     desk = open_desk(show=True)
     desk.controls.folded.expand(animate=False)
     for psf in ("gaussian", "measured", "optical"):
         desk.pick(masking="shape", noise_model="file", psf=psf)
-        qtbot.wait(50)
-        inside = desk.controls.viewport().width()
-        assert desk.controls.widget().width() <= inside < 450, psf
+        desk.until(desk.is_narrow)
 
 
 # Greyed out --------------------------------------------------------------------------
