@@ -13,6 +13,9 @@ class _Estimator(BaseModel):
     fuses: ClassVar[bool] = False
     """Whether the pixel's own value is combined with its prior by Bayes' rule."""
 
+    blends: ClassVar[bool] = False
+    """Whether other estimates are blended by how far each is from the signal."""
+
     @property
     def hides(self) -> bool:
         """Whether each pixel is hidden from its own prediction, in several passes."""
@@ -22,6 +25,21 @@ class _Estimator(BaseModel):
     def count(self) -> int:
         """Number of samples to draw a pixel."""
         return 0
+
+
+class AutoEstimator(_Estimator):
+    """Whatever is closest to the signal, chosen for each image.
+
+    Stein's unbiased risk estimate (SURE) tells how large an estimate's error is, with
+    no clean image. Single pass, average of the orientations, posterior mean and the
+    image itself are blended so that it is smallest: the result is not worse than any of
+    them. Takes three times as long as the average alone. Ramani et al. 2008.
+    """
+
+    model_config = ConfigDict(title="Automatic (best by SURE)")
+
+    kind: Literal["auto"] = "auto"
+    blends: ClassVar[bool] = True
 
 
 class SinglePass(_Estimator):
@@ -116,6 +134,11 @@ class PosteriorSamples(_Posterior):
 
 
 Estimator = Annotated[
-    SinglePass | BlindMean | PosteriorMean | PosteriorMode | PosteriorSamples,
+    SinglePass
+    | BlindMean
+    | PosteriorMean
+    | PosteriorMode
+    | PosteriorSamples
+    | AutoEstimator,
     Field(discriminator="kind"),
 ]

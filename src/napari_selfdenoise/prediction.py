@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import (
     computing,
@@ -20,10 +21,11 @@ from napari_selfdenoise.device import (
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.estimators import Estimator
-from napari_selfdenoise.image import Image, require_denoisable
+from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import TilePredictor
+from napari_selfdenoise.sure import Blend, summary
 from napari_selfdenoise.tiling import tile_grid
 from napari_selfdenoise.training import STOP, Command
 
@@ -49,11 +51,19 @@ class Denoised:
         One a channel, in raw units.
     complete : bool
         False where the prediction was stopped: pixels not reached are 0.
+    blends : tuple of Blend
+        What the automatic estimator chose, one a plane; empty for other estimators.
     """
 
     images: Mapping[str, Image]
     noise_curves: tuple[NoiseCurve, ...]
     complete: bool = True
+    blends: tuple[Blend, ...] = ()
+
+    @property
+    def chosen(self) -> str:
+        """What the automatic estimator chose, as a phrase; of many planes the mean."""
+        return summary(self.blends)
 
     @property
     def denoised(self) -> Image:
@@ -81,6 +91,10 @@ class Denoised:
         return self.images.get("posterior_samples")
 
 
+Place = tuple[int | slice, ...]
+"""Of a tile in an image's array."""
+
+
 @dataclass(frozen=True, eq=False)
 class TilePrediction:
     """A tile that has been denoised, or a moment on the way to it.
@@ -94,7 +108,7 @@ class TilePrediction:
     """
 
     fraction: float
-    index: tuple[int | slice, ...] | None = None
+    index: Place | None = None
 
 
 Prediction = Generator[TilePrediction, Command | None, Denoised]
@@ -202,41 +216,60 @@ def predict_tiles(
     _require_places(into, shapes)
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
         side = tile_side(model, target, max_memory)
-        curves, complete = yield from _predict_planes(image, model, into, side, target)
+        planes = _Planes(image, model, into, side, target)
+        complete = yield from planes.predict()
     images = {name: _result(image, name, data) for name, data in into.items()}
-    return Denoised(images, curves, complete)
+    return Denoised(images, tuple(planes.curves), complete, tuple(planes.blends))
 
 
-def _predict_planes(
-    image: Image,
-    model: TrainedModel,
-    into: Mapping[str, Any],
-    side: int,
-    device: torch.device,
-) -> Generator[TilePrediction, Command | None, tuple[tuple[NoiseCurve, ...], bool]]:
-    """Denoise plane by plane; returns the noise curves, and whether all is done."""
-    curves = list(model.noise_curves)
-    generator = torch.Generator(device).manual_seed(model.config.seed)
-    planes = list(image.planes())
-    for number, plane in enumerate(planes):
+class _Planes:
+    """Denoises an image plane by plane, and keeps what was found of them."""
+
+    def __init__(
+        self,
+        image: Image,
+        model: TrainedModel,
+        into: Mapping[str, Any],
+        side: int,
+        device: torch.device,
+    ) -> None:
+        self.image, self.model, self.into = image, model, into
+        self.side, self.device = side, device
+        self.generator = torch.Generator(device).manual_seed(model.config.seed)
+        self.curves = list(model.noise_curves)
+        self.blends: list[Blend] = []
+
+    def predict(self) -> Generator[TilePrediction, Command | None, bool]:
+        """Denoise all planes; returns whether nobody stopped it."""
+        planes = list(self.image.planes())
+        for number, plane in enumerate(planes):
+            for share, index in self._predict_plane(plane):
+                done = (number + share) / len(planes)
+                if (yield TilePrediction(done, index)) is STOP:
+                    return False
+        return True
+
+    def _predict_plane(self, plane: PlaneIndex) -> Iterator[tuple[float, Place | None]]:
+        """Denoise a plane; yields the share that is done, and where a tile was."""
+        image, into = self.image, self.into
         channel = image.channel_of(plane)
-        predictor = TilePredictor(image, model, channel, device, generator)
-        tiles = list(tile_grid(plane, image.plane_shape, side, predictor.stride))
-        if model.config.per_image:
-            for _ in predictor.fit_noise(tiles):
-                if (yield TilePrediction(number / len(planes))) is STOP:
-                    return tuple(curves), False
-            curves[channel] = predictor.curve
+        kind = (
+            BlendingPredictor if self.model.config.estimator.blends else TilePredictor
+        )
+        predictor = kind(image, self.model, channel, self.device, self.generator)
+        tiles = list(tile_grid(plane, image.plane_shape, self.side, predictor.stride))
+        for share in predictor.prepare(tiles):
+            yield share, None
+        self.curves[channel] = predictor.curve
+        self.blends += [predictor.blend] if predictor.blend else []
         for place, tile in enumerate(tiles):
             for fraction, estimates in predictor.denoise(tile, into):
-                done = (number + (place + fraction) / len(tiles)) / len(planes)
+                share = (place + fraction) / len(tiles)
                 index = None
                 if estimates is not None:
                     index = image.slices(tile.plane, tile.rows, tile.columns)
                     _write(image, index, estimates, into)
-                if (yield TilePrediction(done, index)) is STOP:
-                    return tuple(curves), False
-    return tuple(curves), True
+                yield predictor.prepared + (1 - predictor.prepared) * share, index
 
 
 def _require_places(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ from napari_selfdenoise.posterior import (
 )
 from napari_selfdenoise.residuals import binned
 from napari_selfdenoise.sampling import Normalization
+from napari_selfdenoise.sure import Blend
 from napari_selfdenoise.tiling import Tile, read_padded, sources
 
 Turn = tuple[bool, bool, bool]
@@ -41,6 +43,21 @@ Estimates = dict[str, NDArray[np.float32]]
 
 _FIT_PIXELS = 2**20
 """Pixels of an image that its noise is fitted to; more change nothing."""
+
+
+class Views(NamedTuple):
+    """What all orientations of a tile give, turned back, normalised.
+
+    Parameters
+    ----------
+    first : Tensor
+        Mean of the signal from the image as it lies, (Y, X).
+    mean : Tensor
+        All outputs, averaged over the orientations, (C, Y, X).
+    """
+
+    first: Tensor
+    mean: Tensor
 
 
 class TilePredictor:
@@ -73,6 +90,9 @@ class TilePredictor:
         self.generator = generator
         self.channel = model.channels[channel]
         self.stride = model.config.network.stride
+        # Share of the work on the plane that `prepare` did; what a blend is made of.
+        self.prepared = 0.0
+        self.blend: Blend | None = None
         # By which the network's total variance is wrong on average.
         self.temperature = 1.0
         self._use(self.channel.noise_curve)
@@ -81,6 +101,33 @@ class TilePredictor:
         self.curve = curve
         module = curve.module(self.channel.noise_units())
         self.noise: NoiseModule = module.to(self.device)
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Orientations that are averaged, the image as it lies first."""
+        return self.config.masking.orientations if self.config.flips else _UNTURNED
+
+    @property
+    def hides(self) -> bool:
+        """Whether each pixel is hidden from its own prediction, in several passes."""
+        return self.config.estimator.hides
+
+    def prepare(self, tiles: Sequence[Tile]) -> Iterator[float]:
+        """Learn of the plane what has to be known before its tiles are predicted.
+
+        Parameters
+        ----------
+        tiles : sequence of Tile
+            Of the plane.
+
+        Yields
+        ------
+        float
+            Share of all work on the plane that is done.
+        """
+        if self.config.per_image:
+            for _ in self.fit_noise(tiles):
+                yield 0.0
 
     # ---- Views ----
 
@@ -97,16 +144,27 @@ class TilePredictor:
             Results by name, (Y, X) or (samples, Y, X), raw units.
         """
         raw, inner = self._read(tile)
-        turns = self.config.masking.orientations if self.config.flips else _UNTURNED
-        mean = PairwiseMean()
-        for number, turn in enumerate(turns):
-            for share, outputs in self._passes(raw, tile, turn):
-                if outputs is not None:
-                    mean.add(outputs[(..., *inner)])
-                if number + share < len(turns):
-                    yield (number + share) / len(turns), None
+        for share, views in self._views(raw, tile, inner, self.hides):
+            if views is None:
+                yield share, None
+        assert views is not None
         observed = self._normalise(raw)[0, 0][inner]
-        yield 1.0, self._estimate(mean.value(), observed, wanted)
+        yield 1.0, self._estimate(views.mean, observed, wanted)
+
+    def _views(
+        self, raw: Tensor, tile: Tile, inner: tuple[slice, slice], hides: bool
+    ) -> Iterator[tuple[float, Views | None]]:
+        """Outputs of all views of a tile; with the last share of them, not before."""
+        mean, first = PairwiseMean(), torch.zeros(0)
+        for number, turn in enumerate(self.turns):
+            for share, outputs in self._passes(raw, tile, turn, hides):
+                if outputs is not None:
+                    outputs = outputs[(..., *inner)]
+                    first = first if number else outputs[0].clone()
+                    mean.add(outputs)
+                if number + share < len(self.turns):
+                    yield (number + share) / len(self.turns), None
+        yield 1.0, Views(first, mean.value())
 
     def _read(self, tile: Tile) -> tuple[Tensor, tuple[slice, slice]]:
         """Raw pixels of a padded tile, (1, 1, Y, X), and the tile's place in them."""
@@ -125,9 +183,9 @@ class TilePredictor:
         return self.channel.normalization.apply(raw)
 
     def _passes(
-        self, raw: Tensor, tile: Tile, turn: Turn
+        self, raw: Tensor, tile: Tile, turn: Turn, hides: bool
     ) -> Iterator[tuple[float, Tensor | None]]:
-        """Outputs of one view in as many passes as the estimator asks for.
+        """Outputs of one view, in several passes where each pixel is hidden.
 
         Yields
         ------
@@ -138,7 +196,7 @@ class TilePredictor:
         """
         image = turned(self._normalise(raw), turn)
         rows, columns = self.config.masking.lattice
-        if not self.config.estimator.hides or rows * columns == 1:
+        if not hides or rows * columns == 1:
             yield 1.0, turned_back(self._run(image), turn)
             return
         lattice = self._lattice(tile)
@@ -309,7 +367,7 @@ class TilePredictor:
 
     def _unturned(self, raw: Tensor, tile: Tile) -> Tensor:
         """Outputs of the image as it lies, (C, Y, X), normalised."""
-        for _, outputs in self._passes(raw, tile, _UNTURNED[0]):
+        for _, outputs in self._passes(raw, tile, _UNTURNED[0], self.hides):
             found = outputs
         assert found is not None
         return found

@@ -55,9 +55,10 @@ def denoise_verb(
     model = train_aloud([image], config, None)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    predict_aloud(model, image, paths, config.device, None)
+    _, chosen = predict_aloud(model, image, paths, config.device, None)
     report = training_report(model, time.perf_counter() - started, kept)
-    return report | {"outputs": {name: str(path) for name, path in paths.items()}}
+    written = {name: str(path) for name, path in paths.items()}
+    return report | {"outputs": written, "chosen": chosen}
 
 
 @click.command(name="train")
@@ -129,19 +130,24 @@ def predict_verb(
     changes = config_changes(values, "estimator")
     config = model.config.override(changes) if changes else model.config
     written: dict[str, Any] = {}
-    tiles = 0
+    tiles, chosen = 0, []
     places = output_places(Path(target), sources)
     for source, place in zip(sources, places, strict=True):
         names = output_paths(place, outputs)
         require_given(config, names)
         image = read_image(source, frame=frame)
-        tiles += predict_aloud(model, image, names, device, memory, config.estimator)
+        done, blend = predict_aloud(
+            model, image, names, device, memory, config.estimator
+        )
+        tiles += done
+        chosen += [blend] if blend else []
         for name, path in names.items():
             written.setdefault(name, []).append(str(path))
     return {
         "seconds": time.perf_counter() - started,
         "outputs": {n: p if len(p) > 1 else p[0] for n, p in written.items()},
         "tiles": tiles,
+        "chosen": chosen if len(chosen) > 1 else "".join(chosen),
         "peak_memory_bytes": _peak_memory(),
         "warnings": [],
     }

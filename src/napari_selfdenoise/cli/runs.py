@@ -76,7 +76,7 @@ def predict_aloud(
     device: str,
     memory: int | None,
     estimator: Any = None,
-) -> int:
+) -> tuple[int, str]:
     """Denoise straight into files, and say how far it is.
 
     Parameters
@@ -98,26 +98,36 @@ def predict_aloud(
     -------
     int
         Number of tiles.
+    str
+        What the automatic estimator chose; empty for others.
     """
     from napari_selfdenoise.prediction import predict_tiles
 
-    tiles, estimator = 0, estimator or model.config.estimator
+    estimator = estimator or model.config.estimator
     with ExitStack() as stack:
-        into = _open_outputs(stack, image, paths, estimator)
-        said = time.perf_counter()
-        for tile in predict_tiles(
+        steps = predict_tiles(
             image,
             model,
-            into=into,
+            into=_open_outputs(stack, image, paths, estimator),
             estimator=estimator,
             device=device,
             max_memory=memory,
-        ):
-            tiles += tile.index is not None
-            if time.perf_counter() - said > _SAY_S:
-                said = time.perf_counter()
-                say(f"Denoising {image.name}: {tile.fraction:.0%}")
-    return tiles
+        )
+        return _count_tiles(steps, image.name)
+
+
+def _count_tiles(steps: Any, name: str) -> tuple[int, str]:
+    """Run a prediction to its end; returns its tiles, and what was chosen."""
+    tiles, said = 0, time.perf_counter()
+    while True:
+        try:
+            tile = next(steps)
+        except StopIteration as end:
+            return tiles, end.value.chosen
+        tiles += tile.index is not None
+        if time.perf_counter() - said > _SAY_S:
+            said = time.perf_counter()
+            say(f"Denoising {name}: {tile.fraction:.0%}")
 
 
 def _open_outputs(

@@ -1,0 +1,298 @@
+"""Predicting tiles by the blend of estimates with the smallest estimated error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdenoise.differences import PROBE, Differences
+from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
+from napari_selfdenoise.sure import Blend, Levels, measured_noise
+from napari_selfdenoise.tiling import Tile, sources, tile_grid
+
+_SINGLE, _OBSERVATION = "single pass", "observation"
+_BLIND, _POSTERIOR = "blind mean", "posterior mean"
+
+_SAMPLE = 2**20
+"""Pixels of a plane that errors are estimated from; more change nothing."""
+
+_SAMPLE_SIDE = 256
+
+_SIGNS_SIDE = 512
+"""Random signs repeat after so many pixels: further than a network looks."""
+
+_WORTH_HIDING = 0.18
+"""Error of the rest, over the noise's variance, from which each pixel is hidden too.
+
+Where it is smaller, the context tells nearly all, and what hiding gains does not make
+up for nine times the passes. And the estimated error cannot tell there which is better:
+slopes are up to 10 % too large where light is scarce, as the noise is skewed then.
+"""
+
+_LEVELS = 8
+"""Signals at which blends are chosen, where pixels are hidden.
+
+With little to gain, one blend for the whole image is better: errors of the noise curve,
+which differ from signal to signal, cancel.
+"""
+
+
+class _Seen(NamedTuple):
+    """Estimates of a tile and their slopes by name, (Y, X), raw units."""
+
+    estimates: Estimates
+    slopes: Estimates
+
+
+class BlendingPredictor(TilePredictor):
+    """Predicts tiles of one plane by the best blend of what the model can give.
+
+    Before the first tile, the plane or a sample of it is estimated in all ways, and
+    again with a little noise added: from that follows the error of every blend. Where
+    neighbours share noise the error would be misjudged, so there the average of the
+    orientations is the result.
+
+    The parameters are those of `TilePredictor`.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.measured = self.curve
+        luck = np.random.default_rng(self.config.seed)
+        signs = luck.choice([-1.0, 1.0], (_SIGNS_SIDE, _SIGNS_SIDE))
+        self._signs = signs.astype(np.float32)
+        self._kept: dict[Tile, _Seen] = {}
+
+    @property
+    def hides(self) -> bool:
+        """Whether noise that is fitted to an image is fitted to what is blind."""
+        return self.config.signal.spreads and not self.config.masking.correlated
+
+    # ---- Before the tiles ----
+
+    def prepare(self, tiles: Sequence[Tile]) -> Iterator[float]:
+        """Choose the blend.
+
+        Parameters
+        ----------
+        tiles : sequence of Tile
+            Of the plane.
+
+        Yields
+        ------
+        float
+            Share of all work on the plane that is done.
+        """
+        yield from super().prepare(tiles)
+        if self.config.masking.correlated:
+            self.blend = Blend((self._average,), (1.0,))
+            return
+        sample = self._sample(tiles)
+        looked, planned = 3 * _area(sample), _area(tiles)
+        self.prepared = 0.95 if sample is tiles else looked / (looked + planned)
+        for share in self._look(sample):
+            yield share * self.prepared
+        self.blend = self._choose()
+        if sample is not tiles:
+            self._kept.clear()
+
+    @property
+    def _average(self) -> str:
+        """What the average of all views is called."""
+        count = len(self.turns)
+        return f"average of {count} orientations" if count > 1 else _SINGLE
+
+    def _sample(self, tiles: Sequence[Tile]) -> Sequence[Tile]:
+        """Tiles to learn from: all, or small ones all over the plane."""
+        shape = self.image.plane_shape
+        if shape[0] * shape[1] <= _SAMPLE:
+            return tiles
+        side = min(_SAMPLE_SIDE, tiles[0].bottom - tiles[0].top)
+        small = list(tile_grid(tiles[0].plane, shape, side, self.stride))
+        order = np.random.default_rng(self.config.seed).permutation(len(small))
+        return [small[n] for n in sorted(order[: max(1, _SAMPLE // side**2)])]
+
+    def _look(self, sample: Sequence[Tile]) -> Iterator[float]:
+        """Estimate the sample in all ways; yields the share that is done."""
+        differences: list[Differences] = []
+        for number, tile in enumerate(sample):
+            differences += self._differences(tile, _SAMPLE // len(sample))
+            yield 0.2 * (number + 1) / len(sample)
+        self.measured = measured_noise(differences, self.curve)
+        for number, tile in enumerate(sample):
+            for share in self._see(tile):
+                yield 0.2 + 0.2 * (number + share) / len(sample)
+        for number, tile in enumerate(sample if self._worth_hiding() else ()):
+            for share in self._see_hidden(tile):
+                yield 0.4 + 0.6 * (number + share) / len(sample)
+
+    def _see(self, tile: Tile) -> Iterator[float]:
+        """Keep what all pixels of a tile say, and how it moves with them."""
+        raw, inner = self._read(tile)
+        probe = self._probe(raw, tile)
+        found: list[Estimates] = []
+        for image in (raw, raw + probe):
+            for share, views in self._views(image, tile, inner, False):
+                yield (len(found) + share) / 2
+                if views is not None:
+                    found.append(self._visible(views, image[0, 0][inner]))
+        estimates, moved = found
+        added = probe[0, 0][inner].cpu().numpy()
+        slopes = {
+            name: (moved[name] - estimates[name]) / added
+            for name in (_SINGLE, self._average)
+        }
+        slopes[_OBSERVATION] = np.ones_like(added)
+        self._kept[tile] = _Seen(estimates, slopes)
+
+    def _see_hidden(self, tile: Tile) -> Iterator[float]:
+        """Keep what is said of each pixel of a tile without it.
+
+        The posterior knows the pixel too, but its prior does not: only that is moved.
+        """
+        raw, inner = self._read(tile)
+        seen, probe = (v[0, 0][inner] for v in (raw, self._probe(raw, tile)))
+        for share, views in self._views(raw, tile, inner, True):
+            yield share
+            if views is not None:
+                found, moved = (
+                    self._hidden_from(views, v) for v in (seen, seen + probe)
+                )
+                added, kept = probe.cpu().numpy(), self._kept[tile]
+                kept.estimates.update(found)
+                kept.slopes.update(
+                    {name: (moved[name] - found[name]) / added for name in found}
+                )
+
+    def _probe(self, raw: Tensor, tile: Tile) -> Tensor:
+        """A little noise, the same at a place in the image whatever the tile."""
+        places = sources(tile, self.image.plane_shape, self.margin, self.stride)
+        rows, columns = (place % _SIGNS_SIDE for place in places)
+        around = F.avg_pool2d(raw, 3, 1, padding=1, count_include_pad=False)
+        std = self.measured.std_at(around[0, 0].cpu().numpy())
+        probe = PROBE * std * self._signs[rows[:, None], columns]
+        return torch.from_numpy(probe).to(raw)[None, None]
+
+    def _visible(self, views: Views, seen: Tensor) -> Estimates:
+        """Estimates that see all pixels; `seen` is the observation, (Y, X), raw."""
+        invert = self.channel.normalization.invert
+        found = {_SINGLE: invert(views.first), self._average: invert(views.mean[0])}
+        if self.channel.optics:
+            found["deconvolved"] = invert(views.mean[-1])
+        found[_OBSERVATION] = seen
+        return {name: values.cpu().numpy() for name, values in found.items()}
+
+    def _hidden_from(self, views: Views, seen: Tensor) -> Estimates:
+        """Estimates whose context hides the pixel; `seen` is the observation."""
+        found = {}
+        if not self._blind:
+            found[_BLIND] = self.channel.normalization.invert(views.mean[0])
+        if self.config.signal.spreads:
+            found[_POSTERIOR] = self._fuse(views.mean, self._normalise(seen))[
+                "denoised"
+            ]
+        return {name: values.cpu().numpy() for name, values in found.items()}
+
+    @property
+    def _blind(self) -> bool:
+        """Whether the network is blind to each pixel anyway."""
+        return math.prod(self.config.masking.lattice) == 1
+
+    # ---- Errors ----
+
+    def _worth_hiding(self) -> bool:
+        if self._blind:
+            return self.config.signal.spreads
+        (risk,) = self._risks(np.zeros(1)).risks
+        return risk.error(risk.best()) > _WORTH_HIDING * risk.variance
+
+    def _choose(self) -> Blend:
+        """Blend of what is kept with the smallest error."""
+        hidden = {_BLIND, _POSTERIOR}.intersection(self._names)
+        known = [seen.estimates[self._average].ravel() for seen in self._kept.values()]
+        shares = np.linspace(0.02, 0.98, _LEVELS if hidden else 1)
+        levels = np.unique(np.quantile(np.concatenate(known), shares)).astype(float)
+        return self._risks(levels).blend(self._names)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """What can be blended of what is kept."""
+        return tuple(next(iter(self._kept.values())).slopes)
+
+    def _risks(self, levels: NDArray[np.float64]) -> Levels:
+        """Errors of all blends of what is kept, at some signals."""
+        names = self._names
+        risks = Levels(levels, len(names))
+        for estimates, slopes in self._kept.values():
+            signal = estimates[self._average].ravel()
+            values, slope = (
+                np.stack([each[name].ravel() for name in names]).astype(float)
+                for each in (estimates, slopes)
+            )
+            residuals = values - values[names.index(_OBSERVATION)]
+            variance = self.measured.std_at(signal).astype(float) ** 2
+            risks.add(signal.astype(float), residuals, slope, variance)
+        return risks
+
+    # ---- Tiles ----
+
+    def denoise(
+        self, tile: Tile, wanted: Mapping[str, object]
+    ) -> Iterator[tuple[float, Estimates | None]]:
+        """Predict a tile view by view; the last comes with what was made of them.
+
+        Yields
+        ------
+        float
+            Share of the tile that is done.
+        dict or None
+            Results by name, (Y, X), raw units.
+        """
+        if tile in self._kept:
+            yield 1.0, self._blended(self._kept.pop(tile).estimates, wanted)
+            return
+        raw, inner = self._read(tile)
+        seen = raw[0, 0][inner]
+        estimates: Estimates = {_OBSERVATION: seen.cpu().numpy()}
+        runs = self._runs(wanted)
+        for number, hides in enumerate(runs):
+            for share, views in self._views(raw, tile, inner, hides):
+                if number + share < len(runs):
+                    yield (number + share) / len(runs), None
+                if views is not None:
+                    make = self._hidden_from if hides else self._visible
+                    estimates |= make(views, seen)
+        yield 1.0, self._blended(estimates, wanted)
+
+    def _runs(self, wanted: Mapping[str, object]) -> list[bool]:
+        """Whether pixels are hidden, for each of the runs over a tile that it takes."""
+        assert self.blend is not None
+        used = self.blend.at(np.zeros(1, np.float32)).keys()
+        hidden = not used.isdisjoint((_BLIND, _POSTERIOR))
+        # Weights that change with the signal need one to look them up.
+        visible = len(self.blend.signal) > 1 or bool(used & {_SINGLE, self._average})
+        sharp = self.channel.optics is not None and "deconvolved" in wanted
+        return [False] * (visible or sharp) + [True] * hidden
+
+    def _blended(self, estimates: Estimates, wanted: Mapping[str, object]) -> Estimates:
+        assert self.blend is not None
+        signal = estimates.get(self._average, estimates[_OBSERVATION])
+        weights = self.blend.at(signal)
+        values = np.stack([weights[name] * estimates[name] for name in weights])
+        denoised = values.sum(axis=0)
+        results = {"denoised": denoised, "noise_std": self.curve.std_at(denoised)}
+        if "deconvolved" in estimates:
+            results["deconvolved"] = estimates["deconvolved"]
+        return {name: results[name] for name in results if name in wanted}
+
+
+def _area(tiles: Sequence[Tile]) -> int:
+    """Pixels of some tiles."""
+    return sum((t.bottom - t.top) * (t.right - t.left) for t in tiles)

@@ -1,0 +1,295 @@
+"""How far estimates are from the signal, told from the noisy image alone (SURE).
+
+An estimate that is close to the observation may be good, or may have copied the noise.
+Stein's lemma tells which: the noise that an estimate holds is the noise's variance
+times the estimate's slope, how far it follows when its own pixel is moved. The variance
+may change with the signal. Stein 1981; Ramani et al. 2008 (slopes from random signs).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.differences import Differences, squared_noise
+from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.sampling import Normalization
+
+Array = NDArray[np.float64]
+
+CAUTION = 1.05
+"""Noise that is counted with, over the noise that was measured.
+
+Differences of neighbours miss what neighbours share: 2 to 6 % of the noise of confocal
+and two-photon frames. Too little noise mixes too much of the observation in, and costs
+more than too much: by default the network is right.
+"""
+
+_LEAST_WEIGHT = 0.02
+"""What counts less is left out: it is not worth its passes."""
+
+_STEADY = 2000
+"""Pixels of the whole image that the weights of one signal are mixed with."""
+
+_BINS = 32
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What a result is made of, and how far it is from the signal.
+
+    Parameters
+    ----------
+    parts : tuple of str
+        Names of the K estimates.
+    weights : tuple of float
+        Of each, averaged over the image; their sum is one.
+    error : float or None
+        Estimated root mean squared error, raw units; None where it cannot be told.
+    signal, table : tuple
+        Where the weights change with the signal: J signals, raw units, and the weights
+        at each, (J, K).
+    """
+
+    parts: tuple[str, ...]
+    weights: tuple[float, ...]
+    error: float | None = None
+    signal: tuple[float, ...] = (0.0,)
+    table: tuple[tuple[float, ...], ...] = ()
+
+    def at(self, signal: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Weights of the parts that are used, by name, for signals of any shape."""
+        columns = np.transpose(self.table or (self.weights,))
+        return {
+            part: np.interp(signal, self.signal, column).astype(np.float32)
+            for part, column in zip(self.parts, columns, strict=True)
+            if column.any()
+        }
+
+    def __str__(self) -> str:
+        """Such as "0.94 average of 8 orientations, 0.06 observation"."""
+        pairs = zip(self.weights, self.parts, strict=True)
+        found = [(weight, part) for weight, part in pairs if weight >= 0.005]
+        told = ", ".join(f"{weight:.2f} {part}" for weight, part in found)
+        told = found[0][1] if len(found) == 1 else told
+        return told if self.error is None else f"{told}; error about {self.error:.3g}"
+
+
+def summary(blends: Sequence[Blend]) -> str:
+    """Say what many planes are made of on average; empty where there are none."""
+    if not blends:
+        return ""
+    parts = tuple(dict.fromkeys(part for one in blends for part in one.parts))
+    known = [dict(zip(one.parts, one.weights, strict=True)) for one in blends]
+    weights = tuple(
+        sum(one.get(part, 0.0) for one in known) / len(known) for part in parts
+    )
+    errors = [one.error for one in blends if one.error is not None]
+    error = math.sqrt(np.mean(np.square(errors))) if errors else None
+    return str(Blend(parts, weights, error))
+
+
+class Risk:
+    """Squared errors of some estimates and of their blends, summed over pixels.
+
+    Parameters
+    ----------
+    count : int
+        Number of estimates, K.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.pixels = count, 0.0
+        self._gram = np.zeros((count, count))
+        self._held = np.zeros(count)
+        self._noise = 0.0
+
+    def add(
+        self, residuals: Array, slopes: Array, variance: Array, share: Array
+    ) -> None:
+        """Take some pixels in.
+
+        Parameters
+        ----------
+        residuals : ndarray
+            Estimates less the observation, (K, n), raw units.
+        slopes : ndarray
+            Change of each estimate with its own pixel, (K, n): 1 for the observation
+            itself. Right on average is enough.
+        variance : ndarray
+            Of the noise at each pixel, (n,), raw units squared.
+        share : ndarray
+            What each pixel counts, (n,).
+        """
+        self.pixels += float(share.sum())
+        self._gram += (residuals * share) @ residuals.T
+        self._held += slopes @ (variance * share)
+        self._noise += float(variance @ share)
+
+    def merge(self, other: Risk, times: float = 1.0) -> None:
+        """Take in the pixels of another, each so many times."""
+        self.pixels += times * other.pixels
+        self._gram += times * other._gram
+        self._held += times * other._held
+        self._noise += times * other._noise
+
+    @property
+    def variance(self) -> float:
+        """Mean variance of the noise, raw units squared."""
+        return self._noise / self.pixels
+
+    def error(self, weights: Array, caution: float = 1.0) -> float:
+        """Mean squared error of a blend with weights (K,), raw units squared.
+
+        An estimate of it: it scatters around the truth, and may fall below zero.
+        """
+        gram, held = self._means(caution)
+        squared = weights @ gram @ weights + 2 * held @ weights
+        return float(squared - caution * self.variance)
+
+    def best(self, caution: float = CAUTION) -> Array:
+        """Weights (K,) of the blend with the smallest error: none negative, sum one.
+
+        Parameters
+        ----------
+        caution : float
+            How much more noise is counted with than was given.
+        """
+        weights = _smallest(*self._means(caution))
+        weights[weights < _LEAST_WEIGHT] = 0
+        return np.asarray(weights / weights.sum())
+
+    def _means(self, caution: float) -> tuple[Array, Array]:
+        return self._gram / self.pixels, caution * self._held / self.pixels
+
+
+class Levels:
+    """Risks at some signals, between which a blend changes gradually.
+
+    The error of an average of two blends is at most the average of theirs, so that
+    weights which are best at either signal are good between.
+
+    Parameters
+    ----------
+    signal : ndarray
+        Increasing, (J,), raw units.
+    count : int
+        Number of estimates, K.
+    """
+
+    def __init__(self, signal: Array, count: int) -> None:
+        self.signal = signal
+        self.risks = [Risk(count) for _ in signal]
+
+    def add(
+        self, signal: Array, residuals: Array, slopes: Array, variance: Array
+    ) -> None:
+        """Take pixels of a known signal (n,) in; the rest as for `Risk.add`."""
+        place = np.interp(signal, self.signal, np.arange(len(self.signal)))
+        for number, risk in enumerate(self.risks):
+            share = 1 - np.abs(place - number)
+            near = share > 0
+            parts = residuals[:, near], slopes[:, near], variance[near]
+            risk.add(*parts, share[near])
+
+    def blend(self, parts: tuple[str, ...]) -> Blend:
+        """Choose the blend with the smallest error, its parts named."""
+        whole = Risk(len(parts))
+        for risk in self.risks:
+            whole.merge(risk)
+        table = np.stack([_steadied(risk, whole).best() for risk in self.risks])
+        pixels = np.array([risk.pixels for risk in self.risks])
+        squared = sum(
+            risk.pixels * risk.error(weights)
+            for risk, weights in zip(self.risks, table, strict=True)
+            if risk.pixels
+        )
+        return Blend(
+            parts,
+            tuple((pixels @ table / whole.pixels).tolist()),
+            math.sqrt(squared / whole.pixels) if squared > 0 else None,
+            tuple(self.signal.tolist()),
+            tuple(map(tuple, table.tolist())),
+        )
+
+
+def _steadied(risk: Risk, whole: Risk) -> Risk:
+    """Add pixels of the whole, brought to the noise here: few pixels say little."""
+    if not risk.pixels:
+        return whole
+    steadied = Risk(whole.count)
+    steadied.merge(risk)
+    steadied.merge(whole, _STEADY / whole.pixels * risk.variance / whole.variance)
+    return steadied
+
+
+def _smallest(gram: Array, held: Array) -> Array:
+    """Minimise w · gram · w + 2 held · w over weights; by trying all sets, exactly."""
+    count = len(held)
+    # Views that are all but equal would make it singular.
+    gram = gram + 1e-9 * np.trace(gram) * np.eye(count) + 1e-30 * np.eye(count)
+    best: Array = np.eye(count)[0]
+    least = math.inf
+    for size in range(1, count + 1):
+        for chosen in map(list, itertools.combinations(range(count), size)):
+            weights = np.zeros(count)
+            weights[chosen] = _balanced(gram[np.ix_(chosen, chosen)], held[chosen])
+            error = float(weights @ gram @ weights + 2 * held @ weights)
+            if weights.min() >= 0 and error < least:
+                best, least = weights, error
+    return best
+
+
+def _balanced(gram: Array, held: Array) -> Array:
+    """Weights of sum one at which the error is stationary, of either sign."""
+    towards = np.linalg.solve(gram, np.stack([np.ones_like(held), held], axis=1))
+    equal, against = towards.T
+    return np.asarray(equal * ((1 + against.sum()) / equal.sum()) - against)
+
+
+def measured_noise(
+    differences: Sequence[Differences], believed: NoiseCurve
+) -> NoiseCurve:
+    """Noise of one image, as differences of its neighbouring residuals tell it.
+
+    Parameters
+    ----------
+    differences : sequence of Differences
+        In raw units; the reaction is that to noise as it was believed to be.
+    believed : NoiseCurve
+        Noise of the image that the network was trained on. It is returned where there
+        are too few differences to tell.
+    """
+    signal, squared = squared_noise(differences, Normalization(0.0, 1.0))
+    found = believed
+    for _ in range(_ROUNDS if len(signal) else 0):
+        found = _binned(signal, squared)
+        rescaled = [_rescaled(part, found, believed) for part in differences]
+        signal, squared = squared_noise(rescaled, Normalization(0.0, 1.0))
+    return found
+
+
+def _binned(signal: Array, squared: Array) -> NoiseCurve:
+    groups = np.array_split(np.argsort(signal), _BINS)
+    centre, variance = (
+        np.array([values[group].mean() for group in groups])
+        for values in (signal, squared)
+    )
+    return NoiseCurve.gaussian(centre, np.sqrt(np.maximum(variance, 1e-30)))
+
+
+def _rescaled(
+    part: Differences, found: NoiseCurve, believed: NoiseCurve
+) -> Differences:
+    """Bring the reaction to that to the noise that was found: it grows with it."""
+    signal = part.signal.cpu().numpy()
+    ratio = (found.std_at(signal) / believed.std_at(signal)) ** 2
+    return part._replace(
+        reaction=part.reaction * part.reaction.new_tensor(ratio)[:, None]
+    )
