@@ -195,6 +195,14 @@ def test_a_view_that_is_better_than_the_average_is_taken():
     assert weights_of(run(observed, model))["single pass"] > 0.9
 
 
+def test_fine_detail_is_taken_from_the_image_where_it_is():
+    _, observed = scene(side=192, sharp=40)  # in bright parts only
+    (blend,) = run(observed, model_of(observed)).blends
+    dark, bright = blend.at(np.float32([40, 160]))["observation"]
+    assert dark < 0.2 < 0.4 < bright
+    assert np.sum(blend.table, axis=1) == pytest.approx(np.ones(len(blend.signal)))
+
+
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_the_noise_is_measured_in_the_image_itself(factor):
     # As where frames are averaged that the network was not trained on.
@@ -231,6 +239,22 @@ def test_a_posterior_is_not_tried_where_the_context_tells_all():
     _, observed = scene(sharp=0)
     model = model_of(observed, spreading, **HEAD)
     assert "posterior mean" not in weights_of(run(observed, model))
+
+
+def test_little_is_hidden_where_the_context_tells_all():
+    _, observed = scene(sharp=0)
+    assert "blind mean" not in weights_of(run(observed, model_of(observed)))
+    _, observed = scene(sharp=40)
+    assert "blind mean" in weights_of(run(observed, model_of(observed)))
+
+
+def test_noise_that_is_fitted_to_the_image_can_be_blended():
+    signal, observed = scene(sharp=25)
+    fitted = {"noise_model": {"kind": "poisson_gaussian", "estimation": "per_image"}}
+    model = model_of(observed, spreading, **HEAD | fitted)
+    result = run(observed, model)
+    assert mean_squared(result.denoised.data, signal) < mean_squared(observed, signal)
+    assert result.noise_curves[0].poisson_gaussian != CURVE.poisson_gaussian
 
 
 def test_shared_noise_leaves_the_average():

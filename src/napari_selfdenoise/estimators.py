@@ -31,9 +31,10 @@ class AutoEstimator(_Estimator):
     """Whatever is closest to the signal, chosen for each image.
 
     Stein's unbiased risk estimate (SURE) tells how large an estimate's error is, with
-    no clean image. Single pass, average of the orientations, posterior mean and the
-    image itself are blended so that it is smallest: the result is not worse than any of
-    them. Takes three times as long as the average alone. Ramani et al. 2008.
+    no clean image. What the network says with and without the pixel, the posterior mean
+    and the image itself are blended so that it is smallest: even where noise is weak,
+    the result is not worse than the input. Three times as slow as a single pass, twelve
+    times where the noise is weak. Ramani et al. 2008.
     """
 
     model_config = ConfigDict(title="Automatic (best by SURE)")

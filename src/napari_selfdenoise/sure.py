@@ -26,18 +26,20 @@ CAUTION = 1.05
 """Noise that is counted with, over the noise that was measured.
 
 Differences of neighbours miss what neighbours share: 2 to 6 % of the noise of confocal
-and two-photon frames. Too little noise mixes too much of the observation in, and costs
-more than too much: by default the network is right.
+and two-photon frames. Counting with too little mixes too much of the observation in,
+which costs more than too little of it.
 """
 
 _LEAST_WEIGHT = 0.02
 """What counts less is left out: it is not worth its passes."""
 
-_STEADY = 2000
+_STEADY = 300
 """Pixels of the whole image that the weights of one signal are mixed with."""
 
 _BINS = 32
+
 _ROUNDS = 5
+"""Times that the network's reaction is brought to the noise that was found."""
 
 
 @dataclass(frozen=True)
@@ -266,12 +268,13 @@ def measured_noise(
         Noise of the image that the network was trained on. It is returned where there
         are too few differences to tell.
     """
-    signal, squared = squared_noise(differences, Normalization(0.0, 1.0))
     found = believed
-    for _ in range(_ROUNDS if len(signal) else 0):
+    for _ in range(_ROUNDS):
+        parts = [_rescaled(part, found, believed) for part in differences]
+        signal, squared = squared_noise(parts, Normalization(0.0, 1.0))
+        if not len(signal):
+            return believed
         found = _binned(signal, squared)
-        rescaled = [_rescaled(part, found, believed) for part in differences]
-        signal, squared = squared_noise(rescaled, Normalization(0.0, 1.0))
     return found
 
 
@@ -290,6 +293,5 @@ def _rescaled(
     """Bring the reaction to that to the noise that was found: it grows with it."""
     signal = part.signal.cpu().numpy()
     ratio = (found.std_at(signal) / believed.std_at(signal)) ** 2
-    return part._replace(
-        reaction=part.reaction * part.reaction.new_tensor(ratio)[:, None]
-    )
+    factor = part.reaction.new_tensor(ratio)[:, None]
+    return part._replace(reaction=part.reaction * factor)
