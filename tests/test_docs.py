@@ -303,7 +303,7 @@ def example(monkeypatch):
 
 
 def test_the_example_masking_scheme_is_blind(example):
-    scheme = example(0, "masking.py").LatticeMask(spacing=3)
+    scheme = example(0, "masking/schemes.py").LatticeMask(spacing=3)
     luck = torch.Generator().manual_seed(0)
     patches = torch.randn((2, 1, 16, 16), generator=luck)
     mask = scheme.draw(2, 16, 16, luck)

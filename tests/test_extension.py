@@ -82,7 +82,7 @@ class Addition(NamedTuple):
 
 
 ADDITIONS = [
-    Addition(0, "masking.py", "masking", "lattice", "Lattice", {"spacing": 3}),
+    Addition(0, "masking/schemes.py", "masking", "lattice", "Lattice", {"spacing": 3}),
     Addition(1, "noise_models/models.py", "noise_model", "speckle", "Speckle", {}),
 ]
 

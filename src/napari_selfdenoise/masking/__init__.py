@@ -1,0 +1,34 @@
+"""Masking schemes: which pixels are hidden from the network, and what fills them.
+
+Every scheme is blind: what a masked pixel is filled with comes from unmasked pixels
+only, so its own value cannot reach its own prediction.
+"""
+
+from napari_selfdenoise.masking.fills import neighbour_sum
+from napari_selfdenoise.masking.footprint import FootprintScheme, footprint_text
+from napari_selfdenoise.masking.scheme import ORIENTATIONS, Mask, MaskingScheme
+from napari_selfdenoise.masking.schemes import (
+    AutomaticMask,
+    GridMask,
+    LineMask,
+    Masking,
+    NoMask,
+    RandomMask,
+    ShapeMask,
+)
+
+__all__ = [
+    "ORIENTATIONS",
+    "AutomaticMask",
+    "FootprintScheme",
+    "GridMask",
+    "LineMask",
+    "Mask",
+    "Masking",
+    "MaskingScheme",
+    "NoMask",
+    "RandomMask",
+    "ShapeMask",
+    "footprint_text",
+    "neighbour_sum",
+]
