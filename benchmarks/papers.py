@@ -43,6 +43,7 @@ NARROW = {  # a network and batches for two cores
     "network": "unet",
     "network.width": 16,
     "network.depth": 2,
+    "network.smoothing": 0.0,
     "masking": "random",
     "patch_size": 96,
     "batch_size": 4,
@@ -300,7 +301,8 @@ def samples() -> Iterator[Row]:
     for head in ("sampled", "mixture"):
         config = changed(
             "fast",
-            steps=300,
+            steps=600,
+            learning_rate=1e-3,
             patch_size=64,
             batch_size=2,
             objective="likelihood",

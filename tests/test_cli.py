@@ -27,6 +27,7 @@ from napari_selfdenoise.noise_models import (
     NoiseNetwork,
     PoissonGaussianNoise,
 )
+from napari_selfdenoise.recovery import Recovery
 
 QUICK = [
     *(
@@ -507,7 +508,7 @@ def test_what_would_fail_after_the_training_is_refused_before(
 def test_a_run_that_fails_ends_with_status_1_and_a_sentence(
     folder, selfdenoise, monkeypatch
 ):
-    monkeypatch.setattr(training, "_require_finite", diverged)
+    monkeypatch.setattr(Recovery, "rescued", diverged)
     answer = selfdenoise(
         "denoise", folder / "noisy.tif", folder / "out.tif", "--json", *QUICK
     )
@@ -516,7 +517,7 @@ def test_a_run_that_fails_ends_with_status_1_and_a_sentence(
     assert not (folder / "out.tif").exists()
 
 
-def diverged(loss):
+def diverged(recovery, average):
     from napari_selfdenoise import DenoisingError
 
     raise DenoisingError("It diverged.", "Try again.")

@@ -1,5 +1,6 @@
 """Truths of every network; a new member of the union is tested unasked."""
 
+import math
 from typing import get_args
 
 import pytest
@@ -17,6 +18,7 @@ SPECS = [member(width=4, depth=depth) for member in MEMBERS for depth in DEPTHS]
 SPECS += [UNet(width=4, depth=depth, growth=1) for depth in DEPTHS]
 SPECS += [UNet(width=4, pooling=pooling) for pooling in POOLINGS]
 SPECS += [UNet(width=4, depth=d, pooling="blur", top_skip=False) for d in DEPTHS]
+SPECS += [UNet(width=4, depth=depth, smoothing=0.7) for depth in DEPTHS]
 
 every_network = pytest.mark.parametrize("spec", SPECS, ids=repr)
 
@@ -275,3 +277,19 @@ def test_a_half_plane_network_learns_from_every_pixel_without_copying_it():
         loss.backward()
         optimizer.step()
     assert loss.item() == pytest.approx(1, abs=0.1)
+
+
+def test_smoothing_is_that_of_a_gaussian_for_the_mean_alone():
+    smooth = UNet(smoothing=1.5).build(1).smooth
+    outputs = torch.zeros(1, 3, 41, 41)
+    outputs[..., 20, 20] = 1
+    mean, *rest = smooth(outputs)[0]
+    assert mean.sum() == pytest.approx(1)
+    at = torch.arange(41) - 20.0
+    for axis in (0, 1):
+        width = (mean.sum(axis) * at**2).sum().sqrt()
+        assert width == pytest.approx(math.sqrt(1.5**2 + 1 / 12), rel=1e-2)
+    for other in rest:
+        assert torch.equal(other, outputs[0, 1])
+    flat = smooth(torch.full((1, 1, 8, 8), 5.0))
+    torch.testing.assert_close(flat, torch.full((1, 1, 8, 8), 5.0))

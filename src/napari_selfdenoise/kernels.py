@@ -39,7 +39,7 @@ def gaussian_kernel(sigma_y: float, sigma_x: float) -> Kernel:
     RequestError
         If it is too large.
     """
-    return np.outer(_gaussian_profile(sigma_y), _gaussian_profile(sigma_x))
+    return np.outer(gaussian_profile(sigma_y), gaussian_profile(sigma_x))
 
 
 def require_radius(radius_px: float) -> int:
@@ -60,7 +60,8 @@ def require_radius(radius_px: float) -> int:
     return radius
 
 
-def _gaussian_profile(sigma_px: float) -> NDArray[np.float64]:
+def gaussian_profile(sigma_px: float) -> NDArray[np.float64]:
+    """Gaussian integrated over each pixel of a line, cut at 4 stds: (n,), sum 1."""
     # Integrated, not sampled: a narrow Gaussian would else miss what falls beside the
     # pixels' centres.
     radius = require_radius(4 * sigma_px)

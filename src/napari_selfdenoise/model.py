@@ -38,7 +38,12 @@ class LossHistory:
         return smooth
 
     def appended(self, step: int, loss: float) -> LossHistory:
-        """One entry more; thinned by half whenever it grows past 2000."""
+        """One entry more; thinned by half whenever it grows past 2000.
+
+        What is no number is left out: the training goes on from earlier weights then.
+        """
+        if not math.isfinite(loss):
+            return self
         steps, losses = np.append(self.step, step), np.append(self.loss, loss)
         every = 2 if len(steps) > 2000 else 1
         return LossHistory(steps[::every], losses[::every])

@@ -175,7 +175,7 @@ def _rebuild_channel(
     number: int,
     tensors: dict[str, Tensor],
 ) -> ChannelModel:
-    network = config.network.build(config.signal.outputs)
+    network = config.build_network()
     _fill(network, tensors, f"{number}.network.")
     norm, floor = Normalization(**content["normalization"]), content["noise_std_floor"]
     noise = None

@@ -25,6 +25,13 @@ _SHARPEST = 4.0
 _LEAST, _MOST = 1e-3, 30.0
 """Smallest and largest std of a prior, in normalised units."""
 
+_CALM = 0.1
+"""Factor of outputs that say the shape: it is to be learned after mean and width.
+
+Both heads start close to a Gaussian. With shapes as fast as the rest, posteriors lost a
+fifth to a half of their gain in short trainings.
+"""
+
 
 class SignalHead(BaseModel):
     """What all signal heads have in common."""
@@ -129,7 +136,7 @@ class MixtureSignal(SignalHead):
 
     def prior(self, mean: Tensor, rest: Tensor) -> Mixture:
         """Distribution of the signal given the context: a mixture of Gaussians."""
-        std, shape = rest[..., :1], rest[..., 1:]
+        std, shape = rest[..., :1], _CALM * rest[..., 1:]
         weight, offset, width = shape.chunk(3, dim=-1)
         apart = torch.linspace(-0.5, 0.5, self.components, device=rest.device)
         narrow = width.clamp(-_SHARPEST, _SHARPEST)
@@ -163,7 +170,7 @@ class SampledSignal(SignalHead):
 
     def prior(self, mean: Tensor, rest: Tensor) -> Mixture:
         """Distribution of the signal given the context: points that count alike."""
-        std, shape = rest[..., :1], rest[..., 1:]
+        std, shape = rest[..., :1], _CALM * rest[..., 1:]
         places = (torch.arange(self.samples, device=rest.device) + 0.5) / self.samples
         samples = shape + torch.special.ndtri(places)
         points = Mixture(equal_weights(samples), samples, _no_width(samples))

@@ -29,6 +29,7 @@ from napari_selfdenoise.noise_models import (
 from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.posterior import log_marginal
 from napari_selfdenoise.psf import NoPSF, darkest_level
+from napari_selfdenoise.recovery import EVERY, Recovery
 from napari_selfdenoise.residuals import Hidden, Residuals, levelled, smoothness
 from napari_selfdenoise.sampling import Normalization, PatchSampler
 
@@ -85,7 +86,7 @@ class ChannelTrainer:
         units = NoiseUnits(norm.offset, norm.scale, _std_floor(pixels, norm))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = config.network.build(config.signal.outputs)
+            network = config.build_network()
             noise = config.noise_model.build(units)
         if start:
             network.load_state_dict(start.network.state_dict())
@@ -96,6 +97,7 @@ class ChannelTrainer:
         optics = Optics.of(config.psf, kernel, _background(config, planes, norm))
         self.optics = optics.to(device) if optics else None
         self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.recovery = Recovery(self.network, self.sampler.pixels)
         self.remembered: deque[Hidden] = deque(maxlen=_REMEMBERED)
         self.probed: deque[Hidden] = deque(maxlen=_REMEMBERED)
         self.differences: list[Differences] = []
@@ -136,6 +138,7 @@ class ChannelTrainer:
         hidden, prior, phantom = self.observe(
             self.network, self.config.masking, patches, probe
         )
+        self.recovery.watch(hidden.signal, hidden.observation, share)
         loss = self._loss(hidden, prior)
         total = loss + self._watch(hidden) + self._penalty(phantom)
         torch.autograd.backward(total * share)
@@ -276,7 +279,7 @@ class ChannelTrainer:
         # High rates learn fast, but now and then one patch throws them off.
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group["factor"]
+            group["lr"] = learning_rate * group["factor"] * self.recovery.slower
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.updates += 1
@@ -286,6 +289,13 @@ class ChannelTrainer:
                 self.average.parameters(), self.network.parameters(), strict=True
             ):
                 mean.lerp_(now, 1 - decay)
+        if self.updates % EVERY == 0:
+            self.recover()
+
+    def recover(self) -> None:
+        """Go back to earlier weights, if the training was thrown off."""
+        if self.recovery.rescued(self.average):
+            self.optimizer = self._make_optimizer()
 
     def residuals(self) -> Residuals:
         """What recently hidden pixels say of the noise, in raw units."""
@@ -424,7 +434,19 @@ class ChannelTrainer:
 
     def notes(self) -> list[str]:
         """Return what the user should know of the noise model and this image."""
-        return [note for note in (self._range_note(), self._left_over_note()) if note]
+        found = self._range_note(), self._left_over_note(), self._rescue_note()
+        return [note for note in found if note]
+
+    def _rescue_note(self) -> str | None:
+        """Whether the training was thrown off."""
+        rescues = self.recovery.rescues
+        if not rescues:
+            return None
+        times = "once" if rescues == 1 else f"{rescues} times"
+        return (
+            f"The training was thrown off {times} and went on from earlier weights, at "
+            "a smaller learning rate. Choose a smaller one, or larger batches."
+        )
 
     def _range_note(self) -> str | None:
         """Whether the image leaves the signals of a calibrated noise model."""

@@ -23,7 +23,7 @@ from napari_selfdenoise.device import (
     resolve_device,
     resolve_precision,
 )
-from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, require_denoisable
 from napari_selfdenoise.masking import AutomaticMask
 from napari_selfdenoise.model import LossHistory, TrainedModel
@@ -211,7 +211,6 @@ def _train(
         if not done and command is not STOP and schedule.elapsed() < due:
             continue
         loss = float(total) / counted
-        _require_finite(loss)
         history = history.appended(step, loss)
         total.zero_()
         counted = 0
@@ -224,6 +223,8 @@ def _train(
         if done or command is STOP:
             break
         due = schedule.elapsed() + _YIELD_S
+    for trainer in trainers:
+        trainer.recover()
     yield from _settle(trainers, progress, command is STOP)
     channels = tuple(trainer.model() for trainer in trainers)
     notes += [note for trainer in trainers for note in trainer.notes()]
@@ -401,14 +402,6 @@ def _short_batch_note(config: TrainingConfig, patches: int) -> str:
     )
 
 
-def _require_finite(loss: float) -> None:
-    if not math.isfinite(loss):
-        raise DenoisingError(
-            "The training diverged: its loss is no longer a number.",
-            "Choose a smaller learning rate, or float32 precision.",
-        )
-
-
 def _progress(
     schedule: Schedule,
     step: int,
@@ -422,7 +415,7 @@ def _progress(
         schedule.elapsed(),
         schedule.remaining(step),
         schedule.fraction(step),
-        float(history.loss[-1]),
+        float(history.loss[-1]) if len(history.loss) else math.nan,
         history,
         trainer.noise_curve(),
         trainer.residuals().scatter(),

@@ -1,0 +1,93 @@
+"""Going on from earlier weights where a training was thrown off."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from napari_selfdenoise.errors import DenoisingError
+
+EVERY = 32
+"""Updates between two looks: each lets the device wait once."""
+
+_WORSE = 2.0
+"""Squared error, over the variance of the image, that no sound network has.
+
+One that has learned nothing but the mean has one.
+"""
+
+_SLOWER = 0.5
+"""Factor of the learning rate after each rescue."""
+
+_MOST = 8
+"""Rescues after which it is given up."""
+
+
+class Recovery:
+    """Watches the squared errors of a training, and keeps weights that were sound.
+
+    High rates learn fast, but now and then a network is thrown so far off that it takes
+    the rest of the training to come back. Looks at fixed numbers of updates, so that
+    equal seeds give equal results.
+
+    Parameters
+    ----------
+    network : nn.Module
+        What is trained.
+    pixels : Tensor
+        Of the images that it is trained on, normalised, (n,).
+    """
+
+    def __init__(self, network: nn.Module, pixels: Tensor) -> None:
+        self.network, self.rescues = network, 0
+        self._limit = _WORSE * pixels.var() + 1e-12
+        self._errors, self._updates = torch.zeros_like(self._limit), 0.0
+        self._kept: dict[str, Tensor] | None = None
+
+    @property
+    def slower(self) -> float:
+        """Factor of the learning rate."""
+        return _SLOWER**self.rescues
+
+    def watch(self, signal: Tensor, observation: Tensor, share: float) -> None:
+        """Take predictions and observations (B, N) in: of a share of one update."""
+        self._errors += share * (observation - signal).detach().square().mean()
+        self._updates += share
+
+    def rescued(self, average: nn.Module) -> bool:
+        """Look, and put the last sound weights back where that is needed.
+
+        Parameters
+        ----------
+        average : nn.Module
+            Running average of the weights: what is kept, and what is put back too.
+
+        Returns
+        -------
+        bool
+            Whether they were put back: what an optimiser remembers is then worthless.
+
+        Raises
+        ------
+        DenoisingError
+            If that did not help, or the very first weights are no numbers.
+        """
+        sound = bool(self._errors <= self._updates * self._limit)  # not if NaN
+        lost = not sound and not bool(self._errors.isfinite())
+        self._errors.zero_()
+        self._updates = 0.0
+        if sound:
+            self._kept = copy.deepcopy(average.state_dict())
+        if (self.rescues == _MOST and not sound) or (lost and self._kept is None):
+            raise DenoisingError(
+                "The training diverged: its loss is no longer a number.",
+                "Choose a smaller learning rate, or float32 precision.",
+            )
+        if sound or self._kept is None:
+            return False
+        self.network.load_state_dict(self._kept)
+        average.load_state_dict(self._kept)
+        self.rescues += 1
+        return True
