@@ -155,7 +155,9 @@ def test_a_field_of_view_is_shown_as_it_is_denoised(scene, config):
 @pytest.mark.usefixtures("every_pass")
 def test_a_preview_is_what_the_prediction_gives(scene, config):
     asked = FieldOfView((), 5, 37, 10, 31)
-    config = config.override({"steps": 20, "flips": False})
+    config = config.override(
+        {"steps": 20, "flips": False, "estimator": "single_pass"}
+    )
     seen, model = run(train_steps(scene.image, config), lambda _: asked)
     last = [progress.preview for progress in seen if progress.preview][-1]
     denoised = denoise(scene.image, model, device="cpu").denoised.data
@@ -477,7 +479,7 @@ def test_a_training_goes_on_with_the_masking_it_began_with(brief):
 
 def test_noise_left_by_too_narrow_a_masking_is_noticed(config):
     image = Image(striped()[1], "YX")
-    narrow = config.override({"masking": "random", "steps": 120})
+    narrow = config.override({"masking": "random", "steps": 400})
     notes = train(image, narrow).provenance["warnings"]
     assert any("train again with lines" in note for note in notes)
     wide = config.override({"steps": 120})

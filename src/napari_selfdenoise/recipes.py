@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.estimators import PosteriorMean
+from napari_selfdenoise.estimators import AutoEstimator, PosteriorMean
 from napari_selfdenoise.masking import GridMask, LineMask, NoMask, RandomMask
 from napari_selfdenoise.networks import HalfPlaneUNet, UNet
 from napari_selfdenoise.noise_models import (
@@ -54,7 +54,7 @@ _PN2V = TrainingConfig(
 
 RECIPES: dict[str, TrainingConfig] = {
     # The default: as good as one image allows, in a minute.
-    "fast": TrainingConfig(recipe="fast"),
+    "fast": TrainingConfig(recipe="fast", estimator=AutoEstimator()),
     # Krull et al. 2019.
     "n2v": _N2V,
     # Höck et al. 2022: no checkerboards.
