@@ -445,7 +445,7 @@ class ChannelTrainer:
         times = "once" if rescues == 1 else f"{rescues} times"
         return (
             f"The training was thrown off {times} and went on from earlier weights, at "
-            "a smaller learning rate. Choose a smaller one, or larger batches."
+            "a smaller learning rate."
         )
 
     def _range_note(self) -> str | None:
