@@ -53,6 +53,20 @@ def test_the_output_is_exact_where_features_are_not(spec):
     assert not torch.equal(output, output.bfloat16().float())
 
 
+@pytest.mark.parametrize("outputs", [1, 4, 12])
+@every_network
+def test_outputs_at_some_pixels_are_those_of_the_whole_image(spec, outputs):
+    network = built(spec, outputs)
+    image = torch.randn((2, 1, 16, 24), generator=luck())
+    positions = torch.randint(16 * 24, (2, 7), generator=luck())
+    with torch.no_grad():
+        whole = network(image)
+        mean, rest = network.at(image, positions)
+    torch.testing.assert_close(mean, whole[:, :1])
+    places = positions.unsqueeze(1).expand(-1, outputs - 1, -1)
+    torch.testing.assert_close(rest, whole[:, 1:].flatten(2).gather(2, places).mT)
+
+
 @every_network
 def test_json_round_trip_by_kind(spec):
     adapter = TypeAdapter(Network)

@@ -155,9 +155,7 @@ def test_a_field_of_view_is_shown_as_it_is_denoised(scene, config):
 @pytest.mark.usefixtures("every_pass")
 def test_a_preview_is_what_the_prediction_gives(scene, config):
     asked = FieldOfView((), 5, 37, 10, 31)
-    config = config.override(
-        {"steps": 20, "flips": False, "estimator": "single_pass"}
-    )
+    config = config.override({"steps": 20, "flips": False, "estimator": "single_pass"})
     seen, model = run(train_steps(scene.image, config), lambda _: asked)
     last = [progress.preview for progress in seen if progress.preview][-1]
     denoised = denoise(scene.image, model, device="cpu").denoised.data

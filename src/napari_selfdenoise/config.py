@@ -19,12 +19,11 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from torch import nn
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.estimators import Estimator, SinglePass
 from napari_selfdenoise.masking import AutomaticMask, Masking
-from napari_selfdenoise.networks import Network, UNet
+from napari_selfdenoise.networks import Network, NetworkModule, UNet
 from napari_selfdenoise.noise_models import NoiseModel, NoiseNetwork
 from napari_selfdenoise.psf import PSF, NoPSF
 from napari_selfdenoise.signals import PointSignal, Signal
@@ -172,7 +171,7 @@ class TrainingConfig(BaseModel):
                 raise ValueError(reason)
         return self
 
-    def build_network(self) -> nn.Module:
+    def build_network(self) -> NetworkModule:
         """Make the network, with as many outputs as the signal head reads.
 
         Its smoothing is left out where a phantom is to be sharp, and where neighbours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +15,12 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import autocast
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.networks import NetworkModule
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, NoiseUnits
 from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.sampling import Normalization
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +153,7 @@ def _counted(channels: int) -> str:
     return f"{channels} channel{'s' if channels != 1 else ''}"
 
 
-def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+def on_device(network: AnyModule, device: torch.device) -> AnyModule:
     """Move a network, its weights laid out as convolutions like them best."""
     moved: nn.Module = network.to(device)
     return moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -185,7 +188,31 @@ def run(
     images = images.contiguous(memory_format=torch.channels_last)
     with autocast(images.device, precision):
         output: Tensor = network(images)
-    phantom, rest = output[:, :1].float(), output[:, 1:].float()
+    return _seen(optics, output[:, :1].float(), output[:, 1:].float())
+
+
+def run_at(
+    network: NetworkModule,
+    optics: Optics | None,
+    images: Tensor,
+    precision: torch.dtype,
+    positions: Tensor,
+) -> Outputs:
+    """Do as `run`, but for the mean only at some pixels.
+
+    Parameters
+    ----------
+    positions : Tensor
+        Flat positions y * X + x, (B, N); with N = 0 there is the mean alone. In the
+        outputs, `rest` is (B, N, outputs - 1).
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    with autocast(images.device, precision):
+        mean, rest = network.at(images, positions)
+    return _seen(optics, mean, rest)
+
+
+def _seen(optics: Optics | None, phantom: Tensor, rest: Tensor) -> Outputs:
     if optics is None:
         return Outputs(phantom, rest, phantom)
     phantom = optics.phantom(phantom)

@@ -153,6 +153,16 @@ class UNetModule(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict from an image whose sides are multiples of the stride."""
+        output: Tensor = self.smooth(self.head(self._features(image)))
+        return output  # (B, outputs, Y, X)
+
+    def at(self, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the mean everywhere, all else at some pixels; see `Head.at`."""
+        mean, rest = self.head.at(self._features(image), positions)
+        return self.smooth(mean), rest
+
+    def _features(self, image: Tensor) -> Tensor:
+        """Features of each pixel, (B, C, Y, X)."""
         features, skips = image, []
         for level, block in enumerate(self.down):
             features = block(self.pool(features) if level else features)
@@ -160,8 +170,8 @@ class UNetModule(nn.Module):
         features = skips.pop()
         for block in reversed(self.up):
             features = block(features, skips.pop())
-        output: Tensor = self.smooth(self.head(self.mix(features)))
-        return output  # (B, outputs, Y, X)
+        mixed: Tensor = self.mix(features)
+        return mixed
 
 
 class Smooth(nn.Module):
@@ -237,6 +247,34 @@ class Head(nn.Linear):
         with torch.autocast(features.device.type, enabled=False):
             output = super().forward(features.float().permute(0, 2, 3, 1))
         return output[..., : self.outputs].permute(0, 3, 1, 2)
+
+    def at(self, features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the first output everywhere, the others where they are needed.
+
+        A training reads them at hidden pixels alone: 800 samples of all pixels would
+        take most of its time.
+
+        Parameters
+        ----------
+        features : Tensor
+            (B, C, Y, X).
+        positions : Tensor
+            Flat positions y * X + x, (B, N).
+
+        Returns
+        -------
+        mean : Tensor
+            (B, 1, Y, X), float32.
+        rest : Tensor
+            (B, N, outputs - 1), float32.
+        """
+        places = positions.unsqueeze(1).expand(-1, features.shape[1], -1)
+        picked = features.flatten(2).gather(2, places).mT.float()  # (B, N, C)
+        with torch.autocast(features.device.type, enabled=False):
+            everywhere = features.float().permute(0, 2, 3, 1)
+            mean = F.linear(everywhere, self.weight[:8], self.bias[:8])
+            rest = F.linear(picked, self.weight[1:], self.bias[1:])
+        return mean[..., :1].permute(0, 3, 1, 2), rest[..., : self.outputs - 1]
 
 
 class Up(nn.Module):
@@ -355,12 +393,21 @@ class HalfPlaneModule(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict from an image of any size; beyond it all is zero."""
+        output: Tensor = self.head(self._features(image))
+        return output  # (B, outputs, Y, X)
+
+    def at(self, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the mean everywhere, all else at some pixels; see `Head.at`."""
+        return self.head.at(self._features(image), positions)
+
+    def _features(self, image: Tensor) -> Tensor:
+        """Features of each pixel, (B, C, Y, X)."""
         height, width = image.shape[-2:]
         rest = (-width % self.stride, -height % self.stride)
         # Zeros: a reflection would show pixels to their own predictions.
         padded = F.pad(image, (0, rest[0], 0, rest[1]))
-        output: Tensor = self.head(self.mix(self._half_planes(padded)))
-        return output[..., :height, :width]
+        mixed: Tensor = self.mix(self._half_planes(padded))
+        return mixed[..., :height, :width]
 
     def _half_planes(self, image: Tensor) -> Tensor:
         """Features of the four half-planes around each pixel, (B, 4 C, Y, X)."""
@@ -385,6 +432,9 @@ class HalfPlaneModule(nn.Module):
             grown = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = block(grown, skips.pop())
         return _moved_down(features)  # the pixel's own row leaves the half-plane
+
+
+NetworkModule = UNetModule | HalfPlaneModule
 
 
 def _moved_down(features: Tensor) -> Tensor:

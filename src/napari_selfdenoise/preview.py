@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.image import Image, PlaneIndex
-from napari_selfdenoise.model import run
 from napari_selfdenoise.tiling import Tile, read_padded
 from napari_selfdenoise.trainer import ChannelTrainer
 
@@ -106,6 +105,5 @@ def show(
     fill = norm.offset if network.blind else None
     padded, inner = read_padded(image, tile, margin, network.stride, fill)
     observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
-    with torch.no_grad():
-        seen = run(trainer.average, trainer.optics, observed, trainer.dtype)
-    return Preview(place, norm.invert(seen.mean)[0, 0].cpu().numpy()[inner])
+    denoised = norm.invert(trainer.mean(observed))[0, 0].cpu().numpy()
+    return Preview(place, denoised[inner])

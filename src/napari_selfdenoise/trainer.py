@@ -19,7 +19,8 @@ from napari_selfdenoise.correlation import left_over
 from napari_selfdenoise.differences import PROBE, Differences, block_numbers
 from napari_selfdenoise.masking import Mask, Masking, RandomMask
 from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run
+from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run_at
+from napari_selfdenoise.networks import NetworkModule
 from napari_selfdenoise.noise_models import (
     NoiseCurve,
     NoiseModule,
@@ -145,7 +146,7 @@ class ChannelTrainer:
         return loss.detach()
 
     def observe(
-        self, network: nn.Module, masking: Masking, patches: int, probe: bool
+        self, network: NetworkModule, masking: Masking, patches: int, probe: bool
     ) -> tuple[Hidden, Mixture, Tensor]:
         """Predict hidden pixels of fresh patches, and remember them.
 
@@ -164,7 +165,7 @@ class ChannelTrainer:
         batch = self.sampler.draw(patches, luck)  # (B, 1, Y, X)
         height, width = batch.shape[-2:]
         mask = masking.draw(patches, height, width, luck)
-        seen = self._predict(network, masking.apply(batch, mask, luck))
+        seen = self._predict(network, masking.apply(batch, mask, luck), mask.positions)
         smooth = mask.gather(smoothness(seen.mean.detach()))
         predicted = mask.gather(seen.mean)
         hidden = Hidden(predicted, mask.gather(batch), levelled(predicted, smooth))
@@ -175,13 +176,20 @@ class ChannelTrainer:
                 moved = self._predict(network, masking.apply(noisier, mask, luck))
             moved_to = hidden._replace(observation=mask.gather(moved.mean))
             self.probed.append(moved_to.detached(_KEPT))
-        places = mask.positions.unsqueeze(1).expand(-1, seen.rest.shape[1], -1)
-        rest = seen.rest.flatten(2).gather(2, places).mT  # (B, N, outputs - 1)
-        return hidden, self.config.signal.prior(predicted, rest), seen.phantom
+        return hidden, self.config.signal.prior(predicted, seen.rest), seen.phantom
 
-    def _predict(self, network: nn.Module, masked: Tensor) -> Outputs:
-        """Outputs for a batch (B, 1, Y, X), float32."""
-        return run(network, self.optics, masked, self.dtype)
+    def _predict(
+        self, network: NetworkModule, masked: Tensor, positions: Tensor | None = None
+    ) -> Outputs:
+        """Mean of a batch (B, 1, Y, X), and other outputs at some pixels (B, N)."""
+        if positions is None:
+            positions = masked.new_empty((len(masked), 0), dtype=torch.long)
+        return run_at(network, self.optics, masked, self.dtype, positions)
+
+    @torch.no_grad()
+    def mean(self, images: Tensor) -> Tensor:
+        """What the averaged network predicts now, (B, 1, Y, X), normalised."""
+        return self._predict(self.average, images).mean
 
     def _loss(self, hidden: Hidden, prior: Mixture) -> Tensor:
         """What teaches the network, by the config's objective and the moment."""
@@ -378,11 +386,11 @@ class ChannelTrainer:
         chosen = torch.randint(4, (1,), generator=luck, device=device)
         hidden = block_numbers(side, side) == chosen
         mask = Mask(hidden[None, None], torch.zeros((1, 0), dtype=torch.long))
-        signal = self._predict(self.average, _FILL.apply(batch, mask, luck)).mean
+        signal = self.mean(_FILL.apply(batch, mask, luck))
         std = torch.from_numpy(self._noise_std(signal.cpu().numpy())).to(batch)
         added = torch.randn(batch.shape, generator=luck, device=device) * PROBE * std
         noisier = _FILL.apply(batch + added, mask, luck)
-        moved = self._predict(self.average, noisier).mean
+        moved = self.mean(noisier)
         return Differences.of(signal, batch, moved, hidden).thinned(_KEPT)
 
     def _noise_std(self, signal: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -460,7 +468,7 @@ class ChannelTrainer:
     def _left_over_note(self) -> str | None:
         """Whether noise that neighbours share was left in the prediction."""
         batch = self.sampler.draw(_LOOKED_AT, self.generator, turned=False)
-        mean = self._predict(self.average, batch).mean
+        mean = self.mean(batch)
         before, after = (list(v[:, 0].cpu().numpy()) for v in (batch, mean))
         found = left_over(before, after, self.config.masking)
         return str(found) if found.wider else None

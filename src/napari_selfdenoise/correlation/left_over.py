@@ -31,7 +31,7 @@ _LEFT = 0.15
 
 Measured after 300 steps: 0.09 at most where noise is independent or well hidden, fine
 texture with little noise included (else 0.04); 0.19 to 0.49 where too little is hidden.
-Networks whose output is smoothed take longer to copy it: 0.33 to 0.45, after 150 to 400.
+Networks whose output is smoothed take longer to copy it: 0.33 to 0.45 after 400 steps.
 """
 
 _SHARED = 0.1
