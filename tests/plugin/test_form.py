@@ -18,11 +18,8 @@ from qtpy.QtWidgets import (
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.plugin.editors import TakeButton
-from napari_selfdenoise.plugin.form import (
-    ChoiceForm,
-    ModelForm,
-    union_members,
-)
+from napari_selfdenoise.plugin.fields import union_members
+from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm
 
 
 class Frozen(BaseModel):

@@ -18,7 +18,7 @@ from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
 from napari_selfdenoise.noise_file import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
-from napari_selfdenoise.plugin.form import member_title
+from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
     denoisable_image,
     understood,

@@ -7,17 +7,12 @@ is the editor of one value: `value()`, `setValue()`, `valueChanged`.
 
 from __future__ import annotations
 
-import html
 import inspect
-import re
-import types
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
 from enum import Enum
 from functools import partial
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-import annotated_types as at
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt
@@ -45,6 +40,16 @@ from napari_selfdenoise.plugin.editors import (
     TupleEdit,
     bare,
     extra,
+)
+from napari_selfdenoise.plugin.fields import (
+    default,
+    member_title,
+    sentence,
+    shown_fields,
+    tooltip,
+    union_members,
+    without_none,
+    words,
 )
 
 Offers = Callable[[str], Sequence[tuple[str, Callable[[], Any]]]]
@@ -117,7 +122,7 @@ class ModelForm(Composite):
         try:
             return self.model_type(**{**self._unshown, **self.values()})
         except ValidationError as error:
-            raise RequestError(_sentence(error, self.model_type)) from error
+            raise RequestError(sentence(error, self.model_type)) from error
 
     def setValue(self, value: BaseModel) -> None:
         """Fill the rows from a model."""
@@ -180,7 +185,7 @@ class ModelForm(Composite):
 
     def _all_unshown(self) -> dict[str, Any]:
         defaults = {
-            key: _default(field)
+            key: default(field)
             for key, field in self.model_type.model_fields.items()
             if key not in self.editors
         }
@@ -188,7 +193,7 @@ class ModelForm(Composite):
 
     def _add_row(self, key: str, field: FieldInfo) -> None:
         name = ".".join(filter(None, [self.objectName(), key]))
-        title, tip = field.title or _words(key), _tooltip(field)
+        title, tip = field.title or words(key), tooltip(field)
         if union_members(field.annotation):
             editor = self._add_choice(title, tip, field, name)
         else:
@@ -199,7 +204,7 @@ class ModelForm(Composite):
         elif isinstance(editor, PathEdit):
             editor.valueChanged.connect(partial(self._forget_taken, key))
         if not field.is_required():
-            editor.setValue(_default(field))
+            editor.setValue(default(field))
         editor.valueChanged.connect(self._part_changed)
         self.editors[key] = editor
 
@@ -379,7 +384,7 @@ def editor_for(field: FieldInfo, name: str = "", offers: Offers | None = None) -
     QWidget
         With `value()`, `setValue()` and `valueChanged`.
     """
-    inner = _without_none(field)
+    inner = without_none(field)
     if inner is not None:
         editor = OptionalEdit(editor_for(inner, name, offers))
         editor.automatic.setObjectName(f"{name}.automatic")
@@ -426,94 +431,6 @@ def _part(annotation: Any, field: FieldInfo, name: str) -> Any:
     if part.json_schema_extra is None:  # the unit is written once, for all parts
         part.json_schema_extra = field.json_schema_extra
     return editor_for(part, name)
-
-
-def _without_none(field: FieldInfo) -> FieldInfo | None:
-    """Return the field without its None, or None where it has none."""
-    if get_origin(field.annotation) not in (Union, types.UnionType):
-        return None
-    arguments = get_args(field.annotation)
-    rest = [a for a in arguments if a is not type(None)]
-    if len(rest) == len(arguments):
-        return None
-    union: Any = Union[tuple(rest)]  # noqa: UP007
-    inner = FieldInfo.from_annotation(union)
-    inner.metadata = [*inner.metadata, *field.metadata]
-    inner.json_schema_extra = inner.json_schema_extra or field.json_schema_extra
-    return inner
-
-
-def shown_fields(model_type: type[BaseModel]) -> list[str]:
-    """Return the names of the fields a form has rows for."""
-    fields = model_type.model_fields.items()
-    return [key for key, field in fields if not _is_hidden(field)]
-
-
-def union_members(union: Any) -> list[type[BaseModel]]:
-    """Return the models of a union, or an empty list where it is none of models."""
-    if get_origin(union) is Annotated:
-        return union_members(get_args(union)[0])
-    if get_origin(union) not in (Union, types.UnionType):
-        return []
-    members = list(get_args(union))
-    models = [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]
-    return models if models == members else []
-
-
-def member_title(member: type[BaseModel]) -> str:
-    """Return what a user calls a member: its title, or its docstring's first words."""
-    title = member.model_config.get("title")
-    first = inspect.cleandoc(member.__doc__ or "").partition("\n")[0]
-    return title or re.split(r"\.(?!\d)|\s*\(", first)[0] or _words(member.__name__)
-
-
-def _is_hidden(field: FieldInfo) -> bool:
-    constant = get_origin(field.annotation) is Literal and (
-        len(get_args(field.annotation)) == 1
-    )
-    return constant or bool(extra(field).get("hidden"))
-
-
-def _default(field: FieldInfo) -> Any:
-    return field.get_default(call_default_factory=True, validated_data={})
-
-
-# Words -------------------------------------------------------------------------------
-
-
-def _words(name: str) -> str:
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
-
-
-def _tooltip(field: FieldInfo) -> str:
-    """Return description, unit and bounds; as rich text, since only that wraps."""
-    unit = extra(field).get("unit")
-    parts = [field.description or "", f"Unit: {unit}." if unit else ""]
-    parts += [_bounds_in_words(_without_none(field) or field)]
-    text = " ".join(filter(None, parts))
-    return f"<p>{html.escape(text, quote=False)}</p>" if text else ""
-
-
-def _bounds_in_words(field: FieldInfo) -> str:
-    words = {at.Ge: "at least", at.Gt: "more than", at.Le: "at most"}
-    words |= {at.Lt: "less than", at.MultipleOf: "a multiple of"}
-    said = [
-        f"{words[type(m)]} {astuple(m)[0]}" for m in field.metadata if type(m) in words
-    ]
-    return f"{', '.join(said)}.".capitalize() if said else ""
-
-
-def _sentence(error: ValidationError, model_type: type[BaseModel]) -> str:
-    return " ".join(_complaint(e, model_type) for e in error.errors())
-
-
-def _complaint(error: Any, model_type: type[BaseModel]) -> str:
-    message = error["msg"].removeprefix("Value error, ").rstrip(".")
-    field = model_type.model_fields.get(str(next(iter(error["loc"]), "")))
-    if field is None:
-        return f"{message}."
-    return f"{field.title or _words(str(error['loc'][0]))}: {message}."
 
 
 # Layout ------------------------------------------------------------------------------

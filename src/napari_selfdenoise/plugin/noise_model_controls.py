@@ -16,7 +16,8 @@ from napari_selfdenoise.noise_models import (
     PoissonGaussianNoise,
     UnmodelledNoise,
 )
-from napari_selfdenoise.plugin.form import ChoiceForm, union_members
+from napari_selfdenoise.plugin.fields import union_members
+from napari_selfdenoise.plugin.form import ChoiceForm
 from napari_selfdenoise.plugin.panel import (
     Panel,
     button,

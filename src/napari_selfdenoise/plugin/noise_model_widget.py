@@ -19,7 +19,7 @@ from napari_selfdenoise.image import Image
 from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import NoiseModel
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
-from napari_selfdenoise.plugin.form import member_title
+from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
     METADATA_KEY,
     denoisable_image,
