@@ -6,9 +6,16 @@ from napari_selfdenoise.correlation.measure import STRONG, NoiseCorrelation
 from napari_selfdenoise.correlation.squares import REACH
 from napari_selfdenoise.masking import LineMask, Masking, RandomMask, ShapeMask
 
+_BEYOND = 2
+"""Pixels that a block reaches beyond those that noticeably share noise.
+
+What is shared further away is little, but shared with many: the network adds it up. On
+wide-field frames, 9 x 9 px instead of 5 x 5 gained 0.4 to 0.7 dB.
+"""
+
 
 def recommended_masking(correlation: NoiseCorrelation) -> Masking:
-    """Return the masking that hides all pixels that share noise, and no more.
+    """Return the masking that hides all pixels that share noise.
 
     Parameters
     ----------
@@ -20,7 +27,13 @@ def recommended_masking(correlation: NoiseCorrelation) -> Masking:
     RandomMask, LineMask or ShapeMask
         Single pixels, lines along the axis that noise is shared along, or blocks.
     """
-    return masking_of(correlation.extent_y, correlation.extent_x)
+    return masking_of(*_hidden(correlation))
+
+
+def _hidden(correlation: NoiseCorrelation) -> tuple[int, int]:
+    """How many neighbours along y and x are to be hidden."""
+    y, x = correlation.extent_y, correlation.extent_x
+    return (y + _BEYOND, x + _BEYOND) if y and x else (y, x)
 
 
 def masking_of(y: int, x: int) -> Masking:
@@ -48,7 +61,7 @@ def describe(correlation: NoiseCorrelation) -> str:
     if REACH in (y, x):
         end = "; it may be shared even further, so try to remove stripes before."
     shared = f"Neighbouring pixels share noise {_values(correlation)}"
-    return f"{shared}, so {hidden_by(y, x)} are hidden{end}"
+    return f"{shared}, so {hidden_by(*_hidden(correlation))} are hidden{end}"
 
 
 def _independent(correlation: NoiseCorrelation) -> str:
