@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from napari_selfdenoise import Image, recipe
 from napari_selfdenoise.correlation import (
     REACH,
     describe,
@@ -14,6 +15,7 @@ from napari_selfdenoise.correlation import (
     recommended_masking,
 )
 from napari_selfdenoise.masking import LineMask, RandomMask, ShapeMask
+from napari_selfdenoise.resolving import resolve_masking
 
 
 def white(seed=0, shape=(256, 256)):
@@ -268,3 +270,12 @@ def test_independent_noise_that_was_learned_is_no_reason_for_footprints():
 def test_frames_too_small_to_measure_say_nothing():
     found = measure_correlation([np.ones((12, 12)) for _ in range(3)], frames=True)
     assert found.pixels == found.extent_y == found.extent_x == 0
+
+
+def test_what_is_said_is_what_is_hidden():
+    pixels = blurred()
+    config, said = resolve_masking(
+        recipe("fast"), [Image(pixels, "YX")], [[pixels.astype(np.float32)]]
+    )
+    assert config.masking == recommended_masking(measure_correlation([pixels]))
+    assert " x ".join(config.masking.footprint.split("x")) in said

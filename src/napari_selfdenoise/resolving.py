@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.correlation import (
-    NoiseCorrelation,
     describe,
-    masking_of,
     measure_correlation,
+    recommended_masking,
 )
 from napari_selfdenoise.estimators import BlindMean
 from napari_selfdenoise.image import Image
@@ -53,14 +52,7 @@ def resolve_masking(
         for number, planes in enumerate(channels)
     ]
     widest = max(found, key=lambda one: (one.extent_y + 1) * (one.extent_x + 1))
-    return _with_masking(config, _widest(found), describe(widest))
-
-
-def _widest(found: Sequence[NoiseCorrelation]) -> Masking:
-    """Masking that hides enough for every channel."""
-    return masking_of(
-        max(one.extent_y for one in found), max(one.extent_x for one in found)
-    )
+    return _with_masking(config, recommended_masking(*found), describe(widest))
 
 
 def _with_masking(
