@@ -177,11 +177,11 @@ class TrainingConfig(BaseModel):
         Its smoothing is left out where a phantom is to be sharp, and where neighbours
         share noise: there, it cost 0.1 to 0.2 dB.
         """
+        network = self.network
         sharp = not isinstance(self.psf, NoPSF) or self.masking.correlated
-        changes = (
-            {"smoothing": 0.0} if sharp and hasattr(self.network, "smoothing") else {}
-        )
-        return self.network.model_copy(update=changes).build(self.signal.outputs)
+        if sharp and isinstance(network, UNet):
+            network = network.model_copy(update={"smoothing": 0.0})
+        return network.build(self.signal.outputs)
 
     @property
     def per_image(self) -> bool:

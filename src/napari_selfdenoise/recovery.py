@@ -82,7 +82,7 @@ class Recovery:
             self._kept = copy.deepcopy(average.state_dict())
         if (self.rescues == _MOST and not sound) or (lost and self._kept is None):
             raise DenoisingError(
-                "The training diverged: its loss is no longer a number.",
+                "The training diverged: its predictions are no longer near the image.",
                 "Choose a smaller learning rate, or float32 precision.",
             )
         if sound or self._kept is None:

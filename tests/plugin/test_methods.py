@@ -237,7 +237,7 @@ def test_a_psf_brings_a_deconvolved_layer(desk, noisy):
     source = desk.viewer.add_image(
         noisy, name="cells", colormap="magenta", contrast_limits=(20, 130), scale=(2, 3)
     )
-    desk.pick(psf="gaussian")
+    desk.pick(psf="gaussian", estimator="single_pass")
     desk.train()
     assert desk.names() == named("denoised", NOISE[0], "deconvolved", NOISE[1])
     layer = desk.layer("cells deconvolved")
