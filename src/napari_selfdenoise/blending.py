@@ -78,18 +78,7 @@ class BlendingPredictor(TilePredictor):
     # ---- Before the tiles ----
 
     def prepare(self, tiles: Sequence[Tile]) -> Iterator[float]:
-        """Choose the blend.
-
-        Parameters
-        ----------
-        tiles : sequence of Tile
-            Of the plane.
-
-        Yields
-        ------
-        float
-            Share of all work on the plane that is done.
-        """
+        """Choose the blend; tiles and shares as in `TilePredictor.prepare`."""
         yield from super().prepare(tiles)
         if self.config.masking.correlated:
             self.blend = Blend((self._average,), (1.0,))
@@ -246,15 +235,7 @@ class BlendingPredictor(TilePredictor):
     def denoise(
         self, tile: Tile, wanted: Mapping[str, object]
     ) -> Iterator[tuple[float, Estimates | None]]:
-        """Predict a tile view by view; the last comes with what was made of them.
-
-        Yields
-        ------
-        float
-            Share of the tile that is done.
-        dict or None
-            Results by name, (Y, X), raw units.
-        """
+        """Predict a tile by the blend; shares and results as in `TilePredictor`."""
         if tile in self._kept:
             yield 1.0, self._blended(self._kept.pop(tile).estimates, wanted)
             return

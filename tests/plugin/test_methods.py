@@ -358,3 +358,14 @@ def test_what_was_found_of_the_noise_is_said(desk, noisy):
     assert "single pixels are hidden." in desk.status()
     assert desk.widget.model.config.masking.kind == "random"
     assert desk.controls.config().masking.kind == "auto"
+
+
+def test_the_window_says_what_the_result_is_made_of(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.pick(estimator="auto")
+    desk.train()
+    assert "The result is made of: " in desk.status()
+    assert "observation" in desk.status()  # after so few steps, the network is worse
+    desk.pick(estimator="single_pass")
+    desk.train()
+    assert "made of" not in desk.status()

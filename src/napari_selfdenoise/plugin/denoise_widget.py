@@ -203,7 +203,8 @@ class DenoiseWidget(Dock):
             else "Stopped: not all of it is denoised. Press Denoise for all of it."
         )
         known = self.model.provenance
-        notes = (known.get("finding", ""), *known.get("warnings", []))
+        made_of = f"The result is made of: {result.chosen}." if result.chosen else ""
+        notes = (made_of, known.get("finding", ""), *known.get("warnings", []))
         self.controls.show_fraction(" ".join(filter(None, (done, *notes))), 1.0)
 
     def _on_loaded(self, model: TrainedModel) -> None:
