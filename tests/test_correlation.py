@@ -14,7 +14,7 @@ from napari_selfdenoise.correlation import (
     measure_correlation,
     recommended_masking,
 )
-from napari_selfdenoise.masking import LineMask, RandomMask, ShapeMask
+from napari_selfdenoise.masking import BinMask, LineMask, RandomMask, ShapeMask
 from napari_selfdenoise.resolving import resolve_masking
 
 
@@ -81,18 +81,28 @@ def test_noise_along_columns_asks_for_lines_along_y():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_blurred_noise_asks_for_blocks(seed):
+def test_blurred_noise_asks_for_bins(seed):
     found = measure_correlation([blurred(seed)])
     expected = np.exp(-np.array([1, 4]) / (4 * 0.7**2))  # of a Gaussian blur
     np.testing.assert_allclose(found.along("y")[1:3], expected, atol=0.06)
     assert (found.extent_y, found.extent_x) == (2, 2)
-    assert recommended_masking(found) == ShapeMask(footprint="9x9")
+    assert recommended_masking(found) == BinMask(size=3)
+    assert recommended_masking(found, bins=False) == ShapeMask(footprint="9x9")
 
 
-def test_repeated_pixels_ask_for_blocks():
-    assert isinstance(
-        masking(np.kron(white(shape=(128, 128)), np.ones((2, 2)))), ShapeMask
-    )
+def test_repeated_pixels_ask_for_bins_as_large():
+    repeated = np.kron(white(shape=(128, 128)), np.ones((2, 2)))
+    assert masking(repeated) == BinMask(size=2)
+
+
+@pytest.mark.parametrize("sigma", [0.65, 0.7, 0.9, 1.1])
+def test_bins_that_are_recommended_hardly_share_noise(sigma):
+    noise = blurred(sigma=sigma)
+    size = masking(noise).size
+    side = 256 // size * size
+    bins = noise[:side, :side].reshape(side // size, size, -1, size).mean((1, 3))
+    across = np.corrcoef(bins[:, 1:].ravel(), bins[:, :-1].ravel())[0, 1]
+    assert 0.1 < across < 0.25
 
 
 @pytest.mark.parametrize("noise", [5, 20, 100])
@@ -112,14 +122,14 @@ def test_structure_everywhere_is_not_taken_for_noise():
 
 def test_noise_is_found_beside_structure():
     signal = 10 * structure(2)
-    assert isinstance(masking(signal + blurred()), ShapeMask)
+    assert isinstance(masking(signal + blurred()), BinMask)
     assert isinstance(masking(signal + shared_along_x()), LineMask)
 
 
 def test_the_variance_may_follow_the_signal():
     signal = 1 + 10 * structure(6)
     assert masking(np.sqrt(signal) * white() + signal) == RandomMask()
-    assert isinstance(masking(np.sqrt(signal) * blurred() + signal), ShapeMask)
+    assert isinstance(masking(np.sqrt(signal) * blurred() + signal), BinMask)
 
 
 @pytest.mark.parametrize("level", [0.02, 0.3, 2])
@@ -209,7 +219,10 @@ def test_sentences():
     assert lines.startswith("Neighbouring pixels share noise along x (0.")
     assert "at 1 px" in lines
     assert "along x are hidden" in lines
-    assert "9 x 9 px are hidden" in describe(measure_correlation([blurred()]))
+    found = measure_correlation([blurred()])
+    assert "bins of 3 x 3 px are hidden" in describe(found)
+    blocks = recommended_masking(found, bins=False)
+    assert "blocks of 9 x 9 px are hidden" in describe(found, blocks)
     texture = blurred(seed=1, sigma=2) + 0.3 * white()
     assert "structure" in describe(measure_correlation([texture]))
     assert "even further" in describe(measure_correlation([shared_along_x(rho=0.9)]))
@@ -278,4 +291,38 @@ def test_what_is_said_is_what_is_hidden():
         recipe("fast"), [Image(pixels, "YX")], [[pixels.astype(np.float32)]]
     )
     assert config.masking == recommended_masking(measure_correlation([pixels]))
-    assert " x ".join(config.masking.footprint.split("x")) in said
+    assert f"bins of {config.masking.size} x {config.masking.size} px" in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"psf": "gaussian"},
+        {"estimator": "blind_mean"},
+        {"signal": "gaussian", "estimator": "posterior_mean"},
+        {"signal": "gaussian", "noise_model.estimation": "per_image"},
+    ],
+)
+def test_blocks_are_hidden_where_bins_make_no_sense(changes):
+    pixels = blurred()
+    planes = [[pixels.astype(np.float32)]]
+    if "noise_model.estimation" in changes:
+        changes |= {"noise_model": "poisson_gaussian"}
+    asked = recipe("fast").override(changes)
+    config, said = resolve_masking(asked, [Image(pixels, "YX")], planes)
+    assert config.masking == ShapeMask(footprint="9x9")
+    assert "blocks of 9 x 9 px" in said
+
+
+def test_blocks_are_hidden_where_bins_would_leave_too_few_pixels():
+    pixels = blurred()[:100, :100]
+    planes = [[pixels.astype(np.float32)]]
+    config, _ = resolve_masking(recipe("fast"), [Image(pixels, "YX")], planes)
+    assert isinstance(config.masking, ShapeMask)
+
+
+def test_bins_grow_where_noise_is_left():
+    noisy = shared_along_x()
+    spoiled = (np.roll(noisy, 2, 1) + np.roll(noisy, -2, 1)) / 2
+    assert left_over([noisy], [spoiled], BinMask(size=3)).wider == BinMask(size=4)
+    assert left_over([noisy], [spoiled], BinMask(size=8)).wider is None

@@ -11,6 +11,7 @@ from scipy import ndimage
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.masking import (
     ORIENTATIONS,
+    BinMask,
     GridMask,
     LineMask,
     Mask,
@@ -461,7 +462,7 @@ def test_what_cannot_be_a_footprint_is_refused(painted, said):
 def test_only_neighbourhoods_take_noise_to_be_shared():
     defaults = [member() for member in MEMBERS]
     shared = [type(scheme) for scheme in defaults if scheme.correlated]
-    assert shared == [LineMask, ShapeMask]
+    assert shared == [LineMask, BinMask, ShapeMask]
     assert [type(scheme) for scheme in defaults if not scheme.hides] == [NoMask]
 
 

@@ -178,10 +178,23 @@ class TrainingConfig(BaseModel):
         share noise: there, it cost 0.1 to 0.2 dB.
         """
         network = self.network
-        sharp = not isinstance(self.psf, NoPSF) or self.masking.correlated
+        masking = self.masking
+        shared = masking.correlated and masking.binning == 1
+        sharp = shared or not isinstance(self.psf, NoPSF)
         if sharp and isinstance(network, UNet):
             network = network.model_copy(update={"smoothing": 0.0})
         return network.build(self.signal.outputs)
+
+    @property
+    def stride(self) -> int:
+        """Sides of what is predicted must be multiples of this, in pixels."""
+        return self.network.stride * self.masking.binning
+
+    @property
+    def reach(self) -> int:
+        """How far a pixel's prediction looks, in pixels, but for an optical blur."""
+        size = self.masking.binning
+        return self.network.reach * size + 2 * (size - 1)
 
     @property
     def per_image(self) -> bool:
@@ -266,6 +279,12 @@ def _member_with(part: str, name: str) -> str | None:
 
 _Test = Callable[[TrainingConfig], bool]
 
+
+def _of_pixels(config: TrainingConfig) -> bool:
+    """Whether the noise is known from elsewhere, or found in the image itself."""
+    return config.noise_model.kind == "file" or config.per_image
+
+
 _NONSENSE: tuple[tuple[_Test, str], ...] = (
     (
         lambda c: not c.masking.hides and not c.network.blind,
@@ -311,6 +330,21 @@ _NONSENSE: tuple[tuple[_Test, str], ...] = (
         lambda c: c.estimator.fuses and c.masking.correlated,
         "where neighbours share noise, context tells of the pixel's own noise, and a "
         "posterior would count it twice: choose another estimator",
+    ),
+    (
+        lambda c: c.masking.binning > 1 and c.estimator.hides,
+        "bins average each pixel with its neighbours, so that it cannot be hidden "
+        "alone: choose another estimator",
+    ),
+    (
+        lambda c: c.masking.binning > 1 and c.psf.kind != "none",
+        "bins of pixels lose the detail that a point spread function is to bring back: "
+        "choose a shape as masking",
+    ),
+    (
+        lambda c: c.masking.binning > 1 and _of_pixels(c),
+        "the noise model knows the noise of pixels, not that of bins: choose a noise "
+        "model that is learned with the network, or a shape as masking",
     ),
 )
 """What a config must not be, and why."""

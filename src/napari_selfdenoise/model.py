@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_selfdenoise.binning import to_bins, to_pixels
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import autocast
 from napari_selfdenoise.errors import RequestError
@@ -113,7 +114,7 @@ class TrainedModel:
     def margin(self) -> int:
         """How far around a tile its prediction looks, in pixels."""
         blurs = [c.optics.radius for c in self.channels if c.optics is not None]
-        return self.config.network.reach + max(blurs, default=0)
+        return self.config.reach + max(blurs, default=0)
 
     @property
     def precision(self) -> torch.dtype:
@@ -178,17 +179,24 @@ class Outputs(NamedTuple):
 
 
 def run(
-    network: nn.Module, optics: Optics | None, images: Tensor, precision: torch.dtype
+    network: nn.Module,
+    optics: Optics | None,
+    images: Tensor,
+    precision: torch.dtype,
+    binning: int = 1,
 ) -> Outputs:
     """Run a network on a batch (B, 1, Y, X), normalised.
 
-    Sides are multiples of the network's stride; `precision` is that of the
-    convolutions.
+    Sides are multiples of the config's stride; `precision` is that of the
+    convolutions, and `binning` the side of the bins whose means the network knows.
     """
+    images = to_bins(images, binning) if binning > 1 else images
     images = images.contiguous(memory_format=torch.channels_last)
     with autocast(images.device, precision):
         output: Tensor = network(images)
-    return _seen(optics, output[:, :1].float(), output[:, 1:].float())
+    output = output.float()
+    output = to_pixels(output, binning) if binning > 1 else output
+    return _seen(optics, output[:, :1], output[:, 1:])
 
 
 def run_at(

@@ -347,7 +347,7 @@ def tile_side(
     bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
     max_memory = max_memory or _TILE_BYTES
     for side in (*_TILE_SIDES, _LEAST_TILE):
-        pixels = (side + 2 * (model.margin + network.stride)) ** 2
+        pixels = (side + 2 * (model.margin + model.config.stride)) ** 2
         fits = pixels * bytes_per_pixel <= max_memory
         if fits and (pixels * network.flops_per_pixel <= budget or side <= 128):
             return side

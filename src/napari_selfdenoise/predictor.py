@@ -89,7 +89,7 @@ class TilePredictor:
         self.precision, self.margin = model.precision, model.margin
         self.generator = generator
         self.channel = model.channels[channel]
-        self.stride = model.config.network.stride
+        self.stride = model.config.stride
         # Share of the work on the plane that `prepare` did; what a blend is made of.
         self.prepared = 0.0
         self.blend: Blend | None = None
@@ -228,9 +228,9 @@ class TilePredictor:
 
     def _run(self, image: Tensor) -> Tensor:
         """Outputs of one pass: mean, rest, phantom, (C, Y, X), normalised."""
-        channel = self.channel
+        channel, size = self.channel, self.config.masking.binning
         with torch.no_grad():
-            seen = run(channel.network, channel.optics, image, self.precision)
+            seen = run(channel.network, channel.optics, image, self.precision, size)
         return torch.cat(seen if channel.optics else seen[:2], dim=1)[0]
 
     # ---- Estimates ----

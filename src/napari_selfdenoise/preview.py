@@ -99,11 +99,11 @@ def show(
         One a channel.
     """
     trainer = trainers[image.channel_of(place.plane)]
-    network, norm = trainer.config.network, trainer.normalization
+    config, norm = trainer.config, trainer.normalization
     tile = Tile(place.plane, place.top, place.bottom, place.left, place.right)
-    margin = network.reach + (trainer.optics.radius if trainer.optics else 0)
-    fill = norm.offset if network.blind else None
-    padded, inner = read_padded(image, tile, margin, network.stride, fill)
+    margin = config.reach + (trainer.optics.radius if trainer.optics else 0)
+    fill = norm.offset if config.network.blind else None
+    padded, inner = read_padded(image, tile, margin, config.stride, fill)
     observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
-    denoised = norm.invert(trainer.mean(observed))[0, 0].cpu().numpy()
+    denoised = norm.invert(trainer.denoised(observed))[0, 0].cpu().numpy()
     return Preview(place, denoised[inner])

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig, why_not
 from napari_selfdenoise.correlation import (
     describe,
     measure_correlation,
     recommended_masking,
 )
-from napari_selfdenoise.estimators import BlindMean
+from napari_selfdenoise.estimators import BlindMean, SinglePass
 from napari_selfdenoise.image import Image
-from napari_selfdenoise.masking import AutomaticMask, Masking
+from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
+from napari_selfdenoise.sampling import MIN_PATCH
 
 Planes = Sequence[NDArray[np.float32]]
 
@@ -51,8 +52,16 @@ def resolve_masking(
         measure_correlation(*_best_view(images, number, planes))
         for number, planes in enumerate(channels)
     ]
+    masking = recommended_masking(*found, bins=_may_bin(config, images))
     widest = max(found, key=lambda one: (one.extent_y + 1) * (one.extent_x + 1))
-    return _with_masking(config, recommended_masking(*found), describe(widest))
+    return _with_masking(config, masking, describe(widest, masking))
+
+
+def _may_bin(config: TrainingConfig, images: Sequence[Image]) -> bool:
+    """Whether what is chosen goes with bins, and the images are large enough."""
+    side = min(min(image.plane_shape) for image in images)
+    fits = side >= LARGEST_BIN * MIN_PATCH
+    return fits and why_not(config, "masking", BinMask().kind) is None
 
 
 def _with_masking(
@@ -61,7 +70,8 @@ def _with_masking(
     changes: dict[str, object] = {"masking": masking}
     if masking.correlated and config.estimator.fuses:
         # The posterior would count noise twice that the context has told already.
-        changes["estimator"] = BlindMean()
+        binned = masking.binning > 1
+        changes["estimator"] = SinglePass() if binned else BlindMean()
         said += " So the pixel's own value is left out of the result (no posterior)."
     return config.model_copy(update=changes), said
 

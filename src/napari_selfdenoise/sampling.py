@@ -125,6 +125,8 @@ class PatchSampler:
         Which of transpose, flip of rows, flip of columns patches may be turned by.
     device : torch.device
         Where pixels, indices and randomness live.
+    step : int
+        Distance in the plane of neighbouring pixels of a patch.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class PatchSampler:
         patch_size: int,
         orientations: Sequence[tuple[bool, bool, bool]],
         device: torch.device,
+        step: int = 1,
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
         self.pixels = normalization.apply(torch.from_numpy(flat).to(device))
@@ -142,25 +145,29 @@ class PatchSampler:
         self.shapes = shapes
         self.starts = sizes.cumsum(0) - sizes
         self.ends = sizes.cumsum(0)
-        self.patch_size = patch_size
+        self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True
     ) -> Tensor:
         """Draw `count` patches, turned or as they lie, normalised: (count, 1, Y, X)."""
-        device, side = self.pixels.device, self.patch_size
+        device, step = self.pixels.device, self.step
+        span = (self.patch_size - 1) * step + 1
         luck = torch.rand((4, count), generator=generator, device=device)
         # Every pixel equally likely: large planes are drawn more often.
         target = (luck[0] * self.ends[-1]).long()
         plane = torch.searchsorted(self.ends, target, right=True)
         plane = plane.clamp_max(len(self.ends) - 1)
         height, width = self.shapes[plane].unbind(1)
-        top = (luck[1] * (height - side + 1)).long()
-        left = (luck[2] * (width - side + 1)).long()
+        top = (luck[1] * (height - span + 1)).long()
+        left = (luck[2] * (width - span + 1)).long()
         turn = (luck[3] * (len(self.orientations) if turned else 1)).long()
         rows, columns = self._turned(self.orientations[turn])
-        rows, columns = rows + top[:, None, None], columns + left[:, None, None]
+        rows, columns = (
+            values * step + start[:, None, None]
+            for values, start in ((rows, top), (columns, left))
+        )
         index = (
             self.starts[plane][:, None, None] + rows * width[:, None, None] + columns
         )
@@ -178,23 +185,34 @@ class PatchSampler:
 
 
 def resolve_patch_size(
-    requested: int, images: Sequence[Image], stride: int
+    requested: int, images: Sequence[Image], stride: int, binning: int = 1
 ) -> tuple[int, str | None]:
     """Largest patch that fits all images, and a sentence if it is not the asked one.
+
+    Parameters
+    ----------
+    requested : int
+        Side of the patches; in bins, where pixels are binned.
+    images : sequence of Image
+        To train on.
+    stride : int
+        What sides must be multiples of.
+    binning : int
+        Side of the bins, in pixels.
 
     Raises
     ------
     RequestError
         If an image is smaller than the smallest patch.
     """
-    side = min(min(image.plane_shape) for image in images)
+    side = min(min(image.plane_shape) for image in images) // binning
     least = max(MIN_PATCH, stride)
     if side < least:
         small = min(images, key=lambda image: min(image.plane_shape)).plane_shape
         raise RequestError(
             f"The image is {small[0]} × {small[1]} pixels; the smallest patch is "
-            f"{least} × {least}.",
-            "Choose a larger image.",
+            f"{least * binning} × {least * binning}.",
+            "Choose a larger image." if binning == 1 else "Choose smaller bins.",
         )
     fits = max(min(requested, side) // stride * stride, stride)
     if fits == requested:

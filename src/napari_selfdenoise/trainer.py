@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_selfdenoise.binning import sliding_means, variance_of_bins
 from napari_selfdenoise.calibration import range_warning
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.correlation import left_over
+from napari_selfdenoise.correlation import left_over, measure_correlation
 from napari_selfdenoise.differences import PROBE, Differences, block_numbers
 from napari_selfdenoise.masking import Mask, Masking, RandomMask
 from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run_at
+from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run, run_at
 from napari_selfdenoise.networks import NetworkModule
 from napari_selfdenoise.noise_models import (
     NoiseCurve,
@@ -78,12 +79,19 @@ class ChannelTrainer:
     ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
         self.generator = torch.Generator(device).manual_seed(seed)
+        size = config.masking.binning
+        # Noise std of a pixel over that of a bin.
+        self.finer = 1.0
+        if size > 1:
+            rho = measure_correlation(planes).rho
+            self.finer = 1 / math.sqrt(variance_of_bins(rho, size))
+            planes = [sliding_means(plane, size) for plane in planes]
         pixels = np.concatenate([plane.ravel()[:: _thin(planes)] for plane in planes])
         self.normalization = norm = (
             start.normalization if start else Normalization.measure(pixels)
         )
         turns = config.masking.orientations if config.augment else _UNTURNED
-        self.sampler = PatchSampler(planes, norm, patch_size, turns, device)
+        self.sampler = PatchSampler(planes, norm, patch_size, turns, device, size)
         units = NoiseUnits(norm.offset, norm.scale, _std_floor(pixels, norm))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -187,9 +195,15 @@ class ChannelTrainer:
         return run_at(network, self.optics, masked, self.dtype, positions)
 
     @torch.no_grad()
-    def mean(self, images: Tensor) -> Tensor:
+    def mean(self, patches: Tensor) -> Tensor:
         """What the averaged network predicts now, (B, 1, Y, X), normalised."""
-        return self._predict(self.average, images).mean
+        return self._predict(self.average, patches).mean
+
+    @torch.no_grad()
+    def denoised(self, images: Tensor) -> Tensor:
+        """Mean of images of pixels, which patches may be bins of; as `mean`."""
+        size = self.config.masking.binning
+        return run(self.average, self.optics, images, self.dtype, size).mean
 
     def _loss(self, hidden: Hidden, prior: Mixture) -> Tensor:
         """What teaches the network, by the config's objective and the moment."""
@@ -311,8 +325,17 @@ class ChannelTrainer:
             self.remembered, self.probed, self.normalization, self.differences
         )
 
+    def scatter(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Signal and noise std of a pixel as measured in bins of signals, raw units."""
+        signal, std = self.residuals().scatter()
+        return signal, std * self.finer
+
     def noise_curve(self) -> NoiseCurve:
-        """What is known of the noise now, in raw units."""
+        """What is known of the noise of a pixel now, in raw units."""
+        return self._noise_curve().scaled(self.finer)
+
+    def _noise_curve(self) -> NoiseCurve:
+        """What is known of the noise of what the network sees."""
         residuals, norm = self.residuals(), self.normalization
         if self.noise is None or not (self.noise.differentiable or self.settled):
             return NoiseCurve.gaussian(*residuals.scatter())
@@ -363,13 +386,14 @@ class ChannelTrainer:
         affordable = int(flop // (4 * self.config.network.flops_per_pixel * area))
         enough = 4 * len(self.sampler.pixels) // area
         patches = max(4, min(affordable, enough))
-        masking, share = self.config.masking.sparse(), -(-patches // _REMEMBERED)
+        sparse, share = self.config.masking.sparse(), -(-patches // _REMEMBERED)
         rounds = range(-(-patches // share))
         for _ in rounds:
             with torch.no_grad():
-                self.observe(self.average, masking, share, probe=True)
+                self.observe(self.average, sparse, share, probe=True)
             yield
-        if self.config.masking.correlated:
+        masking = self.config.masking
+        if masking.correlated and masking.binning == 1:
             return  # differences would cancel what neighbours share
         differences = []
         for _ in rounds:

@@ -25,7 +25,7 @@ from napari_selfdenoise.device import (
 )
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, require_denoisable
-from napari_selfdenoise.masking import AutomaticMask
+from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.model import LossHistory, TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.preview import FieldOfView, Preview, show
@@ -170,14 +170,14 @@ def _train(
     command = yield TrainingProgress("Reading the image")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
-    patch_size, note = resolve_patch_size(
-        config.patch_size, images, config.network.stride
-    )
-    notes += [note] if note else []
-    planes = _read_planes(images, config, patch_size)
     if start and config.masking.kind == AutomaticMask().kind:
         config = config.model_copy(update={"masking": start.config.masking})
+    planes = _read_planes(images, config)
     config, finding = resolve_masking(config, images, planes)
+    patch_size, note = resolve_patch_size(
+        config.patch_size, images, config.network.stride, config.masking.binning
+    )
+    notes += [note] if note else []
     trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
     planes.clear()  # the trainers hold the pixels on the device
     passes, patches = _split_batch(config, patch_size, device)
@@ -340,16 +340,28 @@ def _require_trainable(
                 "model or point spread function than the settings.",
                 "Leave out the settings that differ, or start afresh.",
             )
+        sizes = made.masking.binning, config.masking.binning
+        if config.masking.kind != AutomaticMask().kind and sizes[0] != sizes[1]:
+            raise RequestError(
+                f"The model to continue from knows {_bins_text(sizes[0])}, the "
+                f"settings ask for {_bins_text(sizes[1])}.",
+                "Leave out the masking, or start afresh.",
+            )
     return list(dict.fromkeys(notes))
 
 
+def _bins_text(size: int) -> str:
+    return f"bins of {size} × {size} px" if size > 1 else "single pixels"
+
+
 def _read_planes(
-    images: list[Image], config: TrainingConfig, patch_size: int
+    images: list[Image], config: TrainingConfig
 ) -> list[list[NDArray[np.float32]]]:
     """Planes to train on, of each channel."""
     luck = np.random.default_rng(config.seed)
+    side = config.patch_size * LARGEST_BIN
     return [
-        training_planes(images, channel, luck, patch_size)
+        training_planes(images, channel, luck, side)
         for channel in range(images[0].channels)
     ]
 
@@ -418,7 +430,7 @@ def _progress(
         float(history.loss[-1]) if len(history.loss) else math.nan,
         history,
         trainer.noise_curve(),
-        trainer.residuals().scatter(),
+        trainer.scatter(),
         finding=finding,
     )
 

@@ -24,7 +24,12 @@ from napari_selfdenoise.correlation.squares import (
     pairs_of,
     spaced,
 )
-from napari_selfdenoise.masking import FootprintScheme, Masking
+from napari_selfdenoise.masking import (
+    LARGEST_BIN,
+    BinMask,
+    FootprintScheme,
+    Masking,
+)
 
 _LEFT = 0.15
 """Share of the finest variation of flat squares that a prediction keeps, at most.
@@ -49,7 +54,7 @@ class LeftOver:
     share : float
         Share of the finest variation of the observation's flattest squares that the
         prediction keeps, without what follows each pixel: below 0.1 as it should be.
-    wider : LineMask, ShapeMask or None
+    wider : LineMask, BinMask, ShapeMask or None
         The next wider masking, to train again with; None where it would not help.
     """
 
@@ -67,7 +72,7 @@ class LeftOver:
             )
         return (
             f"Noise that neighbours share is left in the result ({grain}): train again "
-            f"with {hidden_by(*_reach(self.wider))} hidden."
+            f"with {hidden_by(self.wider)} hidden."
         )
 
 
@@ -88,7 +93,7 @@ def left_over(
     Parameters
     ----------
     observations, predictions : sequence of ndarray
-        Equally many planes (Y, X), in one unit.
+        Equally many planes (Y, X), in one unit; of bins, where pixels are binned.
     masking : Masking
         The masking of the training.
 
@@ -150,6 +155,9 @@ def _wider(masking: Masking, correlation: NoiseCorrelation) -> Masking | None:
     alike = [abs(line[1]) >= least for line in lines]
     if not any(alike):
         return None
+    if isinstance(masking, BinMask):
+        bigger = masking.size < LARGEST_BIN
+        return BinMask(size=masking.size + 1) if bigger else None
     reach = [
         max(now, min(REACH, max(now + 1, extent(line, correlation.standard_error))))
         if wide

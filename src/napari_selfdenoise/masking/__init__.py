@@ -8,7 +8,9 @@ from napari_selfdenoise.masking.fills import neighbour_sum
 from napari_selfdenoise.masking.footprint import FootprintScheme, footprint_text
 from napari_selfdenoise.masking.scheme import ORIENTATIONS, Mask, MaskingScheme
 from napari_selfdenoise.masking.schemes import (
+    LARGEST_BIN,
     AutomaticMask,
+    BinMask,
     GridMask,
     LineMask,
     Masking,
@@ -18,8 +20,10 @@ from napari_selfdenoise.masking.schemes import (
 )
 
 __all__ = [
+    "LARGEST_BIN",
     "ORIENTATIONS",
     "AutomaticMask",
+    "BinMask",
     "FootprintScheme",
     "GridMask",
     "LineMask",

@@ -53,6 +53,11 @@ class MaskingScheme(BaseModel):
         return False
 
     @property
+    def binning(self) -> int:
+        """Side in px of the squares whose means the network sees; 1: of pixels."""
+        return 1
+
+    @property
     def hides(self) -> bool:
         """Whether pixels are hidden: else the network has to be blind itself."""
         return True

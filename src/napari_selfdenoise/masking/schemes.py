@@ -31,18 +31,14 @@ from napari_selfdenoise.masking.scheme import (
     random_index,
 )
 
+LARGEST_BIN = 8
+"""Side in px of the largest bins."""
 
-class RandomMask(MaskingScheme):
-    """Random pixels (Noise2Void, dense).
 
-    A fixed fraction of each patch, at random positions drawn anew for every batch.
-    Dense masks learn faster: every hidden pixel is a lesson.
-    Krull et al. 2019, Noise2Void; Höck et al. 2022, N2V2 (fills).
-    """
+class _SinglePixels(MaskingScheme):
+    """What schemes have in common that hide random single pixels."""
 
-    model_config = ConfigDict(title="Random pixels")
-
-    kind: Literal["random"] = "random"
+    kind: str = ""
     fraction: float = Field(
         0.25,
         gt=0,
@@ -81,12 +77,59 @@ class RandomMask(MaskingScheme):
         return torch.where(mask.hidden, filled, patches)
 
 
+class RandomMask(_SinglePixels):
+    """Random pixels (Noise2Void, dense).
+
+    A fixed fraction of each patch, at random positions drawn anew for every batch.
+    Dense masks learn faster: every hidden pixel is a lesson.
+    Krull et al. 2019, Noise2Void; Höck et al. 2022, N2V2 (fills).
+    """
+
+    model_config = ConfigDict(title="Random pixels")
+
+    kind: Literal["random"] = "random"
+
+
+class BinMask(_SinglePixels):
+    """Bins of pixels (noise correlated both ways).
+
+    The network sees means of small squares of pixels, which hardly share noise where
+    the pixels do, and random ones of them are hidden. A result is the average over all
+    positions of the squares. Details finer than a square are lost; where noise hides
+    them anyway, much more is gained: wide blocks would hide what a pixel is predicted
+    from.
+    """
+
+    model_config = ConfigDict(title="Bins of pixels")
+
+    kind: Literal["bins"] = "bins"
+    size: int = Field(
+        3,
+        ge=2,
+        le=LARGEST_BIN,
+        title="Size",
+        description="Side of the squares: one more than the distance up to which "
+        "pixels share noise.",
+        json_schema_extra={"unit": "px"},
+    )
+
+    @property
+    def correlated(self) -> bool:
+        """Whether noise is taken to be shared by neighbours: it is."""
+        return True
+
+    @property
+    def binning(self) -> int:
+        """Side in px of the squares whose means the network sees."""
+        return self.size
+
+
 class AutomaticMask(MaskingScheme):
     """Follows the noise (measured first).
 
     Before the training, it is measured how neighbouring pixels share noise: single
-    pixels are hidden where they do not, lines or blocks where they do. What is chosen
-    is said, and kept with the model.
+    pixels are hidden where they do not; lines, bins or blocks where they do. What is
+    chosen is said, and kept with the model.
     """
 
     model_config = ConfigDict(title="Follows the noise")
@@ -346,6 +389,6 @@ class NoMask(MaskingScheme):
 
 
 Masking = Annotated[
-    AutomaticMask | RandomMask | GridMask | LineMask | ShapeMask | NoMask,
+    AutomaticMask | RandomMask | GridMask | LineMask | BinMask | ShapeMask | NoMask,
     Field(discriminator="kind"),
 ]

@@ -98,6 +98,16 @@ class NoiseCurve:
         line = weighted_line(self.signal, less.std**2, trust)
         return replace(less, poisson_gaussian=line)
 
+    def scaled(self, factor: float) -> NoiseCurve:
+        """Return the curve of noise that is so many times as strong."""
+        line = self.poisson_gaussian
+        return replace(
+            self,
+            means=self.means * factor,
+            stds=self.stds * factor,
+            poisson_gaussian=line and (line[0] * factor**2, line[1] * factor**2),
+        )
+
     @property
     def std(self) -> Array:
         """Standard deviation of the whole mixture at each signal, (n,)."""
