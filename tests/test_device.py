@@ -1,3 +1,4 @@
+import platformdirs
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from napari_selfdenoise.device import (
     memory_errors_as_sentences,
     resolve_device,
     resolve_precision,
+    speeds,
     trial_seconds,
 )
 
@@ -64,12 +66,50 @@ def test_precisions_go_by_their_names():
     ("bfloat16_s", "chosen"),
     [(0.5, torch.bfloat16), (0.9, torch.float32), (float("inf"), torch.float32)],
 )
+@pytest.mark.usefixtures("new_machine")
 def test_bfloat16_must_win_clearly(monkeypatch, bfloat16_s, chosen):
     seconds = {torch.float32: 1.0, torch.bfloat16: bfloat16_s}
     monkeypatch.setattr(device, "trial_seconds", lambda _, dtype: seconds[dtype])
-    fastest_precision.cache_clear()
     assert resolve_precision(CPU, "auto") == chosen
+
+
+@pytest.fixture
+def new_machine(monkeypatch, tmp_path):
+    """Nothing is known of this machine; returns where that is kept."""
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda _: str(tmp_path / "new"))
     fastest_precision.cache_clear()
+    yield tmp_path / "new" / "measured.json"
+    fastest_precision.cache_clear()
+
+
+def next_session(monkeypatch, bfloat16_s):
+    fastest_precision.cache_clear()
+    seconds = {torch.float32: 1.0, torch.bfloat16: bfloat16_s}
+    monkeypatch.setattr(device, "trial_seconds", lambda _, dtype: seconds[dtype])
+    return resolve_precision(CPU, "auto")
+
+
+def test_the_number_format_is_the_same_in_the_next_session(monkeypatch, new_machine):
+    assert next_session(monkeypatch, 0.5) == torch.bfloat16
+    busy = next_session(monkeypatch, 0.9)
+    assert busy == torch.bfloat16
+    assert [file.name for file in new_machine.parent.iterdir()] == ["measured.json"]
+    speeds(CPU)  # asked for a trial, as the doctor does
+    assert next_session(monkeypatch, 0.9) == torch.float32
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"precision": 3}'])
+def test_what_is_remembered_may_be_damaged(monkeypatch, new_machine, content):
+    next_session(monkeypatch, 0.5)
+    new_machine.write_text(content)
+    assert next_session(monkeypatch, 0.9) == torch.float32
+
+
+def test_a_disk_that_cannot_be_written_does_not_stop_a_training(
+    monkeypatch, new_machine
+):
+    new_machine.parent.write_text("a file where the folder should be")
+    assert next_session(monkeypatch, 0.5) == torch.bfloat16
 
 
 def test_a_number_format_that_a_device_lacks_never_wins(monkeypatch):

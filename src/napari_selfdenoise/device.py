@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import platform
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.remembered import forget, remembered
 
 
 def available_devices() -> dict[str, str]:
@@ -52,21 +54,50 @@ def resolve_device(name: str) -> torch.device:
 def fastest_precision(device: torch.device) -> torch.dtype:
     """Number format that trains a small network faster, by a trial of < 1 s.
 
+    The trial is made once on a machine: equal seeds give equal results with the same
+    format only. `doctor` makes it anew.
+    """
+    what = f"precision of {_model(device)}, torch {torch.__version__}"
+    return _FORMATS[remembered(what, lambda: _winner(device))]
+
+
+_FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def _model(device: torch.device) -> str:
+    """Name of a device that tells it from others of its kind."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} of {platform.node()} ({platform.machine()})"
+
+
+def _winner(device: torch.device) -> str:
+    """Name of the number format that wins a trial.
+
     bfloat16 is 6 times faster on CPUs that have units for it, and slower on others;
     it must win clearly, so that the choice does not hang on the machine's mood.
     """
-    seconds = {
-        dtype: trial_seconds(device, dtype) for dtype in (torch.float32, torch.bfloat16)
-    }
-    wins = seconds[torch.bfloat16] < 0.75 * seconds[torch.float32]
-    return torch.bfloat16 if wins else torch.float32
+    seconds = {name: trial_seconds(device, dtype) for name, dtype in _FORMATS.items()}
+    wins = seconds["bfloat16"] < 0.75 * seconds["float32"]
+    return "bfloat16" if wins else "float32"
+
+
+def speeds(device: torch.device) -> dict[str, float]:
+    """Speed of each number format on a device, over that of float32; 0: it has none.
+
+    What was remembered of earlier trials is forgotten.
+    """
+    forget()
+    fastest_precision.cache_clear()
+    seconds = {name: trial_seconds(device, dtype) for name, dtype in _FORMATS.items()}
+    return {name: seconds["float32"] / spent for name, spent in seconds.items()}
 
 
 def resolve_precision(device: torch.device, name: str) -> torch.dtype:
     """Return the number format that a config's `precision` asks for."""
     if name == "auto":
         return fastest_precision(device)
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    return _FORMATS[name]
 
 
 def autocast(

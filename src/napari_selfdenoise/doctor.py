@@ -13,7 +13,7 @@ from napari_selfdenoise.device import (
     available_devices,
     compute_threads,
     resolve_device,
-    trial_seconds,
+    speeds,
 )
 
 _PACKAGES = (
@@ -60,11 +60,9 @@ def _version(package: str) -> str | None:
 
 def _speeds(device: torch.device) -> dict[str, str]:
     """How fast each number format is, as a ratio to float32."""
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    seconds = {name: trial_seconds(device, dtype) for name, dtype in formats.items()}
     return {
-        name: f"{seconds['float32'] / spent:.1f} x" if spent < float("inf") else "no"
-        for name, spent in seconds.items()
+        name: f"{speed:.1f} x" if speed else "no"
+        for name, speed in speeds(device).items()
     }
 
 

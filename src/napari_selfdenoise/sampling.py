@@ -70,7 +70,7 @@ def training_planes(
     planes: list[NDArray[np.float32]] = []
     room = MAX_TRAINING_PIXELS
     for image, plane in (available[i] for i in order):
-        if room < patch_size**2:
+        if planes and room < patch_size**2:
             break
         planes.append(_read_region(image, plane, room, generator))
         room -= planes[-1].size

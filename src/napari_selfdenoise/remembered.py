@@ -1,0 +1,58 @@
+"""What was once measured of this machine, kept for later sessions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from napari_selfdenoise.io.beside import beside
+
+_FILE = "measured.json"
+
+
+def remembered(what: str, measure: Callable[[], str]) -> str:
+    """Return what was found before, or measure it now and keep it.
+
+    A measurement hangs on what else the machine does at the moment. Kept, it is the
+    same next time, and takes no time.
+
+    Parameters
+    ----------
+    what : str
+        What is measured, of which part of the machine, with which versions.
+    measure : callable
+        Called if that has not been measured yet.
+    """
+    path = Path(platformdirs.user_cache_dir("napari-selfdenoise")) / _FILE
+    known = _read(path)
+    if what not in known:
+        known[what] = measure()
+        _keep(path, known)
+    return known[what]
+
+
+def forget() -> None:
+    """Forget what was measured: the next time it is measured anew."""
+    path = Path(platformdirs.user_cache_dir("napari-selfdenoise")) / _FILE
+    path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        known = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):  # not there yet, or damaged
+        return {}
+    sound = isinstance(known, dict) and all(isinstance(v, str) for v in known.values())
+    return known if sound else {}
+
+
+def _keep(path: Path, known: dict[str, str]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path) as part:
+            part.write_text(json.dumps(known, indent=1), "utf-8")
+    except OSError:
+        pass  # a disk that is full or read-only: it is measured again next time
