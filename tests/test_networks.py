@@ -19,6 +19,8 @@ SPECS += [UNet(width=4, depth=depth, growth=1) for depth in DEPTHS]
 SPECS += [UNet(width=4, pooling=pooling) for pooling in POOLINGS]
 SPECS += [UNet(width=4, depth=d, pooling="blur", top_skip=False) for d in DEPTHS]
 SPECS += [UNet(width=4, depth=depth, smoothing=0.7) for depth in DEPTHS]
+SPECS += [UNet(width=4, depth=depth).sharp for depth in DEPTHS]
+SPECS += [UNet(width=4, depth=1, baseline=8)]
 
 every_network = pytest.mark.parametrize("spec", SPECS, ids=repr)
 
@@ -307,3 +309,24 @@ def test_smoothing_is_that_of_a_gaussian_for_the_mean_alone():
         assert torch.equal(other, outputs[0, 1])
     flat = smooth(torch.full((1, 1, 8, 8), 5.0))
     torch.testing.assert_close(flat, torch.full((1, 1, 8, 8), 5.0))
+
+
+def test_a_network_that_knows_nothing_predicts_the_baseline():
+    network = UNet(width=4, baseline=1.5).build(3)
+    nn.init.zeros_(network.head.weight)
+    image = torch.zeros(1, 1, 40, 40)
+    image[..., 20, 20] = 1
+    mean, *rest = network(image)[0].detach()
+    assert mean.sum() == pytest.approx(1)
+    at = torch.arange(40) - 20.0
+    for axis in (0, 1):
+        width = (mean.sum(axis) * at**2).sum().sqrt()
+        assert width == pytest.approx(math.sqrt(1.5**2 + 1 / 12), rel=1e-2)
+    assert not any(other.any() for other in rest)
+    sharp = UNet(width=4).sharp.build(1)
+    nn.init.zeros_(sharp.head.weight)
+    assert not sharp(image).any()
+
+
+def test_a_baseline_wider_than_the_network_looks_widens_the_reach():
+    assert UNet(width=4, depth=1).reach < UNet(width=4, depth=1, baseline=8).reach

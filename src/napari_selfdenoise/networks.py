@@ -83,9 +83,26 @@ class UNet(BaseModel):
         json_schema_extra={"unit": "px"},
     )
 
+    baseline: float = Field(
+        2.0,
+        ge=0,
+        le=8,
+        title="Baseline",
+        description="Standard deviation of a Gaussian: the network predicts the "
+        "difference from the image smoothed by it, which is soon learned and keeps "
+        "wide areas at their mean. 0: it predicts the signal itself. Without effect "
+        "where smoothing is.",
+        json_schema_extra={"unit": "px"},
+    )
+
     def build(self, outputs: int) -> UNetModule:
         """Make the network, with one input channel and `outputs` output channels."""
         return UNetModule(self, outputs)
+
+    @property
+    def sharp(self) -> UNet:
+        """The same without anything that smooths the prediction."""
+        return self.model_copy(update={"smoothing": 0.0, "baseline": 0.0})
 
     @property
     def blind(self) -> bool:
@@ -123,12 +140,13 @@ class UNet(BaseModel):
         reach += sum(4 * 2**level for level in range(self.depth))  # going up
         # A blurred pooling sees one pixel of its level more to each side.
         reach += self.stride - 1 if self.pooling == "blur" else 0
-        return int(reach + self.stride + len(self.profile) // 2)
+        reach += self.stride + len(profile(self.smoothing)) // 2
+        return max(int(reach), len(profile(self.baseline)) // 2)
 
-    @property
-    def profile(self) -> NDArray[np.float64]:
-        """What the prediction is smoothed by along each axis: (n,), odd, sum 1."""
-        return gaussian_profile(self.smoothing) if self.smoothing else np.ones(1)
+
+def profile(sigma: float) -> NDArray[np.float64]:
+    """A Gaussian along one axis, (n,), odd, sum 1; a single number where σ is 0."""
+    return gaussian_profile(sigma) if sigma else np.ones(1)
 
 
 class UNetModule(nn.Module):
@@ -148,18 +166,23 @@ class UNetModule(nn.Module):
         self.mix = _mixing(width, width)
         self.head = Head(width, outputs)
         self.pool = _POOLINGS[spec.pooling]()
-        self.smooth = Smooth(spec.profile)
+        self.smooth = Smooth(profile(spec.smoothing))
+        self.baseline = Smooth(profile(spec.baseline)) if spec.baseline else None
         _start(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict from an image whose sides are multiples of the stride."""
         output: Tensor = self.smooth(self.head(self._features(image)))
-        return output  # (B, outputs, Y, X)
+        if self.baseline is None:
+            return output  # (B, outputs, Y, X)
+        mean = output[:, :1] + self.baseline(image)
+        return torch.cat([mean, output[:, 1:]], dim=1)
 
     def at(self, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Predict the mean everywhere, all else at some pixels; see `Head.at`."""
         mean, rest = self.head.at(self._features(image), positions)
-        return self.smooth(mean), rest
+        mean = self.smooth(mean)
+        return mean + self.baseline(image) if self.baseline else mean, rest
 
     def _features(self, image: Tensor) -> Tensor:
         """Features of each pixel, (B, C, Y, X)."""

@@ -26,7 +26,7 @@ _MINUTES = 600.0
 _N2V = TrainingConfig(
     recipe="n2v",
     masking=RandomMask(fraction=0.0156, fill="uniform"),  # 64 pixels of 64 x 64
-    network=UNet(width=32, depth=2, pooling="max", smoothing=0.0),
+    network=UNet(width=32, depth=2, pooling="max").sharp,
     noise_model=UnmodelledNoise(),
     patch_size=64,
     batch_size=128,
@@ -39,7 +39,7 @@ _N2V = TrainingConfig(
 _PN2V = TrainingConfig(
     recipe="pn2v",
     masking=RandomMask(fraction=0.0312, fill="uniform"),  # 312 pixels of 100 x 100
-    network=UNet(width=64, depth=2, pooling="max", smoothing=0.0),
+    network=UNet(width=64, depth=2, pooling="max").sharp,
     signal=SampledSignal(samples=800),
     noise_model=HistogramNoise(),
     estimator=PosteriorMean(blind=False),
@@ -62,9 +62,7 @@ RECIPES: dict[str, TrainingConfig] = {
         update={
             "recipe": "n2v2",
             "masking": RandomMask(fraction=0.00198, fill="median"),
-            "network": UNet(
-                width=32, depth=2, pooling="blur", top_skip=False, smoothing=0.0
-            ),
+            "network": UNet(width=32, depth=2, pooling="blur", top_skip=False).sharp,
         }
     ),
     # Broaddus et al. 2020: noise that is correlated along rows.
@@ -129,7 +127,7 @@ RECIPES: dict[str, TrainingConfig] = {
     "ollion": TrainingConfig(
         recipe="ollion",
         masking=GridMask(),
-        network=UNet(width=64, depth=2, growth=1, pooling="max", smoothing=0.0),
+        network=UNet(width=64, depth=2, growth=1, pooling="max").sharp,
         noise_model=NoiseNetwork(),
         objective="likelihood",
         patch_size=96,
