@@ -134,12 +134,17 @@ class Blur(nn.Module):
         return torch.cat([mean, std - 0.1], dim=1)
 
 
+def grain(image: Tensor) -> Tensor:
+    """The same for all images of a shape, of size 1."""
+    return torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+
+
 class Checked(Blur):
     """Right when the image lies as it did, wrong when it is turned over."""
 
     def forward(self, image: Tensor) -> Tensor:
         top, bottom = image[..., :5, :].mean(), image[..., -5:, :].mean()
-        return super().forward(image) + 0.5 * (top > bottom)
+        return super().forward(image) + grain(image) * (top > bottom)
 
 
 def model_of(observed, make=Blur, curve=CURVE, channels=1, optics=None, **changes):
@@ -161,13 +166,25 @@ def weights_of(result):
 
 
 def test_a_hopeless_network_is_left_out():
-    signal, observed = scene(sharp=5)
-    model = model_of(observed, lambda norm: Blur(norm, side=9, wrong=2.0))
+    signal, observed = scene(sharp=100)
+    model = model_of(observed, lambda norm: Blur(norm, side=31))
     result = run(observed, model)
-    assert weights_of(result)["observation"] > 0.97
+    assert weights_of(result)["observation"] > 0.8
     assert mean_squared(result.denoised.data, signal) < 1.05 * mean_squared(
         observed, signal
     )
+
+
+def test_broad_shades_are_those_of_the_image():
+    signal, observed = scene(side=192)
+    right, wrong = (
+        run(observed, model_of(observed, lambda norm, by=by: Blur(norm, wrong=by)))
+        for by in (0.0, 0.2)
+    )
+    assert weights_of(wrong)["levelled average of 8 orientations"] > 0.9
+    assert wrong.denoised.data.mean() == pytest.approx(observed.mean(), rel=1e-3)
+    least = mean_squared(right.denoised.data, signal)
+    assert mean_squared(wrong.denoised.data, signal) < 1.05 * least
 
 
 @pytest.mark.parametrize("sharp", [0, 10, 20, 40])
@@ -192,7 +209,7 @@ def test_a_view_that_is_better_than_the_average_is_taken():
     _, observed = scene()
     observed[:8] -= 40  # the top is darker
     model = model_of(observed, Checked)
-    assert weights_of(run(observed, model))["single pass"] > 0.9
+    assert weights_of(run(observed, model))["single pass"] > 0.8
 
 
 def test_fine_detail_is_taken_from_the_image_where_it_is():

@@ -20,6 +20,12 @@ from napari_selfdenoise.tiling import Tile, sources, tile_grid
 _SINGLE, _OBSERVATION = "single pass", "observation"
 _BLIND, _POSTERIOR = "blind mean", "posterior mean"
 
+_BOX = 15
+"""Side in px of the box that passes three times over what is taken for broad shades."""
+
+_BROAD = 3 * (_BOX // 2)
+"""How far that looks, in px. Noise is averaged over some 700 pixels by it."""
+
 _SAMPLE = 2**20
 """Pixels of a plane that errors are estimated from; more change nothing."""
 
@@ -65,6 +71,8 @@ class BlendingPredictor(TilePredictor):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.measured = self.curve
+        self._broad = 0 if self.config.masking.correlated else _BROAD
+        self.margin += self._broad
         luck = np.random.default_rng(self.config.seed)
         signs = luck.choice([-1.0, 1.0], (_SIGNS_SIDE, _SIGNS_SIDE))
         self._signs = signs.astype(np.float32)
@@ -98,6 +106,11 @@ class BlendingPredictor(TilePredictor):
         count = len(self.turns)
         return f"average of {count} orientations" if count > 1 else _SINGLE
 
+    @property
+    def _levelled(self) -> str:
+        """What the average with the broad shades of the observation is called."""
+        return f"levelled {self._average}"
+
     def _sample(self, tiles: Sequence[Tile]) -> Sequence[Tile]:
         """Tiles to learn from: all, or small ones all over the plane."""
         shape = self.image.plane_shape
@@ -125,18 +138,19 @@ class BlendingPredictor(TilePredictor):
     def _see(self, tile: Tile) -> Iterator[float]:
         """Keep what all pixels of a tile say, and how it moves with them."""
         raw, inner = self._read(tile)
+        wide = self._widened(inner)
         probe = self._probe(raw, tile)
         found: list[Estimates] = []
         for image in (raw, raw + probe):
-            for share, views in self._views(image, tile, inner, False):
+            for share, views in self._views(image, tile, wide, False):
                 yield (len(found) + share) / 2
                 if views is not None:
-                    found.append(self._visible(views, image[0, 0][inner]))
+                    found.append(self._visible(views, image[0, 0][wide]))
         estimates, moved = found
         added = probe[0, 0][inner].cpu().numpy()
         slopes = {
             name: (moved[name] - estimates[name]) / added
-            for name in (_SINGLE, self._average)
+            for name in (_SINGLE, self._average, self._levelled)
         }
         slopes[_OBSERVATION] = np.ones_like(added)
         self._kept[tile] = _Seen(estimates, slopes)
@@ -169,14 +183,35 @@ class BlendingPredictor(TilePredictor):
         probe = PROBE * std * self._signs[rows[:, None], columns]
         return torch.from_numpy(probe).to(raw)[None, None]
 
+    def _widened(self, inner: tuple[slice, slice]) -> tuple[slice, slice]:
+        """A tile's place in its padded pixels, and as far around as shades are seen."""
+        rows, columns = (
+            slice(part.start - self._broad, part.stop + self._broad) for part in inner
+        )
+        return rows, columns
+
     def _visible(self, views: Views, seen: Tensor) -> Estimates:
-        """Estimates that see all pixels; `seen` is the observation, (Y, X), raw."""
+        """Estimates that see all pixels, of a tile that is not widened.
+
+        Parameters
+        ----------
+        views : Views
+            Of the widened tile.
+        seen : Tensor
+            The observation there, (Y, X), raw units.
+        """
         invert = self.channel.normalization.invert
         found = {_SINGLE: invert(views.first), self._average: invert(views.mean[0])}
+        if self._broad:
+            average = found[self._average]
+            found[self._levelled] = average + _shades(seen - average)
         if self.channel.optics:
             found["deconvolved"] = invert(views.mean[-1])
         found[_OBSERVATION] = seen
-        return {name: values.cpu().numpy() for name, values in found.items()}
+        inner = slice(self._broad, -self._broad or None)
+        return {
+            name: values[inner, inner].cpu().numpy() for name, values in found.items()
+        }
 
     def _hidden_from(self, views: Views, seen: Tensor) -> Estimates:
         """Estimates whose context hides the pixel; `seen` is the observation."""
@@ -244,12 +279,13 @@ class BlendingPredictor(TilePredictor):
         estimates: Estimates = {_OBSERVATION: seen.cpu().numpy()}
         runs = self._runs(wanted)
         for number, hides in enumerate(runs):
-            for share, views in self._views(raw, tile, inner, hides):
+            place = inner if hides else self._widened(inner)
+            for share, views in self._views(raw, tile, place, hides):
                 if number + share < len(runs):
                     yield (number + share) / len(runs), None
                 if views is not None:
                     make = self._hidden_from if hides else self._visible
-                    estimates |= make(views, seen)
+                    estimates |= make(views, raw[0, 0][place])
         yield 1.0, self._blended(estimates, wanted)
 
     def _runs(self, wanted: Mapping[str, object]) -> list[bool]:
@@ -258,7 +294,8 @@ class BlendingPredictor(TilePredictor):
         used = self.blend.at(np.zeros(1, np.float32)).keys()
         hidden = not used.isdisjoint((_BLIND, _POSTERIOR))
         # Weights that change with the signal need one to look them up.
-        visible = len(self.blend.signal) > 1 or bool(used & {_SINGLE, self._average})
+        seen = {_SINGLE, self._average, self._levelled}
+        visible = len(self.blend.signal) > 1 or bool(used & seen)
         sharp = self.channel.optics is not None and "deconvolved" in wanted
         return [False] * (visible or sharp) + [True] * hidden
 
@@ -272,6 +309,18 @@ class BlendingPredictor(TilePredictor):
         if "deconvolved" in estimates:
             results["deconvolved"] = estimates["deconvolved"]
         return {name: results[name] for name in results if name in wanted}
+
+
+def _shades(values: Tensor) -> Tensor:
+    """Broad shades of values (Y, X): nearly a Gaussian of 7.5 px.
+
+    What lies within `_BROAD` px of a border is not to be used.
+    """
+    shades = values[None]
+    for _ in range(3):
+        shades = F.avg_pool2d(shades, (_BOX, 1), 1, (_BOX // 2, 0))
+        shades = F.avg_pool2d(shades, (1, _BOX), 1, (0, _BOX // 2))
+    return shades[0]
 
 
 def _area(tiles: Sequence[Tile]) -> int:
