@@ -165,12 +165,12 @@ def weights_of(result):
     return dict(zip(blend.parts, blend.weights, strict=True))
 
 
-def test_a_hopeless_network_is_left_out():
-    signal, observed = scene(sharp=100)
+def test_a_hopeless_network_is_hardly_used():
+    signal, observed = scene(sharp=20)
     model = model_of(observed, lambda norm: Blur(norm, side=31))
     result = run(observed, model)
-    assert weights_of(result)["observation"] > 0.8
-    assert mean_squared(result.denoised.data, signal) < 1.05 * mean_squared(
+    assert weights_of(result)["observation"] > 0.7
+    assert mean_squared(result.denoised.data, signal) < 0.9 * mean_squared(
         observed, signal
     )
 
