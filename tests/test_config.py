@@ -108,7 +108,7 @@ def test_every_recipe_is_described():
 
 
 def test_an_unknown_recipe_is_refused():
-    with pytest.raises(RequestError, match="Choose one of fast, n2v"):
+    with pytest.raises(RequestError, match="Choose one of fast, best"):
         recipe("slow")
 
 

@@ -330,3 +330,11 @@ def test_a_network_that_knows_nothing_predicts_the_baseline():
 
 def test_a_baseline_wider_than_the_network_looks_widens_the_reach():
     assert UNet(width=4, depth=1).reach < UNet(width=4, depth=1, baseline=8).reach
+
+
+def test_a_network_is_wider_where_there_is_much_to_learn_from():
+    asked = UNet(width=16, scales=True)
+    assert asked.scaled(512**2) == UNet(width=16)
+    assert asked.scaled(400 * 180**2) == UNet(width=32)
+    assert UNet(width=16).scaled(400 * 180**2) == UNet(width=16)
+    assert UNet(width=256, scales=True).scaled(10**8).width == 256

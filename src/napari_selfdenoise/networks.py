@@ -21,6 +21,11 @@ _SLOPE = 0.1
 """Of the leaky ReLUs: with few features, plain ones die too easily."""
 
 
+_WIDEST = 256
+_MANY = 2**22
+"""Pixels to learn from, above which a network may be wider."""
+
+
 class UNet(BaseModel):
     """U-Net with nearest-neighbour upsampling.
 
@@ -37,11 +42,17 @@ class UNet(BaseModel):
     width: int = Field(
         16,
         ge=4,
-        le=256,
+        le=_WIDEST,
         title="Width",
         description="Number of feature maps at full resolution. Twice the width is "
         "about four times slower.",
         json_schema_extra={"unit": "channels"},
+    )
+    scales: bool = Field(
+        False,
+        title="Wider for many images",
+        description="Twice the width where more than 4 million pixels are trained on. "
+        "One frame does not teach that many weights: its own noise would be learned.",
     )
     depth: int = Field(
         2,
@@ -98,6 +109,12 @@ class UNet(BaseModel):
     def build(self, outputs: int) -> UNetModule:
         """Make the network, with one input channel and `outputs` output channels."""
         return UNetModule(self, outputs)
+
+    def scaled(self, pixels: int) -> UNet:
+        """The network for so many pixels to learn from, which no longer scales."""
+        double = self.scales and pixels > _MANY
+        width = min(2 * self.width, _WIDEST) if double else self.width
+        return self.model_copy(update={"width": width, "scales": False})
 
     @property
     def sharp(self) -> UNet:

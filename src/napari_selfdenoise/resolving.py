@@ -17,6 +17,7 @@ from napari_selfdenoise.correlation import (
 from napari_selfdenoise.estimators import BlindMean, SinglePass
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
+from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.sampling import MIN_PATCH
 
 Planes = Sequence[NDArray[np.float32]]
@@ -62,6 +63,37 @@ def _may_bin(config: TrainingConfig, images: Sequence[Image]) -> bool:
     side = min(min(image.plane_shape) for image in images)
     fits = side >= LARGEST_BIN * MIN_PATCH
     return fits and why_not(config, "masking", BinMask().kind) is None
+
+
+def resolve_width(
+    config: TrainingConfig, channels: Sequence[Planes]
+) -> tuple[TrainingConfig, str]:
+    """Choose the network's width by how much there is to learn from, where asked for.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        As asked for.
+    channels : sequence of sequence of ndarray
+        Planes of each channel, each (Y, X).
+
+    Returns
+    -------
+    TrainingConfig
+        With a network that no longer scales.
+    str
+        What was decided, in a sentence; empty where nothing was.
+    """
+    network = config.network
+    if not isinstance(network, UNet) or not network.scales:
+        return config, ""
+    pixels = min(sum(plane.size for plane in planes) for planes in channels)
+    chosen = network.scaled(pixels)
+    said = (
+        f"With {pixels / 1e6:.2g} million pixels to learn from, the network has "
+        f"{chosen.width} channels."
+    )
+    return config.model_copy(update={"network": chosen}), said
 
 
 def _with_masking(

@@ -27,9 +27,10 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, require_denoisable
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.model import LossHistory, TrainedModel
+from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.preview import FieldOfView, Preview, show
-from napari_selfdenoise.resolving import resolve_masking
+from napari_selfdenoise.resolving import resolve_masking, resolve_width
 from napari_selfdenoise.sampling import resolve_patch_size, training_planes
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
@@ -166,14 +167,16 @@ def _train(
     images: list[Image], config: TrainingConfig, start: TrainedModel | None
 ) -> Training:
     schedule = Schedule(config, time.perf_counter())
+    if start:
+        config = _continued(config, start.config)
     notes = _require_trainable(images, config, start)
     command = yield TrainingProgress("Reading the image")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
-    if start and config.masking.kind == AutomaticMask().kind:
-        config = config.model_copy(update={"masking": start.config.masking})
     planes = _read_planes(images, config)
     config, finding = resolve_masking(config, images, planes)
+    config, wide = resolve_width(config, planes)
+    finding = f"{finding} {wide}".strip()
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
     )
@@ -341,13 +344,23 @@ def _require_trainable(
                 "Leave out the settings that differ, or start afresh.",
             )
         sizes = made.masking.binning, config.masking.binning
-        if config.masking.kind != AutomaticMask().kind and sizes[0] != sizes[1]:
+        if sizes[0] != sizes[1]:
             raise RequestError(
                 f"The model to continue from knows {_bins_text(sizes[0])}, the "
                 f"settings ask for {_bins_text(sizes[1])}.",
                 "Leave out the masking, or start afresh.",
             )
     return list(dict.fromkeys(notes))
+
+
+def _continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:
+    """Settings to continue with: what follows the image is what it was."""
+    changes: dict[str, Any] = {}
+    if isinstance(config.masking, AutomaticMask):
+        changes["masking"] = made.masking
+    if isinstance(config.network, UNet) and config.network.scales:
+        changes["network"] = made.network
+    return config.model_copy(update=changes)
 
 
 def _bins_text(size: int) -> str:
