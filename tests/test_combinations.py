@@ -40,6 +40,7 @@ FEW = {  # what keeps each kind small
     ("noise_model", "network"): {"width": 4},
     ("noise_model", "histogram"): {"bins": 16},
     ("estimator", "posterior_samples"): {"samples": 2},
+    ("masking", "bins"): {"size": 2},
     ("masking", "shape"): {"footprint": "3x3", "fraction": 0.02},
 }
 
@@ -96,8 +97,8 @@ def test_every_combination_is_valid_or_refused_with_a_sentence(files):
 
 def image(channels):
     rng = np.random.default_rng(0)
-    clean = 100 + 40 * np.sin(np.arange(24) / 3)[:, None] * np.ones(20)
-    shape = (2, 24, 20) if channels == 2 else (24, 20)
+    clean = 100 + 40 * np.sin(np.arange(36) / 3)[:, None] * np.ones(32)
+    shape = (2, 36, 32) if channels == 2 else (36, 32)
     noisy = (clean + rng.normal(0, 8, shape)).round().astype(np.uint16)
     return Image(noisy, "CYX" if channels == 2 else "YX")
 
