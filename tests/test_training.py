@@ -13,6 +13,7 @@ from napari_selfdenoise import (
     networks,
     recipe,
     sampling,
+    schedule,
     train,
     train_steps,
     training,
@@ -505,3 +506,31 @@ def test_best_is_wider_where_there_is_enough_to_learn_from(monkeypatch):
     )
     again = train(image, brief, start=narrow)
     assert again.config.network.width == 4
+
+
+def test_a_training_by_time_ends_when_there_is_no_more_to_learn(config, monkeypatch):
+    image = Image(np.random.default_rng(0).poisson(50, (48, 48)).astype("u2"), "YX")
+    monkeypatch.setattr(schedule, "_LEAST_STEPS", 5)
+    monkeypatch.setattr(schedule, "_VIEWS", 20)
+    by_time = config.override({"steps": None, "budget_s": 1000.0})
+    model = train(image, by_time)
+    assert model.provenance["steps"] == round(20 * 48**2 / (4 * 32**2))
+    assert "The training ended before its time" in model.provenance["warnings"][0]
+    asked = train(image, config.override({"steps": 15}))
+    assert asked.provenance["steps"] == 15
+    assert not asked.provenance["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "enough"),
+    [
+        ({"budget_s": 60.0}, 2489),
+        ({"budget_s": 60.0, "steps": 9000}, None),
+        ({"budget_s": None}, None),
+    ],
+)
+def test_only_a_training_by_time_ends_early(changes, enough):
+    plan = schedule.Schedule(recipe("fast").override(changes), 0.0)
+    plan.limit(512**2, 4 * 96**2)
+    assert plan.enough == enough
+    assert plan.ended_early(10**6) == (enough is not None)

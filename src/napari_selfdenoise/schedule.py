@@ -9,6 +9,12 @@ from napari_selfdenoise.config import TrainingConfig
 
 _LEAST_STEPS = 1000
 
+_VIEWS = 350
+"""Times that each pixel is shown, on average, after which there is no more to learn.
+
+A network that goes on learns the noise of the very pixels it was given.
+"""
+
 
 class Schedule:
     """Learning rate over the budget: seconds, steps, or whichever ends first.
@@ -21,6 +27,24 @@ class Schedule:
         self.steps, self.budget_s = config.steps, config.budget_s
         self.peak, self.start = config.learning_rate, start
         self.began = 0.0
+        self.enough: int | None = None
+
+    def limit(self, pixels: int, shown: int) -> None:
+        """End a training by time early, when its images have taught what they can.
+
+        Parameters
+        ----------
+        pixels : int
+            Of the images of one channel.
+        shown : int
+            Pixels that each step is shown.
+        """
+        if self.steps is None and self.budget_s is not None:
+            self.enough = max(_LEAST_STEPS, round(_VIEWS * pixels / shown))
+
+    def ended_early(self, step: int) -> bool:
+        """Whether there was no more to learn before the time was over."""
+        return self.enough is not None and step >= self.enough
 
     def elapsed(self) -> float:
         """Seconds since the start."""
@@ -29,8 +53,9 @@ class Schedule:
     def fraction(self, step: int) -> float | None:
         """Share of the budget that is used after `step` steps."""
         shares = []
-        if self.steps is not None:
-            shares.append(step / self.steps)
+        most = self.steps or self.enough
+        if most is not None:
+            shares.append(step / most)
         if self.budget_s is not None:
             shares.append(self.elapsed() / self.budget_s)
         return min(max(shares), 1.0) if shares else None
@@ -38,8 +63,9 @@ class Schedule:
     def remaining(self, step: int) -> float | None:
         """Estimated seconds left."""
         left = []
-        if self.steps is not None and step:
-            left.append(self.elapsed() * (self.steps - step) / step)
+        most = self.steps or self.enough
+        if most is not None and step:
+            left.append(max(self.elapsed() * (most - step) / step, 0.0))
         if self.budget_s is not None:
             left.append(max(self.budget_s - self.elapsed(), 0.0))
         return min(left, default=None)

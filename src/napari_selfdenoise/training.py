@@ -184,6 +184,10 @@ def _train(
     trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
     planes.clear()  # the trainers hold the pixels on the device
     passes, patches = _split_batch(config, patch_size, device)
+    schedule.limit(
+        min(len(trainer.sampler.pixels) for trainer in trainers),
+        config.batch_size * patch_size**2,
+    )
     history, due = LossHistory(), schedule.elapsed()
     total, counted = torch.zeros((), device=device), 0
     step = turn = seen = 0
@@ -230,6 +234,7 @@ def _train(
         trainer.recover()
     yield from _settle(trainers, progress, command is STOP)
     channels = tuple(trainer.model() for trainer in trainers)
+    notes += [_EARLY_NOTE] if schedule.ended_early(step) else []
     notes += [note for trainer in trainers for note in trainer.notes()]
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     provenance["finding"] = finding
@@ -418,6 +423,12 @@ def _split_batch(
     fits = max(1, int(_PASS_FLOP // cost))
     passes = math.ceil(config.batch_size / fits)
     return passes, math.ceil(config.batch_size / passes)
+
+
+_EARLY_NOTE = (
+    "The training ended before its time: with more steps on so few pixels, the network "
+    "would learn their noise."
+)
 
 
 def _short_batch_note(config: TrainingConfig, patches: int) -> str:
