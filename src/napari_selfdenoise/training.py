@@ -184,10 +184,10 @@ def _train(
     trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
     planes.clear()  # the trainers hold the pixels on the device
     passes, patches = _split_batch(config, patch_size, device)
-    schedule.limit(
-        min(len(trainer.sampler.pixels) for trainer in trainers),
-        config.batch_size * patch_size**2,
-    )
+    pixels = min(len(trainer.sampler.pixels) for trainer in trainers)
+    # Overlapping bins teach less than as many pixels.
+    pixels //= config.masking.binning
+    schedule.limit(pixels, config.batch_size * patch_size**2)
     history, due = LossHistory(), schedule.elapsed()
     total, counted = torch.zeros((), device=device), 0
     step = turn = seen = 0
