@@ -10,8 +10,6 @@ import platformdirs
 
 from napari_selfdenoise.io.beside import beside
 
-_FILE = "measured.json"
-
 
 def remembered(what: str, measure: Callable[[], str]) -> str:
     """Return what was found before, or measure it now and keep it.
@@ -26,7 +24,7 @@ def remembered(what: str, measure: Callable[[], str]) -> str:
     measure : callable
         Called if that has not been measured yet.
     """
-    path = Path(platformdirs.user_cache_dir("napari-selfdenoise")) / _FILE
+    path = _path()
     known = _read(path)
     if what not in known:
         known[what] = measure()
@@ -36,8 +34,11 @@ def remembered(what: str, measure: Callable[[], str]) -> str:
 
 def forget() -> None:
     """Forget what was measured: the next time it is measured anew."""
-    path = Path(platformdirs.user_cache_dir("napari-selfdenoise")) / _FILE
-    path.unlink(missing_ok=True)
+    _path().unlink(missing_ok=True)
+
+
+def _path() -> Path:
+    return Path(platformdirs.user_cache_dir("napari-selfdenoise")) / "measured.json"
 
 
 def _read(path: Path) -> dict[str, str]:
