@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -34,7 +35,8 @@ def remembered(what: str, measure: Callable[[], str]) -> str:
 
 def forget() -> None:
     """Forget what was measured: the next time it is measured anew."""
-    _path().unlink(missing_ok=True)
+    with suppress(OSError):  # a folder that is read-only: it stays as it is
+        _path().unlink(missing_ok=True)
 
 
 def _path() -> Path:
@@ -51,9 +53,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _keep(path: Path, known: dict[str, str]) -> None:
-    try:
+    with suppress(OSError):  # a disk that is full: it is measured again next time
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
             part.write_text(json.dumps(known, indent=1), "utf-8")
-    except OSError:
-        pass  # a disk that is full or read-only: it is measured again next time

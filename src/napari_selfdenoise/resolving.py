@@ -14,7 +14,7 @@ from napari_selfdenoise.correlation import (
     measure_correlation,
     recommended_masking,
 )
-from napari_selfdenoise.estimators import BlindMean, SinglePass
+from napari_selfdenoise.estimators import BlindMean
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
 from napari_selfdenoise.networks import UNet
@@ -102,8 +102,7 @@ def _with_masking(
     changes: dict[str, object] = {"masking": masking}
     if masking.correlated and config.estimator.fuses:
         # The posterior would count noise twice that the context has told already.
-        binned = masking.binning > 1
-        changes["estimator"] = SinglePass() if binned else BlindMean()
+        changes["estimator"] = BlindMean()
         said += " So the pixel's own value is left out of the result (no posterior)."
     return config.model_copy(update=changes), said
 
