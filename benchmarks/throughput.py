@@ -205,7 +205,7 @@ def _predictions(
     base: Ours, peers: list[Peer], options: argparse.Namespace, log: Log
 ) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
-        changes = dict(base.changes) | {"steps": 5}
+        changes = dict(base.changes) | {"steps": options.steps}
         place = Path(folder) / "model"
         model = in_fresh_process(_save_model, base.recipe, changes, place)
         for row in _prediction_rows(model, peers, options):
@@ -222,7 +222,7 @@ def _predictions(
 
 
 def _save_model(name: str, changes: Row, path: Path) -> Path:
-    """Train for a moment: how fast a network predicts does not depend on more."""
+    """Train for as long as the estimator needs to find what it finds on such images."""
     from napari_selfdenoise import recipe, save_model, train
 
     frame = next(SETS["fish"].cases(1)).training

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -288,3 +290,13 @@ def test_less_memory_makes_smaller_tiles():
     sides = [prediction.tile_side(model, cpu, m) for m in (2**21, 2**24, 2**28, None)]
     assert sides == sorted(sides)
     assert sides[0] < sides[-1]
+
+
+def test_what_is_read_around_a_tile_counts_too():
+    """The blend sees broad shades, which lie far around the smallest tile."""
+    single, cpu = model_of(nn.Identity(), counts((8, 8))), torch.device("cpu")
+    blended = replace(single, config=single.config.override({"estimator": "auto"}))
+    enough = 1_500_000
+    assert prediction.tile_side(single, cpu, enough) == 64
+    with pytest.raises(RequestError, match="Allow more memory"):
+        prediction.tile_side(blended, cpu, enough)

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.differences import PROBE, Differences
+from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
 from napari_selfdenoise.sure import Blend, Levels, measured_noise
 from napari_selfdenoise.tiling import Tile, sources, tile_grid
@@ -71,12 +73,16 @@ class BlendingPredictor(TilePredictor):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.measured = self.curve
-        self._broad = 0 if self.config.masking.correlated else _BROAD
-        self.margin += self._broad
+        self._broad = _broad(self.config)
         luck = np.random.default_rng(self.config.seed)
         signs = luck.choice([-1.0, 1.0], (_SIGNS_SIDE, _SIGNS_SIDE))
         self._signs = signs.astype(np.float32)
         self._kept: dict[Tile, _Seen] = {}
+
+    @classmethod
+    def margin_of(cls, model: TrainedModel) -> int:
+        """How far around a tile is read, in pixels: shades are of a wider tile."""
+        return model.margin + _broad(model.config)
 
     @property
     def hides(self) -> bool:
@@ -309,6 +315,11 @@ class BlendingPredictor(TilePredictor):
         if "deconvolved" in estimates:
             results["deconvolved"] = estimates["deconvolved"]
         return {name: results[name] for name in results if name in wanted}
+
+
+def _broad(config: TrainingConfig) -> int:
+    """How far beyond a tile it is predicted, to know its shades up to its border."""
+    return 0 if config.masking.correlated else _BROAD
 
 
 def _shades(values: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ IN_MEMORY_BYTES = 2**32
 """Results larger than this are kept in a temporary file instead of in memory."""
 
 _TILE_SIDES = (2048, 1024, 512, 256, 128)
-_TILE_FLOP = {"cpu": 2e10, "gpu": 2e12}
+_TILE_FLOP = {"cpu": 3e10, "gpu": 2e12}
 _TILE_BYTES = 2**31
 _LEAST_TILE = 64
 
@@ -253,9 +253,7 @@ class _Planes:
         """Denoise a plane; yields the share that is done, and where a tile was."""
         image, into = self.image, self.into
         channel = image.channel_of(plane)
-        kind = (
-            BlendingPredictor if self.model.config.estimator.blends else TilePredictor
-        )
+        kind = _predictor(self.model)
         predictor = kind(image, self.model, channel, self.device, self.generator)
         tiles = list(tile_grid(plane, image.plane_shape, self.side, predictor.stride))
         for share in predictor.prepare(tiles):
@@ -270,6 +268,10 @@ class _Planes:
                     index = image.slices(tile.plane, tile.rows, tile.columns)
                     _write(image, index, estimates, into)
                 yield predictor.prepared + (1 - predictor.prepared) * share, index
+
+
+def _predictor(model: TrainedModel) -> type[TilePredictor]:
+    return BlendingPredictor if model.config.estimator.blends else TilePredictor
 
 
 def _require_places(
@@ -346,8 +348,9 @@ def tile_side(
     # Features, skips and workspace; outputs of the views that are being averaged.
     bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
     max_memory = max_memory or _TILE_BYTES
+    margin = _predictor(model).margin_of(model) + model.config.stride
     for side in (*_TILE_SIDES, _LEAST_TILE):
-        pixels = (side + 2 * (model.margin + model.config.stride)) ** 2
+        pixels = (side + 2 * margin) ** 2
         fits = pixels * bytes_per_pixel <= max_memory
         if fits and (pixels * network.flops_per_pixel <= budget or side <= 128):
             return side

@@ -86,7 +86,7 @@ class TilePredictor:
         generator: torch.Generator,
     ) -> None:
         self.image, self.config, self.device = image, model.config, device
-        self.precision, self.margin = model.precision, model.margin
+        self.precision, self.margin = model.precision, self.margin_of(model)
         self.generator = generator
         self.channel = model.channels[channel]
         self.stride = model.config.stride
@@ -96,6 +96,11 @@ class TilePredictor:
         # By which the network's total variance is wrong on average.
         self.temperature = 1.0
         self._use(self.channel.noise_curve)
+
+    @classmethod
+    def margin_of(cls, model: TrainedModel) -> int:
+        """How far around a tile is read, in pixels."""
+        return model.margin
 
     def _use(self, curve: NoiseCurve) -> None:
         self.curve = curve
