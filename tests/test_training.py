@@ -534,3 +534,18 @@ def test_only_a_training_by_time_ends_early(changes, enough):
     plan.limit(512**2, 4 * 96**2)
     assert plan.enough == enough
     assert plan.ended_early(10**6) == (enough is not None)
+
+
+def test_only_training_counts_for_the_budget():
+    """Reading a large image, or first imports, may take longer than was asked for."""
+    plan = schedule.Schedule(recipe("fast").override({"budget_s": 10}), 0.0)
+    assert plan.fraction(0) == 1.0  # the clock began long ago
+    plan.begin()
+    assert plan.fraction(0) < 0.1
+    assert plan.remaining(0) > 9
+
+
+def test_a_training_without_time_says_so(scene, config):
+    model = train(scene.image, config.override({"steps": None, "budget_s": 1e-3}))
+    assert model.provenance["steps"] < 100
+    assert "too few to learn much" in model.provenance["warnings"][0]

@@ -8,6 +8,7 @@ import time
 from napari_selfdenoise.config import TrainingConfig
 
 _LEAST_STEPS = 1000
+_FEW_STEPS = 100
 
 _VIEWS = 350
 """Times that each pixel is shown, on average, after which there is no more to learn.
@@ -46,9 +47,22 @@ class Schedule:
         """Whether there was no more to learn before the time was over."""
         return self.enough is not None and step >= self.enough
 
+    def begin(self) -> None:
+        """Count the budget from now: reading and imports take none of it."""
+        self.began = self.elapsed()
+
     def elapsed(self) -> float:
         """Seconds since the start."""
         return time.perf_counter() - self.start
+
+    def trained(self) -> float:
+        """Seconds since the first step began."""
+        return self.elapsed() - self.began
+
+    def out_of_time(self, step: int) -> bool:
+        """Whether the seconds were over before much could be learned."""
+        over = self.budget_s is not None and self.trained() >= self.budget_s
+        return over and step < _FEW_STEPS
 
     def fraction(self, step: int) -> float | None:
         """Share of the budget that is used after `step` steps."""
@@ -57,7 +71,7 @@ class Schedule:
         if most is not None:
             shares.append(step / most)
         if self.budget_s is not None:
-            shares.append(self.elapsed() / self.budget_s)
+            shares.append(self.trained() / self.budget_s)
         return min(max(shares), 1.0) if shares else None
 
     def remaining(self, step: int) -> float | None:
@@ -65,9 +79,9 @@ class Schedule:
         left = []
         most = self.steps or self.enough
         if most is not None and step:
-            left.append(max(self.elapsed() * (most - step) / step, 0.0))
+            left.append(max(self.trained() * (most - step) / step, 0.0))
         if self.budget_s is not None:
-            left.append(max(self.budget_s - self.elapsed(), 0.0))
+            left.append(max(self.budget_s - self.trained(), 0.0))
         return min(left, default=None)
 
     def reached(self, step: int, moment: tuple[float, int]) -> bool:
@@ -84,7 +98,7 @@ class Schedule:
         """
         if self.budget_s is None:
             return math.inf
-        each = (self.elapsed() - self.began) / passes
+        each = self.trained() / passes
         steps = min(_LEAST_STEPS, self.steps or _LEAST_STEPS)
         return max(1, int(self.budget_s / (each * channels * steps)))
 
@@ -93,7 +107,7 @@ class Schedule:
         used = self.fraction(step)
         warm = min(1.0, (step + 1) / 20)
         if used is None:
-            return self.peak * warm / math.sqrt(1 + self.elapsed() / 60)
+            return self.peak * warm / math.sqrt(1 + self.trained() / 60)
         return (
             self.peak
             * min(warm, (used + 1e-3) / 0.03)

@@ -192,7 +192,7 @@ def _train(
     total, counted = torch.zeros((), device=device), 0
     step = turn = seen = 0
     progress = TrainingProgress("Training", finding=finding)
-    schedule.began = schedule.elapsed()
+    schedule.begin()
     for number in itertools.count():
         # One pass of a channel's network; a step is as many passes as it takes to
         # have seen the whole batch in every channel.
@@ -230,6 +230,7 @@ def _train(
         if done or command is STOP:
             break
         due = schedule.elapsed() + _YIELD_S
+    notes += [_few_steps_note(step)] if schedule.out_of_time(step) else []
     for trainer in trainers:
         trainer.recover()
     yield from _settle(trainers, progress, command is STOP)
@@ -238,6 +239,8 @@ def _train(
     notes += [note for trainer in trainers for note in trainer.notes()]
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     provenance["finding"] = finding
+    if start:
+        provenance["continues"] = _earlier(start)
     return TrainedModel(config, channels, history, provenance)
 
 
@@ -431,6 +434,17 @@ _EARLY_NOTE = (
 )
 
 
+def _few_steps_note(steps: int) -> str:
+    return (
+        f"The time was enough for {_steps_text(steps)} only, too few to learn much. "
+        "Give more; other programs may keep this machine busy."
+    )
+
+
+def _steps_text(steps: int) -> str:
+    return f"{steps} step{'s' if steps != 1 else ''}"
+
+
 def _short_batch_note(config: TrainingConfig, patches: int) -> str:
     return (
         f"Steps learn from {patches} patches instead of {config.batch_size}: with "
@@ -457,6 +471,14 @@ def _progress(
         trainer.scatter(),
         finding=finding,
     )
+
+
+def _earlier(start: TrainedModel) -> list[dict[str, Any]]:
+    """Trainings that a model has behind it, the first one first."""
+    made = start.provenance
+    names = ("images", "recipe", "seed", "steps", "seconds", "versions")
+    last = {name: made[name] for name in names if name in made}
+    return [*made.get("continues", []), last]
 
 
 def _provenance(

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QLabel,
@@ -162,6 +163,7 @@ def test_every_control_has_its_name(desk):
     names = {
         QComboBox: ["layer", "recipe", *parts, "budget", "device"],
         QPushButton: ["train", "stop", "denoise", "save_model", "load_model"],
+        QCheckBox: ["resume"],
         QProgressBar: ["progress"],
         QLabel: ["eta", "status", "axes"],
         QWidget: ["loss_plot", "noise_plot", "advanced"],
@@ -421,6 +423,40 @@ def test_buttons_in_each_state(desk, noisy):
     assert enabled() == {"train", "denoise", "save_model", "load_model"}
     desk.viewer.layers.clear()
     assert enabled() == {"save_model", "load_model"}
+
+
+def test_a_training_can_continue_from_the_model_in_hand(desk, noisy):
+    """A step after many is not a step from nothing."""
+    resume = desk.widget.findChild(QCheckBox, "resume")
+    assert not resume.isEnabled()
+    desk.viewer.add_image(noisy, name="cells")
+    desk.hurry(steps=200)
+    desk.train()
+    first = desk.layer("cells denoised").data
+    assert resume.isEnabled()
+    assert not resume.isChecked()
+
+    desk.hurry(steps=1)
+    for _ in range(2):  # from the model, then from nothing
+        resume.click()
+        desk.train()
+    continued, anew = (desk.layer(f"cells denoised [{n}]") for n in (1, 2))
+    assert error(continued.data, first) < 0.5 * error(anew.data, first)
+    made = [layer.metadata[METADATA_KEY]["provenance"] for layer in (continued, anew)]
+    (earlier,) = made[0]["continues"]
+    assert (earlier["images"], earlier["steps"]) == (["cells"], 200)
+    assert "continues" not in made[1]
+
+
+def test_a_model_of_another_kind_is_not_continued(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    model = desk.widget.model
+    desk.widget.findChild(QCheckBox, "resume").click()
+    desk.controls.advanced.editor("network.width").setValue(4)
+    desk.train()
+    assert "another network" in desk.status()
+    assert desk.widget.model is model
 
 
 def test_stop_at_once_is_a_stop(desk, noisy):

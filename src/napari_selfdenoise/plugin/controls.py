@@ -9,6 +9,7 @@ from typing import Any
 from napari.layers import Image as ImageLayer
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFormLayout,
     QGridLayout,
     QGroupBox,
@@ -214,6 +215,7 @@ class Controls(Panel):
         self.denoise.setEnabled(layer and model and not running)
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
+        self.resume.setEnabled(model and not running)
 
     # ---- Making ----
 
@@ -277,6 +279,9 @@ class Controls(Panel):
         )
         self.save_model = button("save_model", "Save model…", "Keep the model.")
         self.load_model = button("load_model", "Load model…", "Take a saved model.")
+        self.resume = QCheckBox("Continue")
+        self.resume.setObjectName("resume")
+        self.resume.setToolTip("Train starts from what the model in hand has learned.")
 
     def _make_plots(self) -> None:
         self.loss_plot, self.noise_plot = LossPlot(), NoisePlot()
@@ -300,6 +305,7 @@ class Controls(Panel):
         grid.addWidget(self.denoise, 0, 2)
         grid.addWidget(self.save_model, 1, 0)
         grid.addWidget(self.load_model, 1, 1)
+        grid.addWidget(self.resume, 1, 2)
         return grid
 
     def _grey_out(self) -> None:

@@ -76,8 +76,11 @@ class DenoiseWidget(Dock):
         self._results, self._estimator = results, None
         self._preview_due = 0.0
         self.controls.clear_plots()
+        start = self.model if self.controls.resume.isChecked() else None
         self._begin(
-            partial(train_steps, results.image, config, in_background=True),
+            partial(
+                train_steps, results.image, config, start=start, in_background=True
+            ),
             self._on_training,
             self._on_trained,
         )
