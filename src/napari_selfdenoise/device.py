@@ -9,14 +9,17 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.remembered import forget, remembered
+
+Result = TypeVar("Result")
 
 
 def available_devices() -> dict[str, str]:
@@ -198,12 +201,46 @@ def computing(in_background: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, on whatever device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # On a CPU, and on Apple's GPUs, only the words tell.
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return any(words in said for words in _NO_MEMORY)
+
+
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def if_memory_allows(work: Callable[[], Result]) -> Result | None:
+    """Do some work; None where the device has too little memory for it."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+    # Not above: there the error still holds what was computed.
+    free_memory()
+    return None
+
+
+def free_memory() -> None:
+    """Give back what torch keeps of a GPU's memory for its next use."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
 @contextmanager
 def memory_errors_as_sentences(what: str) -> Iterator[None]:
     """Turn a device's out-of-memory into a sentence that says what to try."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
         raise DenoisingError(
             f"The device ran out of memory while {what}.",
             "Choose a smaller batch or a narrower network, close other programs that "

@@ -16,6 +16,8 @@ from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import (
     computing,
+    free_memory,
+    lacks_memory,
     memory_errors_as_sentences,
     resolve_device,
 )
@@ -250,7 +252,23 @@ class _Planes:
         return True
 
     def _predict_plane(self, plane: PlaneIndex) -> Iterator[tuple[float, Place | None]]:
-        """Denoise a plane; yields the share that is done, and where a tile was."""
+        """Denoise a plane, in smaller tiles once the device had no room for them.
+
+        Yields the share that is done, and where a tile was.
+        """
+        while True:
+            try:
+                yield from self._predict_tiles(plane)
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not lacks_memory(error) or self.side <= _LEAST_TILE:
+                    raise
+            # Not above: there the error still holds what was computed.
+            free_memory()
+            self.side //= 2
+
+    def _predict_tiles(self, plane: PlaneIndex) -> Iterator[tuple[float, Place | None]]:
+        """Denoise a plane tile by tile; yields as `_predict_plane`."""
         image, into = self.image, self.into
         channel = image.channel_of(plane)
         kind = _predictor(self.model)

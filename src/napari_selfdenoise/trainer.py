@@ -112,6 +112,8 @@ class ChannelTrainer:
         self.differences: list[Differences] = []
         self.updates = 0
         self.lessons = 0
+        # Patches that were last learned from at once: predicting alone takes less room.
+        self.fits = 1
         self.calibrated = self.fixed = self.settled = bool(noise and noise.frozen)
         self.optimizer = self._make_optimizer()
 
@@ -143,6 +145,7 @@ class ChannelTrainer:
 
     def accumulate(self, patches: int, share: float) -> Tensor:
         """Add the gradient of `patches` fresh patches; returns their loss, detached."""
+        self.fits = patches
         probe = self.updates % 8 == 7
         hidden, prior, phantom = self.observe(
             self.network, self.config.masking, patches, probe
@@ -314,6 +317,10 @@ class ChannelTrainer:
         if self.updates % EVERY == 0:
             self.recover()
 
+    def start_over(self) -> None:
+        """Forget the gradient that was accumulated since the last update."""
+        self.optimizer.zero_grad(set_to_none=True)
+
     def recover(self) -> None:
         """Go back to earlier weights, if the training was thrown off."""
         if self.recovery.rescued(self.average):
@@ -386,8 +393,9 @@ class ChannelTrainer:
         affordable = int(flop // (4 * self.config.network.flops_per_pixel * area))
         enough = 4 * len(self.sampler.pixels) // area
         patches = max(4, min(affordable, enough))
-        sparse, share = self.config.masking.sparse(), -(-patches // _REMEMBERED)
-        rounds = range(-(-patches // share))
+        sparse = self.config.masking.sparse()
+        share = min(-(-patches // _REMEMBERED), 4 * self.fits)
+        rounds = range(min(-(-patches // share), _REMEMBERED))
         for _ in rounds:
             with torch.no_grad():
                 self.observe(self.average, sparse, share, probe=True)

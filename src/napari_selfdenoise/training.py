@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import itertools
 import math
 import platform
 import time
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_selfdenoise.batching import Batch
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import (
     computing,
@@ -46,15 +46,11 @@ STOP = Command.STOP
 """Send it to end a training and keep what was learned."""
 
 _YIELD_S = 0.15
-_PASS_FLOP = 4e9
 _SETTLE = {False: (2e11, 150), True: (3e10, 25)}
 """Operations of all predictions, and steps a channel, by whether it was stopped."""
 
 _UNHURRIED_S = 30.0
 """Budget from which on a fit to the noise takes all the time it needs."""
-
-_TIMED = 5
-"""Passes that are timed."""
 
 _WARM_UP = (0.05, 50)
 """When the likelihood begins: share of the budget, or steps where there is none."""
@@ -183,7 +179,7 @@ def _train(
     notes += [note] if note else []
     trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
     planes.clear()  # the trainers hold the pixels on the device
-    passes, patches = _split_batch(config, patch_size, device)
+    batch = Batch(config, patch_size, device)
     pixels = min(len(trainer.sampler.pixels) for trainer in trainers)
     # Overlapping bins teach less than as many pixels.
     pixels //= config.masking.binning
@@ -193,19 +189,19 @@ def _train(
     step = turn = seen = 0
     progress = TrainingProgress("Training", finding=finding)
     schedule.begin()
-    for number in itertools.count():
+    while True:
         # One pass of a channel's network; a step is as many passes as it takes to
         # have seen the whole batch in every channel.
         trainer = trainers[turn]
-        total += trainer.accumulate(patches, 1 / passes)
+        loss_now = batch.accumulate(trainer)
+        if loss_now is None:
+            seen = 0
+            continue
+        total += loss_now
         counted += 1
         seen += 1
-        if number == _TIMED:
-            room = schedule.passes_a_step(number, len(trainers))
-            if room < passes:
-                passes = int(room)
-                notes.append(_short_batch_note(config, passes * patches))
-        if seen >= passes:
+        batch.keep_time(schedule, len(trainers))
+        if seen >= batch.passes:
             trainer.update(schedule.learning_rate(step))
             seen, turn = 0, (turn + 1) % len(trainers)
         if seen == turn == 0:
@@ -230,6 +226,7 @@ def _train(
         if done or command is STOP:
             break
         due = schedule.elapsed() + _YIELD_S
+    notes += batch.notes()
     notes += [_few_steps_note(step)] if schedule.out_of_time(step) else []
     for trainer in trainers:
         trainer.recover()
@@ -412,22 +409,6 @@ def _make_trainers(
     ]
 
 
-def _split_batch(
-    config: TrainingConfig, patch_size: int, device: torch.device
-) -> tuple[int, int]:
-    """Passes a step and patches a pass: on a CPU a pass must not delay a stop.
-
-    Decided by the network's cost, not by the clock, so that equal seeds give equal
-    results.
-    """
-    if device.type != "cpu":
-        return 1, config.batch_size
-    cost = config.network.flops_per_pixel * patch_size**2
-    fits = max(1, int(_PASS_FLOP // cost))
-    passes = math.ceil(config.batch_size / fits)
-    return passes, math.ceil(config.batch_size / passes)
-
-
 _EARLY_NOTE = (
     "The training ended before its time: with more steps on so few pixels, the network "
     "would learn their noise."
@@ -443,13 +424,6 @@ def _few_steps_note(steps: int) -> str:
 
 def _steps_text(steps: int) -> str:
     return f"{steps} step{'s' if steps != 1 else ''}"
-
-
-def _short_batch_note(config: TrainingConfig, patches: int) -> str:
-    return (
-        f"Steps learn from {patches} patches instead of {config.batch_size}: with "
-        "more, the budget would end before the network has learned."
-    )
 
 
 def _progress(

@@ -1,0 +1,87 @@
+"""A step's batch, in as many passes as time and memory ask for."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.device import if_memory_allows
+from napari_selfdenoise.schedule import Schedule
+from napari_selfdenoise.trainer import ChannelTrainer
+
+_PASS_FLOP = 4e9
+
+_TIMED = 5
+"""Passes that are timed."""
+
+
+class Batch:
+    """Patches that a step learns from, split into passes.
+
+    On a CPU a pass must not delay a stop: how many there are follows from the network's
+    cost, not from the clock, so that equal seeds give equal results.
+
+    Attributes
+    ----------
+    passes : int
+        Of a step, in each channel.
+    patches : int
+        Of a pass.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, patch_size: int, device: torch.device
+    ) -> None:
+        self._asked = self._size = fits = config.batch_size
+        if device.type == "cpu":
+            cost = config.network.flops_per_pixel * patch_size**2
+            fits = max(1, int(_PASS_FLOP // cost))
+        self._split(math.ceil(self._size / fits))
+        self._done, self._crowded = 0, False
+
+    def _split(self, passes: int) -> None:
+        self.passes, self.patches = passes, math.ceil(self._size / passes)
+
+    def accumulate(self, trainer: ChannelTrainer) -> Tensor | None:
+        """Add the gradient of one pass; returns its loss, detached.
+
+        None where the device had no room for it: the step is to start over, in smaller
+        passes. There must be room for a single patch.
+        """
+        work = partial(trainer.accumulate, self.patches, 1 / self.passes)
+        loss = if_memory_allows(work) if self.patches > 1 else work()
+        if loss is None:
+            trainer.start_over()
+            self._split(min(2 * self.passes, self._size))
+            self._crowded = True
+        else:
+            self._done += 1
+        return loss
+
+    def keep_time(self, schedule: Schedule, channels: int) -> None:
+        """Leave out passes where the budget would end after too few steps."""
+        if self._done != _TIMED:
+            return
+        room = int(min(schedule.passes_a_step(_TIMED, channels), self.passes))
+        if room < self.passes:
+            self._size = room * self.patches
+            self._split(room)
+
+    def notes(self) -> list[str]:
+        """Return what the user should know of a batch that was changed."""
+        found = []
+        if self._size < self._asked:
+            found.append(
+                f"Steps learn from {self._size} patches instead of {self._asked}: with "
+                "more, the budget would end before the network has learned."
+            )
+        if self._crowded:
+            found.append(
+                f"The device had room for {self.patches} patches at a time only: a "
+                "step took more passes, and longer. The result is as good."
+            )
+        return found
