@@ -364,9 +364,9 @@ def _train_and_denoise(
 
 def load_everything() -> None:
     """Import what a training needs, as the peers' scripts do before their clock."""
-    import torch._dynamo  # noqa: F401 - two seconds; else by the first optimiser
+    from napari_selfdenoise.training import preload
 
-    from napari_selfdenoise import denoise, train  # noqa: F401
+    preload()
 
 
 _FOLDER = Path(__file__).parent / "peers"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import math
 import platform
 import time
@@ -305,6 +306,14 @@ def _effort(config: TrainingConfig, stopped: bool) -> tuple[float, int]:
     flop, steps = _SETTLE[stopped]
     share = min(1.0, (config.budget_s or math.inf) / _UNHURRIED_S)
     return flop * share, math.ceil(steps * share)
+
+
+def preload() -> None:
+    """Import what the first training of a process would else wait for, for seconds.
+
+    Optimisers import torch's compiler, whether it is used or not.
+    """
+    importlib.import_module("torch._dynamo")
 
 
 def train(

@@ -1,6 +1,7 @@
 """The window as a person uses it."""
 
 import gc
+import threading
 import warnings
 
 import dask.array as da
@@ -402,6 +403,22 @@ def test_cancelled_dialogs_change_nothing(desk, noisy, monkeypatch):
     desk.press("save_model")
     desk.press("load_model")
     assert (desk.status(), desk.widget.model) == before
+
+
+def test_the_dock_loads_while_the_user_looks_around(open_desk, monkeypatch):
+    """What a first training would wait for; where that fails, the dock still works."""
+    asked = []
+
+    def failing():
+        asked.append(threading.current_thread() is threading.main_thread())
+        raise ImportError("a damaged installation")
+
+    monkeypatch.setattr(denoise_widget, "preload", failing)
+    desk = open_desk()
+    desk.until(lambda: asked == [False])
+    WorkerBase.await_workers(20_000)
+    assert desk.button("load_model").isEnabled()
+    assert not desk.status()
 
 
 # Buttons -----------------------------------------------------------------------------

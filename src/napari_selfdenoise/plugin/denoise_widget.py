@@ -25,8 +25,9 @@ from napari_selfdenoise.plugin.layers import (
 )
 from napari_selfdenoise.plugin.results import Results
 from napari_selfdenoise.plugin.sources import sources
+from napari_selfdenoise.plugin.worker import Run
 from napari_selfdenoise.prediction import Denoised, TilePrediction, predict_tiles
-from napari_selfdenoise.training import TrainingProgress, train_steps
+from napari_selfdenoise.training import TrainingProgress, preload, train_steps
 
 PREVIEW_EVERY_S = 2.0
 """Seconds of training between two previews."""
@@ -60,6 +61,8 @@ class DenoiseWidget(Dock):
         napari_viewer.layers.events.removed.connect(self._on_removed)
         self._list_layers()
         self._show_state()
+        # While the user looks for an image. What fails here is told by the training.
+        Run(partial(loading, preload), ignore, ignore, ignore, ignore).start()
 
     # ---- What the user does ----
 

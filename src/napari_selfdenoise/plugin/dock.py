@@ -222,10 +222,10 @@ def _dock_of(widget: QWidget) -> Any:
     return parent
 
 
-def loading(read: Callable[[Any], Any], path: Any) -> Generator[None, None, Any]:
-    """Read a file in a worker."""
+def loading(read: Callable[..., Any], *what: Any) -> Generator[None, None, Any]:
+    """Load something in a worker."""
     yield None
-    return read(path)
+    return read(*what)
 
 
 def ignore(*_: Any) -> None:
