@@ -37,6 +37,10 @@ from napari_selfdenoise.sampling import Normalization, PatchSampler
 
 _REMEMBERED = 16
 _KEPT = 2**14
+_TAUGHT = 2**11
+"""Hidden pixels of a pass that the noise learns from: as a function of one number, it
+needs few."""
+
 _LOOKED_AT = 16
 _FILL = RandomMask()
 _CLIP = 0.3
@@ -130,6 +134,8 @@ class ChannelTrainer:
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=config.weight_decay,
+            # All weights in one go: there are many, and small ones.
+            fused=self.device.type in ("cpu", "cuda"),
         )
 
     @property
@@ -295,8 +301,8 @@ class ChannelTrainer:
 
     def _noise_loss(self, hidden: Hidden) -> Tensor:
         assert self.noise is not None
-        signal, observation, weight = hidden
-        likelihood = self.noise.log_likelihood(signal.detach(), observation)
+        signal, observation, weight = hidden.detached(_TAUGHT)
+        likelihood = self.noise.log_likelihood(signal, observation)
         return -(weight * likelihood).sum() / weight.sum()
 
     def update(self, learning_rate: float) -> None:
