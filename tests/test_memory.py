@@ -50,17 +50,18 @@ def test_a_crowded_device_learns_from_fewer_patches_at_a_time(
 
 def test_a_step_that_starts_over_forgets_its_gradient(scene, brief, monkeypatch):
     """A shortage between two passes of a step leaves nothing of the first."""
-    gradients, update = [], ChannelTrainer.update
-    tried = crowd_training(monkeypatch, 4, SHORTAGES[0])
+    untouched, accumulate = [], ChannelTrainer.accumulate
 
-    def watched(self, rate):
-        gradients.append(len(tried))
-        update(self, rate)
+    def crowded(self, patches, share):
+        untouched.append(all(p.grad is None for p in self.network.parameters()))
+        if len(untouched) in (1, 3):  # at once, and after half of the first step
+            raise SHORTAGES[0]
+        return accumulate(self, patches, share)
 
-    monkeypatch.setattr(ChannelTrainer, "update", watched)
-    train(scene.image, brief.override({"steps": 2}))
-    # The first try, then two passes for each of two updates.
-    assert gradients == [3, 5]
+    monkeypatch.setattr(ChannelTrainer, "accumulate", crowded)
+    train(scene.image, brief.override({"steps": 1}))
+    # Eight patches at a time, four and four, and two for each of four passes.
+    assert untouched == [True, True, False, True, False, False, False]
 
 
 @each_shortage
