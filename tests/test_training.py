@@ -549,3 +549,6 @@ def test_a_training_without_time_says_so(scene, config):
     model = train(scene.image, config.override({"steps": None, "budget_s": 1e-3}))
     assert model.provenance["steps"] < 100
     assert "too few to learn much" in model.provenance["warnings"][0]
+    # What it continues from was learned before.
+    again = train(scene.image, model.config, start=model)
+    assert not any("too few" in note for note in again.provenance["warnings"])

@@ -228,7 +228,8 @@ def _train(
             break
         due = schedule.elapsed() + _YIELD_S
     notes += batch.notes()
-    notes += [_few_steps_note(step)] if schedule.out_of_time(step) else []
+    few = start is None and schedule.out_of_time(step)
+    notes += [_few_steps_note(step)] if few else []
     for trainer in trainers:
         trainer.recover()
     yield from _settle(trainers, progress, command is STOP)
