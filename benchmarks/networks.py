@@ -29,7 +29,6 @@ from common import (
     print_table,
 )
 
-HALF_PLANE = {"network": "half_plane", "masking": "none"}
 NETWORKS: dict[str, dict[str, Any]] = {
     "U-Net (default)": {},
     "U-Net, no baseline": {"network.baseline": 0},
@@ -45,8 +44,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "U-Net, depth 1": {"network.depth": 1},
     "U-Net, depth 3": {"network.depth": 3},
     "U-Net, width 32": {"network.width": 32},
-    "half-plane, width 16": HALF_PLANE | {"network.width": 16},
-    "half-plane (default)": HALF_PLANE,
+    "half-plane, width 16": {
+        "network": "half_plane",
+        "network.width": 16,
+        "masking": "none",
+    },
 }
 ESTIMATORS = ("single_pass", "blind_mean")
 
