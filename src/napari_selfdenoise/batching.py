@@ -14,8 +14,8 @@ from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
 
 _PASS_FLOP = 8e9
-"""Cost of a pass, forwards: an eighth of a second, or a second on a slow CPU. Larger
-passes gain nothing more, smaller ones are slower by up to a quarter."""
+"""Cost of a pass, forwards: about a tenth of a second here, more on a slower CPU. With
+half of it, networks of 32 features were slower by up to a quarter."""
 
 _TIMED = 5
 """Passes that are timed."""
