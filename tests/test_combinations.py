@@ -13,6 +13,7 @@ from napari_selfdenoise import (
     RequestError,
     TrainingConfig,
     denoise,
+    level,
     train,
     training,
 )
@@ -136,6 +137,15 @@ def require_shapes(noisy, config):
 def brief_fits(monkeypatch):
     """Noise models take few steps: here it matters that they can."""
     monkeypatch.setattr(training, "_SETTLE", {False: (1e8, 3), True: (1e8, 3)})
+
+
+@pytest.fixture(autouse=True)
+def simple_noise(monkeypatch):
+    """Few pixels tell enough for Stein's risk, from the second step on."""
+    monkeypatch.setattr(level, "_GROUP", 4)
+    monkeypatch.setattr(level, "_EVEN", 100.0)
+    monkeypatch.setattr(level, "_EXCESS", 100.0)
+    monkeypatch.setattr(training, "_SIGHT", (0.2, 1))
 
 
 def valid_configs(files):

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.differences import PROBE, Differences
+from napari_selfdenoise.level import measure_level
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
 from napari_selfdenoise.sure import Blend, Levels, measured_noise
 from napari_selfdenoise.tiling import Tile, sources, tile_grid
@@ -129,17 +131,42 @@ class BlendingPredictor(TilePredictor):
 
     def _look(self, sample: Sequence[Tile]) -> Iterator[float]:
         """Estimate the sample in all ways; yields the share that is done."""
-        differences: list[Differences] = []
-        for number, tile in enumerate(sample):
-            differences += self._differences(tile, _SAMPLE // len(sample))
-            yield 0.2 * (number + 1) / len(sample)
-        self.measured = measured_noise(differences, self.curve)
+        for share in self._measure(sample):
+            yield 0.2 * share
         for number, tile in enumerate(sample):
             for share in self._see(tile):
                 yield 0.2 + 0.2 * (number + share) / len(sample)
         for number, tile in enumerate(sample if self._worth_hiding() else ()):
             for share in self._see_hidden(tile):
                 yield 0.4 + 0.6 * (number + share) / len(sample)
+
+    def _measure(self, sample: Sequence[Tile]) -> Iterator[float]:
+        """Measure the noise of the sample; yields the share that is done."""
+        if self.config.sees:
+            self.measured = self._weaker_noise(sample)
+            return
+        differences: list[Differences] = []
+        for number, tile in enumerate(sample):
+            differences += self._differences(tile, _SAMPLE // len(sample))
+            yield (number + 1) / len(sample)
+        self.measured = measured_noise(differences, self.curve)
+
+    def _weaker_noise(self, sample: Sequence[Tile]) -> NoiseCurve:
+        """Noise as the model knows it, or less where the sample has less.
+
+        A network that does not know what to make of hidden pixels cannot tell. Flat
+        blocks can, but that there is more noise may be structure that fills them.
+        """
+        planes = []
+        for tile in sample:
+            raw, inner = self._read(tile)
+            planes.append(raw[0, 0][inner].cpu().numpy())
+        level = measure_level(planes)
+        if level is None:
+            return self.curve
+        found = level.curve()
+        known = self.curve.std_at(found.signal.astype(np.float32))
+        return NoiseCurve.gaussian(found.signal, np.minimum(found.std, known))
 
     def _see(self, tile: Tile) -> Iterator[float]:
         """Keep what all pixels of a tile say, and how it moves with them."""
@@ -238,6 +265,8 @@ class BlendingPredictor(TilePredictor):
     # ---- Errors ----
 
     def _worth_hiding(self) -> bool:
+        if self.config.sees:
+            return False
         if self._blind:
             return self.config.signal.spreads
         (risk,) = self._risks(np.zeros(1)).risks

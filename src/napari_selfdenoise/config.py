@@ -70,7 +70,7 @@ class TrainingConfig(BaseModel):
         title="Estimator",
         description="What is made of the trained network's predictions.",
     )
-    objective: Literal["squared_error", "likelihood", "bootstrap"] = Field(
+    objective: Literal["squared_error", "likelihood", "bootstrap", "sure"] = Field(
         "squared_error",
         title="Objective",
         description="What teaches the network. Squared error: fast and robust, the "
@@ -78,7 +78,10 @@ class TrainingConfig(BaseModel):
         "observations, under noise model and signal head. Bootstrap: squared error for "
         "5 % of the training, then the noise model is fitted to the predictions, then "
         "likelihood (PPN2V); fitted anew after 20 % and 45 %. A noise model from a "
-        "file is kept from the start.",
+        "file is kept from the start. SURE: squared error for 20 % of the training, "
+        "then Stein's unbiased risk estimate with no pixel hidden, which is better for "
+        "Gaussian noise of the same strength everywhere; squared error throughout "
+        "where a measurement before the training says that the noise is another.",
     )
     budget_s: float | None = Field(
         60.0,
@@ -195,6 +198,11 @@ class TrainingConfig(BaseModel):
         """How far a pixel's prediction looks, in pixels, but for an optical blur."""
         size = self.masking.binning
         return self.network.reach * size + 2 * (size - 1)
+
+    @property
+    def sees(self) -> bool:
+        """Whether the network learns to use each pixel's own value as it is best."""
+        return self.objective == "sure"
 
     @property
     def per_image(self) -> bool:

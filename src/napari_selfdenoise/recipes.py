@@ -60,6 +60,7 @@ RECIPES: dict[str, TrainingConfig] = {
         recipe="best",
         network=UNet(scales=True),
         estimator=AutoEstimator(),
+        objective="sure",
         budget_s=_MINUTES,
     ),
     # Krull et al. 2019.

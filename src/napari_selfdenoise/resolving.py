@@ -16,6 +16,7 @@ from napari_selfdenoise.correlation import (
 )
 from napari_selfdenoise.estimators import BlindMean
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.level import NoiseLevel, measure_level
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.sampling import MIN_PATCH
@@ -87,13 +88,82 @@ def resolve_width(
     network = config.network
     if not isinstance(network, UNet) or not network.scales:
         return config, ""
-    pixels = min(sum(plane.size for plane in planes) for planes in channels)
+    pixels = _pixels(channels)
     chosen = network.scaled(pixels)
     said = (
         f"With {pixels / 1e6:.2g} million pixels to learn from, the network has "
         f"{chosen.width} channels."
     )
     return config.model_copy(update={"network": chosen}), said
+
+
+def resolve_objective(
+    config: TrainingConfig, channels: Sequence[Planes]
+) -> tuple[TrainingConfig, tuple[float, ...], str]:
+    """Choose squared error instead of Stein's risk, where that would fail.
+
+    It needs Gaussian noise of one strength, known to a few percent.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Its masking does not follow the noise any more.
+    channels : sequence of sequence of ndarray
+        Planes of each channel, each (Y, X), raw units.
+
+    Returns
+    -------
+    TrainingConfig
+        With an objective that will do.
+    tuple of float
+        Noise std of each channel, raw units, where Stein's risk is to teach; else
+        empty.
+    str
+        What was decided and why, in a sentence; empty where nothing was.
+    """
+    if not config.sees:
+        return config, (), ""
+    reason = _why_hide(config)
+    levels = [] if reason else [measure_level(planes) for planes in channels]
+    reason = reason or _unlike(levels)
+    if reason:
+        squared = config.model_copy(update={"objective": "squared_error"})
+        return squared, (), f"Hidden pixels teach the network to the end: {reason}."
+    stds = tuple(level.std for level in levels if level)
+    said = (
+        f"Noise is equally strong everywhere (std {_numbers(stds)}), so after a fifth "
+        "of the training no pixel is hidden any more (Stein's risk)."
+    )
+    return config, stds, said
+
+
+def _why_hide(config: TrainingConfig) -> str:
+    """Why pixels have to be hidden, whatever the noise's strength; empty if not."""
+    if config.network.blind:
+        return "it never sees what it predicts"
+    if config.masking.correlated:
+        return "neighbours share noise"
+    if config.signal.spreads:
+        return "the signal head is to say how much they tell of each other"
+    if config.estimator.hides:
+        return "the estimator hides them, too"
+    return ""
+
+
+def _unlike(levels: Sequence[NoiseLevel | None]) -> str:
+    """Why noise that was measured is not simple enough; empty if it is."""
+    if None in levels:
+        return "too few pixels show noise to tell how strong it is"
+    return next(filter(None, (level.why_not_simple() for level in levels if level)), "")
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)
+
+
+def _pixels(channels: Sequence[Planes]) -> int:
+    """Number of pixels of the channel that has the fewest."""
+    return min(sum(plane.size for plane in planes) for planes in channels)
 
 
 def _with_masking(

@@ -34,6 +34,7 @@ from napari_selfdenoise.psf import NoPSF, darkest_level
 from napari_selfdenoise.recovery import EVERY, Recovery
 from napari_selfdenoise.residuals import Hidden, Residuals, levelled, smoothness
 from napari_selfdenoise.sampling import Normalization, PatchSampler
+from napari_selfdenoise.stein import SteinProbe
 
 _REMEMBERED = 16
 _KEPT = 2**14
@@ -68,6 +69,12 @@ class ChannelTrainer:
         Point spread function, (Y, X); 1 x 1 where there is none.
     start : ChannelModel, optional
         Continue from these weights.
+
+    Attributes
+    ----------
+    level : float or None
+        Noise std in raw units, where it is the same everywhere and Stein's risk is to
+        teach the network.
     """
 
     def __init__(
@@ -116,6 +123,7 @@ class ChannelTrainer:
         self.differences: list[Differences] = []
         self.updates = 0
         self.lessons = 0
+        self.level: float | None = None
         # Patches that were last learned from at once: predicting alone takes less room.
         self.fits = 1
         self.calibrated = self.fixed = self.settled = bool(noise and noise.frozen)
@@ -141,7 +149,12 @@ class ChannelTrainer:
     @property
     def learns_likelihood(self) -> bool:
         """Whether the likelihood teaches the network, after the first lessons."""
-        return self.lessons > 0
+        return self.lessons > 0 and not self.config.sees
+
+    @property
+    def sees(self) -> bool:
+        """Whether Stein's risk teaches the network now, no pixel hidden."""
+        return self.config.sees and self.lessons > 0
 
     @property
     def _noise_learns(self) -> bool:
@@ -152,6 +165,8 @@ class ChannelTrainer:
     def accumulate(self, patches: int, share: float) -> Tensor:
         """Add the gradient of `patches` fresh patches; returns their loss, detached."""
         self.fits = patches
+        if self.sees:
+            return self._accumulate_seen(patches, share)
         probe = self.updates % 8 == 7
         hidden, prior, phantom = self.observe(
             self.network, self.config.masking, patches, probe
@@ -160,6 +175,19 @@ class ChannelTrainer:
         loss = self._loss(hidden, prior)
         total = loss + self._watch(hidden) + self._penalty(phantom)
         torch.autograd.backward(total * share)
+        return loss.detach()
+
+    def _accumulate_seen(self, patches: int, share: float) -> Tensor:
+        """Add the gradient of Stein's risk of fresh patches; as `accumulate`."""
+        assert self.level is not None
+        batch = self.sampler.draw(patches, self.generator)
+        std = self.level / self.normalization.scale
+        probe = SteinProbe.draw(batch, std, self.generator)
+        images = probe.images()
+        seen = self._predict(self.network, images)
+        self.recovery.watch(seen.mean, images, share)
+        loss = probe.risk(seen.mean)
+        torch.autograd.backward((loss + self._penalty(seen.phantom)) * share)
         return loss.detach()
 
     def observe(
@@ -350,9 +378,11 @@ class ChannelTrainer:
     def _noise_curve(self) -> NoiseCurve:
         """What is known of the noise of what the network sees."""
         residuals, norm = self.residuals(), self.normalization
+        low, high = np.percentile(residuals.signal, (0.1, 99.9))
+        if self.sees and self.level and not self.calibrated:
+            return NoiseCurve.line(0.0, self.level**2, low, high)
         if self.noise is None or not (self.noise.differentiable or self.settled):
             return NoiseCurve.gaussian(*residuals.scatter())
-        low, high = np.percentile(residuals.signal, (0.1, 99.9))
         low, high = (low - norm.offset) / norm.scale, (high - norm.offset) / norm.scale
         curve = raw_curve(self.noise, low, high, norm.offset, norm.scale)
         if self.settled:
@@ -369,6 +399,8 @@ class ChannelTrainer:
         steps : int
             Of the noise model's optimiser.
         """
+        if self.sees:
+            return  # it no longer knows what to make of hidden pixels
         yield from self._look(flop)
         if not self.fixed and not _regularisation(self.config):
             rate = 0.5 * self.noise.rate if self.noise else None

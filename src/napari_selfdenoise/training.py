@@ -31,7 +31,11 @@ from napari_selfdenoise.model import LossHistory, TrainedModel
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.preview import FieldOfView, Preview, show
-from napari_selfdenoise.resolving import resolve_masking, resolve_width
+from napari_selfdenoise.resolving import (
+    resolve_masking,
+    resolve_objective,
+    resolve_width,
+)
 from napari_selfdenoise.sampling import resolve_patch_size, training_planes
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
@@ -55,6 +59,9 @@ _UNHURRIED_S = 30.0
 
 _WARM_UP = (0.05, 50)
 """When the likelihood begins: share of the budget, or steps where there is none."""
+
+_SIGHT = (0.2, 200)
+"""When all pixels are shown: a network that predicts well from the rest comes first."""
 
 _BOOTSTRAPS = {(0.05, 50): 0.8, (0.2, 200): 0.92, (0.45, 1000): 1.0}
 """When the noise is fitted to predictions, and how much of its variance is believed.
@@ -173,12 +180,15 @@ def _train(
     planes = _read_planes(images, config)
     config, finding = resolve_masking(config, images, planes)
     config, wide = resolve_width(config, planes)
-    finding = f"{finding} {wide}".strip()
+    config, levels, shown = resolve_objective(config, planes)
+    finding = " ".join(said for said in (finding, wide, shown) if said)
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
     )
     notes += [note] if note else []
     trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
+    for trainer, level in zip(trainers, levels, strict=bool(levels)):
+        trainer.level = level
     planes.clear()  # the trainers hold the pixels on the device
     batch = Batch(config, patch_size, device)
     pixels = min(len(trainer.sampler.pixels) for trainer in trainers)
@@ -254,12 +264,13 @@ def _change_lesson(
     schedule: Schedule,
     progress: TrainingProgress,
 ) -> Teaching:
-    """Go over to the likelihood when its time has come.
+    """Go over to the likelihood, or to Stein's risk, when its time has come.
 
-    From the start it would weigh dim pixels most and hold the mean back.
+    From the start, a likelihood would weigh dim pixels most and hold the mean back.
     """
     bootstraps = config.objective == "bootstrap" and not trainers[0].calibrated
     moments = tuple(_BOOTSTRAPS) if bootstraps else (_WARM_UP,)
+    moments = (_SIGHT,) if config.sees else moments
     lesson = trainers[0].lessons
     if config.objective == "squared_error" or lesson == len(moments):
         return None

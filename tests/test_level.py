@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_selfdenoise.level import measure_level
+
+
+def structure(side=512, seed=0):
+    """Blobs, sharp edges and texture, 40 to 210; half of it flat."""
+    rng = np.random.default_rng(seed)
+    blobs, regions = gaussian_filter(rng.normal(size=(2, side, side)), (0, 12, 12))
+    texture = gaussian_filter(rng.normal(size=(side, side)), 1)
+    steps = np.round(2 * np.tanh(blobs / blobs.std()))
+    busy = regions > 0
+    return 125 + 40 * steps + busy * 10 * texture / texture.std()
+
+
+def noisy(std, *seeds):
+    return [
+        structure(seed=seed) + np.random.default_rng(seed).normal(0, std, (512, 512))
+        for seed in seeds
+    ]
+
+
+@pytest.mark.parametrize("std", [10.0, 20.0, 40.0])
+def test_structure_does_not_count_as_noise(std):
+    level = measure_level(noisy(std, 0, 1))
+    assert level.std == pytest.approx(std, rel=0.02)
+    assert level.why_not_simple() == ""
+    assert level.curve().std_at(np.float32(125)) == pytest.approx(std, rel=0.05)
+
+
+def test_no_block_is_chosen_for_its_own_noise():
+    rng = np.random.default_rng(0)
+    levels = [measure_level([rng.normal(0, 1, (512, 512))]).std for _ in range(8)]
+    assert np.mean(levels) == pytest.approx(1, abs=0.005)
+
+
+def photons(mean, *seeds):
+    """Counted photons, `mean` of them at a signal of 100; so many grey values each."""
+    gain = 100 / mean
+    luck = np.random.default_rng(0)
+    return [
+        gain * luck.poisson(np.maximum(structure(seed=seed), 1) / gain)
+        for seed in seeds
+    ]
+
+
+def test_noise_that_grows_with_the_signal_is_told():
+    level = measure_level(photons(100, 0, 1))
+    assert "not equally strong everywhere (std " in level.why_not_simple()
+    assert level.by_signal[-1] > 1.5 * level.by_signal[0]
+    bright = level.signal[-1]
+    found = level.curve().std_at(np.float32(bright))
+    assert found == pytest.approx(np.sqrt(bright), rel=0.05)
+
+
+def test_planes_of_different_noise_are_told():
+    level = measure_level(noisy(10, 0, 1) + noisy(12, 2, 3))
+    assert "not equally strong everywhere" in level.why_not_simple()
+
+
+def test_shared_noise_is_told():
+    shared = [gaussian_filter(plane, 0.6) for plane in noisy(30, 0, 1)]
+    assert measure_level(shared).why_not_simple() == "neighbours share noise"
+
+
+def test_noise_of_few_photons_is_not_gaussian():
+    rng = np.random.default_rng(0)
+    few, many = ([rng.poisson(mean, (512, 512))] for mean in (4, 400))
+    assert measure_level(few).why_not_simple() == "noise is not Gaussian"
+    assert measure_level(many).why_not_simple() == ""
+
+
+def test_clipped_noise_is_not_simple():
+    assert measure_level([np.maximum(p, 60) for p in noisy(25, 0, 1)]).why_not_simple()
+
+
+def test_hot_pixels_are_told():
+    (plane,) = noisy(40, 0)
+    plane[np.random.default_rng(0).random(plane.shape) < 2e-4] += 800
+    assert "single pixels stick out" in measure_level([plane]).why_not_simple()
+
+
+def test_few_pixels_tell_how_strong_the_noise_is_but_not_whether_everywhere():
+    plane = np.random.default_rng(0).normal(0, 3, (160, 160))
+    level = measure_level([plane])
+    assert level.std == pytest.approx(3, rel=0.1)
+    assert "too few pixels" in level.why_not_simple()
+
+
+@pytest.mark.parametrize("shape", [(7, 200), (40, 40)])
+def test_fewer_tell_nothing(shape):
+    assert measure_level([np.random.default_rng(0).normal(size=shape)]) is None
+
+
+def test_an_image_without_noise_has_no_level():
+    assert measure_level([np.full((256, 256), 7.0)]) is None
