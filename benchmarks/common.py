@@ -203,6 +203,15 @@ def _bsd68(_: int) -> Iterator[Case]:
     )
 
 
+def _photographs_alone(_: int) -> Iterator[Case]:
+    """Each of four photographs of BSD68 alone; noise of std 25, unclipped."""
+    luck = np.random.default_rng(0)
+    for path in sorted(_photographs())[::17]:
+        clean = imread(path).astype(np.float32)
+        noisy = _with_noise(clean, luck)
+        yield Case(path.stem, noisy, [noisy], [clean])
+
+
 def _photographs() -> Iterator[Path]:
     return data_path("bsd/bsd68").glob("*.png")
 
@@ -230,9 +239,12 @@ SETS: dict[str, PublicSet] = {
         _first_frame("testmix_widefield_bpae_g_raw4", "testmix_widefield_bpae_g_gt"),
     ),
     "w2s": PublicSet("W2S, wide-field (truth affine-fitted)", _w2s),
+    "photographs": PublicSet(
+        "Photographs of BSD68, sigma 25, each alone", _photographs_alone
+    ),
     "bsd68": PublicSet("BSD68, sigma 25, trained on BSD400", _bsd68),
 }
-LONG = ("bsd68",)
+LONG = ("photographs", "bsd68")
 """Sets that are measured only where they are named."""
 
 

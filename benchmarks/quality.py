@@ -12,8 +12,8 @@ second table each set has the measure that it is judged by. "blur" is the best G
 blur, its width chosen with the truth. Seconds are those of one training and its
 prediction, imports left out. Rows are means over the images of the set, ± half of the
 range over the seeds. Ours and peers, whose environments `benchmarks/peers/README.md`
-makes, run in turn. bsd68 is measured only where it is named, and without peers, whose
-scripts train on one image.
+makes, run in turn. photographs and bsd68 are measured only where they are named, and
+bsd68 without peers, whose scripts train on one image.
 """
 
 from __future__ import annotations

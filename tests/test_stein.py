@@ -120,13 +120,13 @@ def test_a_stop_before_pixels_are_seen_leaves_a_model():
         ({"signal": "gaussian"}, "the signal head"),
         ({"estimator": "blind_mean"}, "the estimator hides"),
         ({"masking": "line"}, "neighbours share noise"),
-        ({"network": "half_plane", "masking": "none"}, "it never sees"),
+        ({"network": "half_plane", "masking": "none"}, "the network never sees"),
     ],
 )
 def test_pixels_stay_hidden_where_they_must(changes, reason):
     made = train(Image(scene()[1], "YX"), brief(steps=2, **changes))
     assert made.config.objective == "squared_error"
-    assert f"teach the network to the end: {reason}" in made.provenance["finding"]
+    assert f"hidden throughout the training: {reason}" in made.provenance["finding"]
 
 
 def test_pixels_stay_hidden_where_noise_grows_with_the_signal():

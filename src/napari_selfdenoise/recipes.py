@@ -54,7 +54,7 @@ _PN2V = TrainingConfig(
 
 RECIPES: dict[str, TrainingConfig] = {
     # The default: as good as one image allows, in a minute.
-    "fast": TrainingConfig(recipe="fast", estimator=AutoEstimator()),
+    "fast": TrainingConfig(recipe="fast", estimator=AutoEstimator(), objective="sure"),
     # Ten minutes: what pays where there is much to learn from.
     "best": TrainingConfig(
         recipe="best",

@@ -128,7 +128,7 @@ def resolve_objective(
     reason = reason or _unlike(levels)
     if reason:
         squared = config.model_copy(update={"objective": "squared_error"})
-        return squared, (), f"Hidden pixels teach the network to the end: {reason}."
+        return squared, (), f"Pixels are hidden throughout the training: {reason}."
     stds = tuple(level.std for level in levels if level)
     said = (
         f"Noise is equally strong everywhere (std {_numbers(stds)}), so after a fifth "
@@ -140,7 +140,7 @@ def resolve_objective(
 def _why_hide(config: TrainingConfig) -> str:
     """Why pixels have to be hidden, whatever the noise's strength; empty if not."""
     if config.network.blind:
-        return "it never sees what it predicts"
+        return "the network never sees what it predicts"
     if config.masking.correlated:
         return "neighbours share noise"
     if config.signal.spreads:
