@@ -367,7 +367,8 @@ def test_flags_win_over_the_config_file_and_it_over_the_recipe(folder, selfdenoi
 
 
 def test_the_config_of_a_model_can_be_given_back(folder, selfdenoise, config):
-    expected = config.override({"masking": "random", "steps": 1})
+    decided = {"masking": "random", "objective": "squared_error"}
+    expected = config.override(decided | {"steps": 1})
     (folder / "settings.json").write_text(expected.model_dump_json())
     arguments = ("--config", folder / "settings.json", "--steps", 1)
     assert trained(selfdenoise, folder, *arguments) == expected
@@ -397,8 +398,8 @@ def test_the_config_of_a_run_with_a_noise_model_file_can_be_given_back(
 def test_a_noise_curve_in_a_config_stays_whole(folder, selfdenoise, config):
     curve = NoiseCurve.line(2.0, 200.0, 50, 700).to_json()
     noise = NoiseFromFile.taken(curve).model_dump()
-    changes = {"masking": "random", "noise_model": noise, "steps": 1}
-    expected = config.override(changes)
+    decided = {"masking": "random", "objective": "squared_error"}
+    expected = config.override(decided | {"noise_model": noise, "steps": 1})
     (folder / "settings.json").write_text(expected.model_dump_json())
     arguments = ("--config", folder / "settings.json", "--steps", 1)
     again = trained(selfdenoise, folder, *arguments)

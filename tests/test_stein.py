@@ -3,7 +3,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_selfdenoise import Image, denoise, recipe, train, training
+from napari_selfdenoise import (
+    Image,
+    RequestError,
+    denoise,
+    recipe,
+    train,
+    training,
+)
+from napari_selfdenoise.estimators import BlindMean, SinglePass
 from napari_selfdenoise.metrics import psnr
 from napari_selfdenoise.stein import SteinProbe
 
@@ -110,8 +118,15 @@ def test_a_stop_before_pixels_are_seen_leaves_a_model():
         while True:
             steps.send(training.STOP)
     stopped = end.value.value
-    np.testing.assert_array_less(stopped.noise_curves[0].std, 60)
+    assert stopped.config.objective == "squared_error"
     assert denoise(Image(scene()[1], "YX"), stopped).denoised.data.std() > 10
+
+
+def test_hidden_pixels_are_not_asked_of_a_network_that_saw_them(model):
+    with pytest.raises(RequestError, match="no pixel hidden"):
+        denoise(Image(scene()[1], "YX"), model, estimator=BlindMean())
+    image = Image(scene()[1], "YX")
+    assert denoise(image, model, estimator=SinglePass()).chosen == ""
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,23 @@ class TrainingConfig(BaseModel):
             _set(content, name.split("."), changes[name])
         return parse_config(content)
 
+    def estimating(self, estimator: Estimator) -> TrainingConfig:
+        """Return the config of a trained model with another estimator.
+
+        Raises
+        ------
+        RequestError
+            If what was learned is not enough for it.
+        """
+        if self.sees and estimator.hides:
+            raise RequestError(
+                "The network has learned with no pixel hidden, and knows little of "
+                "hidden ones.",
+                "Choose another estimator, or train with the squared error as "
+                "objective.",
+            )
+        return self.override({"estimator": estimator.model_dump()})
+
 
 def why_not(config: TrainingConfig, part: str, kind: str) -> str | None:
     """Say why a part of a config cannot be changed to another kind; None if it can.
@@ -293,6 +310,9 @@ def _of_pixels(config: TrainingConfig) -> bool:
     return config.noise_model.kind == "file" or config.per_image
 
 
+_LIKELY = ("likelihood", "bootstrap")
+"""Objectives that need a noise model."""
+
 _NONSENSE: tuple[tuple[_Test, str], ...] = (
     (
         lambda c: not c.masking.hides and not c.network.blind,
@@ -305,7 +325,7 @@ _NONSENSE: tuple[tuple[_Test, str], ...] = (
         "half-plane network is no longer blind: choose a masking",
     ),
     (
-        lambda c: c.noise_model.kind == "unmodelled" and c.objective != "squared_error",
+        lambda c: c.noise_model.kind == "unmodelled" and c.objective in _LIKELY,
         "without a noise model there is no likelihood: choose one, or the squared "
         "error as objective",
     ),

@@ -208,8 +208,7 @@ def predict_tiles(
     require_denoisable(image)
     model.require_fits(image)
     if estimator is not None:
-        changes = {"estimator": estimator.model_dump()}
-        model = replace(model, config=model.config.override(changes))
+        model = replace(model, config=model.config.estimating(estimator))
     target = resolve_device(device)
     model = model.to(target)
     shapes = result_shapes(image, model.config)

@@ -243,6 +243,8 @@ def _train(
     for trainer in trainers:
         trainer.recover()
     yield from _settle(trainers, progress, command is STOP)
+    if config.sees and not trainers[0].sees:  # ended before
+        config = config.model_copy(update={"objective": "squared_error"})
     channels = tuple(trainer.model() for trainer in trainers)
     notes += [_EARLY_NOTE] if schedule.ended_early(step) else []
     notes += [note for trainer in trainers for note in trainer.notes()]

@@ -268,7 +268,7 @@ class DenoiseWidget(Dock):
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:
     """The model's settings with another estimator, where it can do that."""
     try:
-        return model.config.override({"estimator": estimator.model_dump()})
+        return model.config.estimating(estimator)
     except RequestError as error:
         name = member_title(type(estimator))
         raise RequestError(
