@@ -45,7 +45,8 @@ def main() -> None:
     known = [name for name in SETS if name not in LONG]
     parser.add_argument("--signals", nargs="+", default=["point", "gaussian"])
     parser.add_argument("--steps", type=int, default=700)
-    parser.add_argument("--only", nargs="*", choices=known, default=known)
+    single = [*known, "photographs"]
+    parser.add_argument("--only", nargs="*", choices=single, default=known)
     parser.add_argument("--fields", type=int, default=2, help="of view, of w2s")
     parser.add_argument("--averages", type=int, nargs="*", default=[1, 2, 4, 8, 16])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -68,7 +69,7 @@ def _cases(options: argparse.Namespace) -> Iterator[tuple[str, str, Case]]:
     """Title, measure and pixels of each image."""
     for name in options.only:
         for case in SETS[name].cases(options.fields):
-            several = f", {case.name}" if name == "w2s" else ""
+            several = f", {case.name}" if name in ("w2s", "photographs") else ""
             yield SETS[name].title + several, SETS[name].measure, case
     if options.averages:
         frames = read(AVERAGED)
@@ -94,7 +95,7 @@ def _compared(case: Case, model: TrainedModel, measure: str) -> list[str]:
 def _estimates(model: TrainedModel) -> list[tuple[str, str, bool]]:
     """Name in the table, estimator, and whether orientations are averaged."""
     found = [("single pass", "single_pass", False), ("average", "single_pass", True)]
-    if model.config.masking.binning == 1:
+    if model.config.masking.binning == 1 and not model.config.sees:
         found += [("blind mean", "blind_mean", True)]
     if model.config.signal.spreads and not model.config.masking.correlated:
         found += [("posterior mean", "posterior_mean", True)]

@@ -99,7 +99,7 @@ def resolve_width(
 
 def resolve_objective(
     config: TrainingConfig, channels: Sequence[Planes]
-) -> tuple[TrainingConfig, tuple[float, ...], str]:
+) -> tuple[TrainingConfig, tuple[NoiseLevel, ...], str]:
     """Choose squared error instead of Stein's risk, where that would fail.
 
     It needs Gaussian noise of one strength, known to a few percent.
@@ -115,26 +115,26 @@ def resolve_objective(
     -------
     TrainingConfig
         With an objective that will do.
-    tuple of float
-        Noise std of each channel, raw units, where Stein's risk is to teach; else
-        empty.
+    tuple of NoiseLevel
+        Of each channel, where Stein's risk is to teach; else empty.
     str
         What was decided and why, in a sentence; empty where nothing was.
     """
     if not config.sees:
         return config, (), ""
     reason = _why_hide(config)
-    levels = [] if reason else [measure_level(planes) for planes in channels]
-    reason = reason or _unlike(levels)
+    measured = [] if reason else [measure_level(planes) for planes in channels]
+    levels = tuple(level for level in measured if level is not None)
+    reason = reason or _unlike(levels, len(channels))
     if reason:
         squared = config.model_copy(update={"objective": "squared_error"})
         return squared, (), f"Pixels are hidden throughout the training: {reason}."
-    stds = tuple(level.std for level in levels if level)
+    stds = ", ".join(f"{level.std:.3g}" for level in levels)
     said = (
-        f"Noise is equally strong everywhere (std {_numbers(stds)}), so after a fifth "
-        "of the training no pixel is hidden any more (Stein's risk)."
+        f"Noise is equally strong everywhere (std {stds}), so after a fifth of the "
+        "training no pixel is hidden any more (Stein's risk)."
     )
-    return config, stds, said
+    return config, levels, said
 
 
 def _why_hide(config: TrainingConfig) -> str:
@@ -150,15 +150,11 @@ def _why_hide(config: TrainingConfig) -> str:
     return ""
 
 
-def _unlike(levels: Sequence[NoiseLevel | None]) -> str:
-    """Why noise that was measured is not simple enough; empty if it is."""
-    if None in levels:
+def _unlike(levels: Sequence[NoiseLevel], channels: int) -> str:
+    """Why noise that was measured is not simple in all channels; empty if it is."""
+    if len(levels) < channels:
         return "too few pixels show noise to tell how strong it is"
-    return next(filter(None, (level.why_not_simple() for level in levels if level)), "")
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.3g}" for value in values)
+    return next(filter(None, (level.why_not_simple() for level in levels)), "")
 
 
 def _pixels(channels: Sequence[Planes]) -> int:

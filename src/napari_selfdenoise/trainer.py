@@ -18,6 +18,7 @@ from napari_selfdenoise.calibration import range_warning
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.correlation import left_over, measure_correlation
 from napari_selfdenoise.differences import PROBE, Differences, block_numbers
+from napari_selfdenoise.level import NoiseLevel
 from napari_selfdenoise.masking import Mask, Masking, RandomMask
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run, run_at
@@ -72,9 +73,8 @@ class ChannelTrainer:
 
     Attributes
     ----------
-    level : float or None
-        Noise std in raw units, where it is the same everywhere and Stein's risk is to
-        teach the network.
+    level : NoiseLevel or None
+        Noise in raw units, where it is simple and Stein's risk is to teach the network.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class ChannelTrainer:
         self.differences: list[Differences] = []
         self.updates = 0
         self.lessons = 0
-        self.level: float | None = None
+        self.level: NoiseLevel | None = None
         # Patches that were last learned from at once: predicting alone takes less room.
         self.fits = 1
         self.calibrated = self.fixed = self.settled = bool(noise and noise.frozen)
@@ -181,7 +181,7 @@ class ChannelTrainer:
         """Add the gradient of Stein's risk of fresh patches; as `accumulate`."""
         assert self.level is not None
         batch = self.sampler.draw(patches, self.generator)
-        std = self.level / self.normalization.scale
+        std = self.level.std / self.normalization.scale
         probe = SteinProbe.draw(batch, std, self.generator)
         images = probe.images()
         seen = self._predict(self.network, images)
@@ -368,6 +368,8 @@ class ChannelTrainer:
 
     def scatter(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Signal and noise std of a pixel as measured in bins of signals, raw units."""
+        if self.sees and self.level:
+            return np.array(self.level.signal), np.array(self.level.by_signal)
         signal, std = self.residuals().scatter()
         return signal, std * self.finer
 
@@ -380,7 +382,7 @@ class ChannelTrainer:
         residuals, norm = self.residuals(), self.normalization
         low, high = np.percentile(residuals.signal, (0.1, 99.9))
         if self.sees and self.level and not self.calibrated:
-            return NoiseCurve.line(0.0, self.level**2, low, high)
+            return NoiseCurve.line(0.0, self.level.std**2, low, high)
         if self.noise is None or not (self.noise.differentiable or self.settled):
             return NoiseCurve.gaussian(*residuals.scatter())
         low, high = (low - norm.offset) / norm.scale, (high - norm.offset) / norm.scale
