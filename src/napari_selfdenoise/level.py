@@ -38,10 +38,10 @@ _LEAST_GROUPS, _GROUPS = 4, 8
 most."""
 
 _EVEN = 1.06
-"""Ratio of the noise stds of any two groups up to which noise is the same everywhere.
+"""Ratio of noise stds up to which noise is the same everywhere, but for chance.
 
-Of noise that was added to photographs, many groups differ by 1 to 3 %, by structure; in
-micrographs, by 25 % to a factor of 20. What chance adds comes on top.
+Of noise that was added to photographs, groups by signal differ by 1 to 3 %, and planes
+by 1 to 9 %, by structure; in micrographs, groups differ by 20 % to a factor of 20.
 """
 
 _ERRORS = 4
@@ -57,6 +57,9 @@ _SPIKE = 5.0
 _SPIKES = 5e-5
 """Share of the pixels that may: of Gaussian noise, one in a hundred thousand does."""
 
+_LOOKED_AT = 2**22
+"""Pixels among which spikes are looked for."""
+
 _ALONE = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.bool_)
 
 
@@ -71,11 +74,12 @@ class NoiseLevel:
     signal, by_signal : tuple of float
         Mean signals of groups of blocks, increasing, and the noise std of each.
     by_plane : tuple of float
-        Noise std in groups of successive planes.
+        Noise std of a plane with little noise, and of one with much: the 10th and 90th
+        percentile.
     longer : float
         As `std`, from longer waves: the same where neighbours share no noise.
-    error : float
-        Standard error of a group's std, as a share of it.
+    error, plane_error : float
+        Standard errors of a group's std and of a plane's, as a share of it.
     skewness, excess : float
         Third and fourth standardised moments of the noise, less those of a Gaussian.
     spikes : float
@@ -88,6 +92,7 @@ class NoiseLevel:
     by_plane: tuple[float, ...]
     longer: float
     error: float
+    plane_error: float
     skewness: float
     excess: float
     spikes: float
@@ -100,14 +105,15 @@ class NoiseLevel:
         str
             A clause; empty where it is.
         """
-        most = _EVEN * (1 + _ERRORS * self.error)
-        groups = (*self.by_signal, *self.by_plane)
         if len(self.by_signal) < _LEAST_GROUPS:
             return "there are too few pixels to tell how strong the noise is"
-        if max(groups) > most * min(groups):
-            ends = f"{min(groups):.3g} to {max(groups):.3g}"
-            return f"noise is not equally strong everywhere (std {ends})"
-        if not 1 / most <= self.longer / self.std <= most:
+        if _differ(self.by_signal, self.error):
+            return f"noise is not equally strong everywhere ({_range(self.by_signal)})"
+        if _differ(self.by_plane, self.plane_error):
+            return (
+                f"noise is not equally strong in all planes ({_range(self.by_plane)})"
+            )
+        if _differ((self.std, self.longer), self.error):
             return "neighbours share noise"
         if abs(self.skewness) > _SKEW or abs(self.excess) > _EXCESS:
             return "noise is not Gaussian"
@@ -148,23 +154,32 @@ def measure_level(planes: Sequence[NDArray[np.float32]]) -> NoiseLevel | None:
     if not flat.std > 0:
         return None
     count = min(len(whole.mean) // _GROUP, _GROUPS)
-    by_signal = [whole.chosen(g) for g in np.array_split(whole.mean.argsort(), count)]
-    by_plane = [
-        _Blocks.joined(blocks[group[0] : group[-1] + 1])
-        for group in np.array_split(np.arange(len(planes)), min(count, len(planes)))
+    groups = [
+        whole.chosen(group).flattest()
+        for group in np.array_split(whole.mean.argsort(), count)
     ]
-    groups = [group.flattest() for group in (*by_signal, *by_plane)]
-    fewest = min(len(group.mean) for group in groups)
+    alone = [part.flattest() for part in blocks if len(part.mean)]
+    little, much = np.quantile([part.std for part in alone], (0.1, 0.9)).tolist()
     return NoiseLevel(
         flat.std,
-        tuple(float(group.mean.mean()) for group in by_signal),
-        tuple(group.std for group in groups[:count]),
-        tuple(group.std for group in groups[count:]),
+        tuple(float(group.mean.mean()) for group in groups),
+        tuple(group.std for group in groups),
+        (little, much),
         flat.longer,
-        1 / math.sqrt(2 * int(_SHORT.sum()) * fewest),
+        max(group.error for group in groups),
+        max(part.error for part in alone),
         *flat.shape,
         _spikes(planes, flat.std),
     )
+
+
+def _differ(stds: Sequence[float], error: float) -> bool:
+    """Whether stds with an error differ by more than chance and structure explain."""
+    return max(stds) > _EVEN * (1 + _ERRORS * error) * min(stds)
+
+
+def _range(stds: Sequence[float]) -> str:
+    return f"std {min(stds):.3g} to {max(stds):.3g}"
 
 
 @dataclass(frozen=True)
@@ -224,6 +239,11 @@ class _Blocks:
         return math.sqrt(self.middle.mean())
 
     @property
+    def error(self) -> float:
+        """Standard error of `std`, as a share of it."""
+        return 1 / math.sqrt(2 * int(_SHORT.sum()) * len(self.short))
+
+    @property
     def shape(self) -> tuple[float, float]:
         """Skewness and excess kurtosis of the pixels without long waves."""
         power = self.middle * _MIDDLE.sum() + self.short * _SHORT.sum()
@@ -246,12 +266,12 @@ def _cut(plane: NDArray[np.float32], most: int) -> NDArray[np.float32]:
 
 def _spikes(planes: Sequence[NDArray[np.float32]], std: float) -> float:
     """Share of pixels that stick out of all their neighbours, such as hot pixels."""
-    total = sum(plane.size for plane in planes)
-    every = max(1, -(-total // (_MOST_BLOCKS * _SIDE**2)))
+    room = max(1, _LOOKED_AT // len(planes))
     found = seen = 0
-    for plane in planes[::every]:
-        above = plane - maximum_filter(plane, footprint=_ALONE)
-        below = minimum_filter(plane, footprint=_ALONE) - plane
+    for plane in planes:
+        part = plane[: -(-room // plane.shape[1])]
+        above = part - maximum_filter(part, footprint=_ALONE)
+        below = minimum_filter(part, footprint=_ALONE) - part
         found += int((np.maximum(above, below) > _SPIKE * std).sum())
-        seen += plane.size
+        seen += part.size
     return found / seen
