@@ -88,8 +88,9 @@ def _denoised(
     noisy: Array, signal: Array, masking: Masking, steps: int, seed: int
 ) -> float:
     changes = {"masking": masking.model_dump(), "steps": steps, "seed": seed}
+    config = recipe("fast").override(changes | {"objective": "squared_error"})
     image = Image(noisy.astype(np.float32), "YX")
-    model = train(image, recipe("fast").override(changes))
+    model = train(image, config)
     return psnr(denoise(image, model).denoised.data, signal)
 
 

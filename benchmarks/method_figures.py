@@ -120,11 +120,13 @@ def _show(axes: Axes, plane: NDArray[Any], title: str, **options: Any) -> Any:
 
 
 def _train(pixels: NDArray[Any], steps: int, **changes: Any) -> TrainedModel:
-    """Train on an array (Y, X); names of settings have __ for the dot."""
+    """Train on an array (Y, X); names of settings have __ for the dot.
+
+    Pixels stay hidden, unless another objective is named: parts are to be compared.
+    """
     named = {name.replace("__", "."): value for name, value in changes.items()}
-    return train(
-        Image(pixels, "YX"), recipe("fast").override({"steps": steps, **named})
-    )
+    settings = {"steps": steps, "objective": "squared_error", **named}
+    return train(Image(pixels, "YX"), recipe("fast").override(settings))
 
 
 def _denoise(pixels: NDArray[Any], model: TrainedModel, estimator: Estimator) -> Plane:

@@ -617,7 +617,8 @@ def lines() -> Iterator[Row]:
         ("random", {"kind": "random"}),
         ("line", {"kind": "line", "axis": "x", "extent": 3}),
     ):
-        model = train(frame(noisy), changed("fast", steps=500, masking=masking))
+        config = changed("fast", steps=500, masking=masking, objective="squared_error")
+        model = train(frame(noisy), config)
         denoised = denoise(frame(noisy), model).denoised.data
         pairs = zip(denoised, clean, strict=True)
         found[name] = float(np.mean([psnr(a, b) for a, b in pairs]))
