@@ -38,6 +38,13 @@ _SAMPLE_SIDE = 256
 _SIGNS_SIDE = 512
 """Random signs repeat after so many pixels: further than a network looks."""
 
+_ABOVE = 1.1
+"""Noise by differences of residuals over that of flat blocks, at most.
+
+They agree but for what neighbours share, a few percent. Where fine structure fills the
+image, differences are too large: the result was worse than the input.
+"""
+
 _WORTH_HIDING = 0.18
 """Error of the rest, over the noise's variance, from which each pixel is hidden too.
 
@@ -143,30 +150,37 @@ class BlendingPredictor(TilePredictor):
     def _measure(self, sample: Sequence[Tile]) -> Iterator[float]:
         """Measure the noise of the sample; yields the share that is done."""
         if self.config.sees:
-            self.measured = self._weaker_noise(sample)
+            # A network that does not know what to make of hidden pixels cannot tell.
+            self.measured = self._bounded(self.curve, sample, 1.0)
             return
         differences: list[Differences] = []
         for number, tile in enumerate(sample):
             differences += self._differences(tile, _SAMPLE // len(sample))
             yield (number + 1) / len(sample)
-        self.measured = measured_noise(differences, self.curve)
+        found = measured_noise(differences, self.curve)
+        self.measured = self._bounded(found, sample, _ABOVE)
 
-    def _weaker_noise(self, sample: Sequence[Tile]) -> NoiseCurve:
-        """Noise as the model knows it, or less where the sample has less.
+    def _bounded(
+        self, curve: NoiseCurve, sample: Sequence[Tile], most: float
+    ) -> NoiseCurve:
+        """Return a noise curve, at most so many times what flat blocks have.
 
-        A network that does not know what to make of hidden pixels cannot tell. Flat
-        blocks can, but that there is more noise may be structure that fills them.
+        That there is more in them than in the curve may be structure.
         """
-        planes = []
-        for tile in sample:
-            raw, inner = self._read(tile)
-            planes.append(raw[0, 0][inner].cpu().numpy())
-        level = measure_level(planes)
-        if level is None:
-            return self.curve
-        found = level.curve()
-        known = self.curve.std_at(found.signal.astype(np.float32))
-        return NoiseCurve.gaussian(found.signal, np.minimum(found.std, known))
+        level = measure_level([self._pixels(tile) for tile in sample])
+        if level is None or not level.white:
+            return curve
+        signal = np.array(level.signal, np.float32)
+        ratio = np.minimum(most * np.array(level.by_signal) / curve.std_at(signal), 1)
+        # Beyond the groups the curve keeps its shape.
+        std = curve.std * np.interp(curve.signal, signal, ratio)
+        return NoiseCurve.gaussian(curve.signal, std)
+
+    def _pixels(self, tile: Tile) -> NDArray[np.float32]:
+        """Observation of a tile, (Y, X), raw units."""
+        raw, inner = self._read(tile)
+        pixels: NDArray[np.float32] = raw[0, 0][inner].cpu().numpy()
+        return pixels
 
     def _see(self, tile: Tile) -> Iterator[float]:
         """Keep what all pixels of a tile say, and how it moves with them."""

@@ -37,6 +37,15 @@ _LEAST_GROUPS, _GROUPS = 4, 8
 """Blocks of a group, at least; groups by signal without which nothing is told, and at
 most."""
 
+_STRUCTURED = 1.3
+"""Power of long waves over that of short ones from which on blocks are not flat.
+
+The flattest tenth of noise alone has 0.5 to 0.6; with 1.3, stds are 2 to 5 % too high.
+"""
+
+_SPAN = 0.5
+"""Share of the range of signals that flat groups must span."""
+
 _EVEN = 1.06
 """Ratio of noise stds up to which noise is the same everywhere, but for chance.
 
@@ -51,11 +60,12 @@ _SKEW, _EXCESS = 0.2, 0.3
 """Skewness and excess kurtosis of Gaussian noise, at most: of photons that count one
 each, 5 a pixel have 0.27 and 0.12, and 20 have 0.15 and 0.04."""
 
-_SPIKE = 5.0
-"""Noise stds by which a spike sticks out of all its neighbours."""
+_SPIKE, _CALM = 5.0, 6.0
+"""Noise stds by which a spike sticks out of its neighbours, and by which these differ.
+"""
 
-_SPIKES = 5e-5
-"""Share of the pixels that may: of Gaussian noise, one in a hundred thousand does."""
+_SPIKES = 1e-4
+"""Share of the pixels that may, where neighbours differ by little more than noise."""
 
 _LOOKED_AT = 2**22
 """Pixels among which spikes are looked for."""
@@ -73,6 +83,8 @@ class NoiseLevel:
         Standard deviation in all flat blocks.
     signal, by_signal : tuple of float
         Mean signals of groups of blocks, increasing, and the noise std of each.
+    flat : tuple of bool
+        Whether a group has flat blocks: else structure adds to its std.
     by_plane : tuple of float
         Noise std of a plane with little noise, and of one with much: the 10th and 90th
         percentile.
@@ -89,6 +101,7 @@ class NoiseLevel:
     std: float
     signal: tuple[float, ...]
     by_signal: tuple[float, ...]
+    flat: tuple[bool, ...]
     by_plane: tuple[float, ...]
     longer: float
     error: float
@@ -107,19 +120,37 @@ class NoiseLevel:
         """
         if len(self.by_signal) < _LEAST_GROUPS:
             return "there are too few pixels to tell how strong the noise is"
-        if _differ(self.by_signal, self.error):
-            return f"noise is not equally strong everywhere ({_range(self.by_signal)})"
+        if not self.white:
+            return "neighbours share noise, or structure hides it"
+        if not self._spans():
+            return "structure hides how strong the noise is"
+        known = self._of_flat(self.by_signal)
+        if _differ(known, self.error):
+            return f"noise is not equally strong everywhere ({_range(known)})"
         if _differ(self.by_plane, self.plane_error):
             return (
                 f"noise is not equally strong in all planes ({_range(self.by_plane)})"
             )
-        if _differ((self.std, self.longer), self.error):
-            return "neighbours share noise"
         if abs(self.skewness) > _SKEW or abs(self.excess) > _EXCESS:
             return "noise is not Gaussian"
         if self.spikes > _SPIKES:
             return "single pixels stick out of their neighbours"
         return ""
+
+    def _spans(self) -> bool:
+        """Whether flat groups tell the noise from dim to bright."""
+        known = self._of_flat(self.signal)
+        whole = self.signal[-1] - self.signal[0]
+        return len(known) > 1 and known[-1] - known[0] >= _SPAN * whole
+
+    def _of_flat(self, values: Sequence[float]) -> list[float]:
+        """Values of the groups that have flat blocks."""
+        return [value for value, flat in zip(values, self.flat, strict=True) if flat]
+
+    @property
+    def white(self) -> bool:
+        """Whether long and short waves have the same noise."""
+        return not _differ((self.std, self.longer), self.error)
 
     def curve(self) -> NoiseCurve:
         """Return the noise curve through the groups."""
@@ -150,20 +181,19 @@ def measure_level(planes: Sequence[NDArray[np.float32]]) -> NoiseLevel | None:
     whole = _Blocks.joined(blocks)
     if len(whole.mean) < _GROUP:
         return None
-    flat = whole.flattest()
+    count = min(len(whole.mean) // _GROUP, _GROUPS)
+    groups = [whole.chosen(g) for g in np.array_split(whole.mean.argsort(), count)]
+    level = _Blocks.joined([g for g in groups if g.flattest().is_flat] or groups)
+    flat, groups = level.flattest(), [group.flattest() for group in groups]
     if not flat.std > 0:
         return None
-    count = min(len(whole.mean) // _GROUP, _GROUPS)
-    groups = [
-        whole.chosen(group).flattest()
-        for group in np.array_split(whole.mean.argsort(), count)
-    ]
     alone = [part.flattest() for part in blocks if len(part.mean)]
     little, much = np.quantile([part.std for part in alone], (0.1, 0.9)).tolist()
     return NoiseLevel(
         flat.std,
         tuple(float(group.mean.mean()) for group in groups),
         tuple(group.std for group in groups),
+        tuple(group.is_flat for group in groups),
         (little, much),
         flat.longer,
         max(group.error for group in groups),
@@ -234,6 +264,11 @@ class _Blocks:
         return math.sqrt(self.short.mean())
 
     @property
+    def is_flat(self) -> bool:
+        """Whether there is little but noise, if these are the flattest blocks."""
+        return bool(self.long.mean() <= _STRUCTURED * self.short.mean())
+
+    @property
     def longer(self) -> float:
         """Standard deviation of pixels, told from waves of middle length."""
         return math.sqrt(self.middle.mean())
@@ -270,8 +305,9 @@ def _spikes(planes: Sequence[NDArray[np.float32]], std: float) -> float:
     found = seen = 0
     for plane in planes:
         part = plane[: -(-room // plane.shape[1])]
-        above = part - maximum_filter(part, footprint=_ALONE)
-        below = minimum_filter(part, footprint=_ALONE) - part
-        found += int((np.maximum(above, below) > _SPIKE * std).sum())
+        high = maximum_filter(part, footprint=_ALONE)
+        low = minimum_filter(part, footprint=_ALONE)
+        spike = np.maximum(part - high, low - part) > _SPIKE * std
+        found += int((spike & (high - low < _CALM * std)).sum())
         seen += part.size
     return found / seen
