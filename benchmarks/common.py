@@ -203,21 +203,25 @@ def _bsd68(_: int) -> Iterator[Case]:
     )
 
 
-def _photographs_alone(_: int) -> Iterator[Case]:
-    """Each of four photographs of BSD68 alone; noise of std 25, unclipped."""
-    luck = np.random.default_rng(0)
-    for path in sorted(_photographs())[::17]:
-        clean = imread(path).astype(np.float32)
-        noisy = _with_noise(clean, luck)
-        yield Case(path.stem, noisy, [noisy], [clean])
+def _photographs_alone(std: float) -> Callable[[int], Iterator[Case]]:
+    """Each of four photographs of BSD68 alone; Gaussian noise, unclipped."""
+
+    def cases(_: int) -> Iterator[Case]:
+        luck = np.random.default_rng(0)
+        for path in sorted(_photographs())[::17]:
+            clean = imread(path).astype(np.float32)
+            noisy = _with_noise(clean, luck, std)
+            yield Case(path.stem, noisy, [noisy], [clean])
+
+    return cases
 
 
 def _photographs() -> Iterator[Path]:
     return data_path("bsd/bsd68").glob("*.png")
 
 
-def _with_noise(clean: Pixels, luck: np.random.Generator) -> Pixels:
-    return clean + 25 * luck.standard_normal(clean.shape, np.float32)
+def _with_noise(clean: Pixels, luck: np.random.Generator, std: float = 25) -> Pixels:
+    return clean + std * luck.standard_normal(clean.shape, np.float32)
 
 
 SETS: dict[str, PublicSet] = {
@@ -240,11 +244,14 @@ SETS: dict[str, PublicSet] = {
     ),
     "w2s": PublicSet("W2S, wide-field (truth affine-fitted)", _w2s),
     "photographs": PublicSet(
-        "Photographs of BSD68, sigma 25, each alone", _photographs_alone
+        "Photographs of BSD68, sigma 25, each alone", _photographs_alone(25)
+    ),
+    "photographs-10": PublicSet(
+        "Photographs of BSD68, sigma 10, each alone", _photographs_alone(10)
     ),
     "bsd68": PublicSet("BSD68, sigma 25, trained on BSD400", _bsd68),
 }
-LONG = ("photographs", "bsd68")
+LONG = ("photographs", "photographs-10", "bsd68")
 """Sets that are measured only where they are named."""
 
 

@@ -45,7 +45,7 @@ def main() -> None:
     known = [name for name in SETS if name not in LONG]
     parser.add_argument("--signals", nargs="+", default=["point", "gaussian"])
     parser.add_argument("--steps", type=int, default=700)
-    single = [*known, "photographs"]
+    single = [*known, "photographs", "photographs-10"]
     parser.add_argument("--only", nargs="*", choices=single, default=known)
     parser.add_argument("--fields", type=int, default=2, help="of view, of w2s")
     parser.add_argument("--averages", type=int, nargs="*", default=[1, 2, 4, 8, 16])
@@ -69,7 +69,9 @@ def _cases(options: argparse.Namespace) -> Iterator[tuple[str, str, Case]]:
     """Title, measure and pixels of each image."""
     for name in options.only:
         for case in SETS[name].cases(options.fields):
-            several = f", {case.name}" if name in ("w2s", "photographs") else ""
+            several = (
+                f", {case.name}" if name.startswith(("w2s", "photographs")) else ""
+            )
             yield SETS[name].title + several, SETS[name].measure, case
     if options.averages:
         frames = read(AVERAGED)
