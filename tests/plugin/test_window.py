@@ -476,6 +476,20 @@ def test_a_model_of_another_kind_is_not_continued(desk, noisy):
     assert desk.widget.model is model
 
 
+def test_even_noise_is_said_drawn_and_kept_in_mind(desk):
+    rows = np.sin(np.arange(256) / 9)[:, None]
+    even = np.random.default_rng(0).normal(100 + 30 * rows, 20, (256, 256))
+    desk.viewer.add_image(even.astype(np.float32), name="dim")
+    desk.train()
+    assert "Noise is equally strong everywhere (std" in desk.status()
+    drawn = desk.controls.noise_plot.series()
+    np.testing.assert_allclose(drawn["predicted"][1], 20, rtol=0.05)
+    np.testing.assert_allclose(drawn["measured"][1], 20, rtol=0.15)
+    desk.pick(estimator="blind_mean")
+    desk.press("denoise")
+    assert "learned with no pixel hidden" in desk.status()
+
+
 def test_stop_at_once_is_a_stop(desk, noisy):
     """A Stop that comes before the first step is not lost."""
     desk.viewer.add_image(noisy, name="cells")
