@@ -128,7 +128,7 @@ def resolve_objective(
     reason = reason or _unlike(levels, len(channels))
     if reason:
         squared = config.model_copy(update={"objective": "squared_error"})
-        return squared, (), f"Pixels are hidden throughout the training: {reason}."
+        return squared, (), f"Pixels stay hidden: {reason}."
     stds = ", ".join(f"{level.std:.3g}" for level in levels)
     said = (
         f"Noise is equally strong everywhere (std {stds}), so after a fifth of the "
