@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from common import SETS, data_path, describe_machine, print_table, read
@@ -32,7 +32,7 @@ def main() -> None:
     print_table(header, _rows(options.planes))
 
 
-def _rows(most: int):
+def _rows(most: int) -> Iterator[Sequence[str]]:
     (photographs,) = SETS["bsd68"].cases(1)
     yield _row("BSD400, std 25, all together", [list(photographs.training)])
     luck = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def _row(name: str, sets: Sequence[Planes]) -> Sequence[str]:
     )
 
 
-def _median(values) -> float:
+def _median(values: Iterable[float]) -> float:
     return float(np.median(list(values)))
 
 

@@ -175,6 +175,14 @@ def test_a_hopeless_network_is_hardly_used():
     )
 
 
+def test_fine_structure_is_not_taken_for_noise():
+    rng = np.random.default_rng(0)
+    signal = 100 + 20 * rng.normal(size=(192, 192)) * (np.arange(192) < 144)
+    observed = signal + 4 * rng.normal(size=signal.shape)
+    result = run(observed, model_of(observed))
+    assert mean_squared(result.denoised.data, signal) < 1.5 * 4**2
+
+
 def test_broad_shades_are_those_of_the_image():
     signal, observed = scene(side=192)
     right, wrong = (

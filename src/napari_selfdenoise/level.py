@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from napari_selfdenoise.noise_models import NoiseCurve
-
 Array = NDArray[np.float64]
 
 _SIDE = 8
@@ -95,7 +93,7 @@ class NoiseLevel:
     skewness, excess : float
         Third and fourth standardised moments of the noise, less those of a Gaussian.
     spikes : float
-        Share of the pixels that stick out of all their neighbours.
+        Share of the pixels that stick out of all their neighbours, which are calm.
     """
 
     std: float
@@ -151,10 +149,6 @@ class NoiseLevel:
     def white(self) -> bool:
         """Whether long and short waves have the same noise."""
         return not _differ((self.std, self.longer), self.error)
-
-    def curve(self) -> NoiseCurve:
-        """Return the noise curve through the groups."""
-        return NoiseCurve.gaussian(np.array(self.signal), np.array(self.by_signal))
 
 
 def measure_level(planes: Sequence[NDArray[np.float32]]) -> NoiseLevel | None:

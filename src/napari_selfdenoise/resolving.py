@@ -99,7 +99,7 @@ def resolve_width(
 
 def resolve_objective(
     config: TrainingConfig, channels: Sequence[Planes]
-) -> tuple[TrainingConfig, tuple[NoiseLevel, ...], str]:
+) -> tuple[TrainingConfig, tuple[NoiseLevel | None, ...], str]:
     """Choose squared error instead of Stein's risk, where that would fail.
 
     It needs Gaussian noise of one strength, known to a few percent.
@@ -115,20 +115,21 @@ def resolve_objective(
     -------
     TrainingConfig
         With an objective that will do.
-    tuple of NoiseLevel
-        Of each channel, where Stein's risk is to teach; else empty.
+    tuple of NoiseLevel or None
+        One a channel: its noise where Stein's risk is to teach, else None.
     str
         What was decided and why, in a sentence; empty where nothing was.
     """
+    hidden = (None,) * len(channels)
     if not config.sees:
-        return config, (), ""
+        return config, hidden, ""
     reason = _why_hide(config)
     measured = [] if reason else [measure_level(planes) for planes in channels]
     levels = tuple(level for level in measured if level is not None)
     reason = reason or _unlike(levels, len(channels))
     if reason:
         squared = config.model_copy(update={"objective": "squared_error"})
-        return squared, (), f"Pixels stay hidden: {reason}."
+        return squared, hidden, f"Pixels stay hidden: {reason}."
     stds = ", ".join(f"{level.std:.3g}" for level in levels)
     said = (
         f"Noise is equally strong everywhere (std {stds}), so after a fifth of the "

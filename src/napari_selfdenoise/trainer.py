@@ -154,7 +154,7 @@ class ChannelTrainer:
     @property
     def sees(self) -> bool:
         """Whether Stein's risk teaches the network now, no pixel hidden."""
-        return self.config.sees and self.lessons > 0
+        return self.level is not None and self.lessons > 0
 
     @property
     def _noise_learns(self) -> bool:

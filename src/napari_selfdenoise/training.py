@@ -187,7 +187,7 @@ def _train(
     )
     notes += [note] if note else []
     trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
-    for trainer, level in zip(trainers, levels, strict=bool(levels)):
+    for trainer, level in zip(trainers, levels, strict=True):
         trainer.level = level
     planes.clear()  # the trainers hold the pixels on the device
     batch = Batch(config, patch_size, device)
