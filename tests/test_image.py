@@ -99,3 +99,18 @@ def test_what_is_no_measurement_is_refused(data, axes, word):
 )
 def test_unusual_types_are_noted(dtype, notes):
     assert len(require_denoisable(Image(np.zeros((4, 5), dtype), "YX"))) == notes
+
+
+def test_a_mask_of_one_plane_holds_for_all_of_them_and_follows_frames() -> None:
+    mask = np.arange(6).reshape(2, 3) % 2
+    image = Image(np.zeros((4, 2, 3)), "TYX", mask=mask)
+    assert np.array_equal(image.read_mask((3,)), mask == 1)
+    assert np.array_equal(image.frame(1).read_mask(()), mask == 1)
+    turned = Image(np.zeros((3, 2)), "XY", mask=mask.T)
+    assert np.array_equal(turned.read_mask(()), mask == 1)
+    assert Image(np.zeros((2, 3)), "YX").read_mask(()) is None
+
+
+def test_a_mask_of_another_shape_is_refused_with_both_shapes() -> None:
+    with pytest.raises(RequestError, match=r"\(5, 5\).*\(2, 3\)"):
+        Image(np.zeros((2, 3)), "YX", mask=np.ones((5, 5)))

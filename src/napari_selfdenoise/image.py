@@ -49,11 +49,15 @@ class Image:
         Unit of each axis; "pixel" where not known.
     name : str
         What the user calls the image.
+    mask : array, optional
+        Zero where nothing was recorded, such as padding after stitching; an array of
+        the shape of `data`, or one that NumPy broadcasts to it. Those pixels are
+        neither learned from nor changed.
 
     Raises
     ------
     RequestError
-        If the axes do not fit the array.
+        If the axes or the mask do not fit the array.
     """
 
     data: Any
@@ -61,6 +65,7 @@ class Image:
     pixel_size: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
     name: str = "image"
+    mask: Any | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", self.axes.upper())
@@ -75,6 +80,8 @@ class Image:
                 f"sizes and {len(self.units)} units.",
                 "Give one of each an axis.",
             )
+        if self.mask is not None:
+            object.__setattr__(self, "mask", _fitting(self.mask, self.shape))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,10 +147,27 @@ class Image:
         columns: slice = slice(None),
     ) -> NDArray[np.float32]:
         """Pixels of a region of one plane, with axes (Y, X), in raw units."""
-        pixels = np.asarray(self.data[self.slices(plane, rows, columns)])
-        if self.axes.index("X") < self.axes.index("Y"):
-            pixels = pixels.T
-        return pixels.astype(np.float32)
+        return self._read(self.data, plane, rows, columns).astype(np.float32)
+
+    def read_mask(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[np.bool_] | None:
+        """Where a region of one plane was recorded, (Y, X); None without a mask."""
+        if self.mask is None:
+            return None
+        recorded: NDArray[np.bool_] = self._read(self.mask, plane, rows, columns) != 0
+        return recorded
+
+    def _read(
+        self, array: Any, plane: PlaneIndex, rows: slice, columns: slice
+    ) -> NDArray[Any]:
+        """A region of one plane of an array of this image's shape, (Y, X)."""
+        pixels = np.asarray(array[self.slices(plane, rows, columns)])
+        columns_first = self.axes.index("X") < self.axes.index("Y")
+        return pixels.T if columns_first else pixels
 
     @property
     def pixel_size_um(self) -> tuple[float, float] | None:
@@ -169,8 +193,9 @@ class Image:
         )
 
     def with_data(self, data: Any, name: str | None = None) -> Image:
-        """Return the same axes and pixel size around other pixels."""
-        return replace(self, data=data, name=self.name if name is None else name)
+        """Return the same axes and pixel size around other pixels, without a mask."""
+        name = self.name if name is None else name
+        return replace(self, data=data, name=name, mask=None)
 
     def frame(self, index: int) -> Image:
         """Return one frame or plane of the stack: entry `index` of its first axis.
@@ -200,6 +225,7 @@ class Image:
             self.pixel_size[:axis] + self.pixel_size[axis + 1 :],
             self.units[:axis] + self.units[axis + 1 :],
             self.name,
+            None if self.mask is None else self.mask[tuple(selection)],
         )
 
     def describe(self, pixel_size: bool = True) -> str:
@@ -235,6 +261,19 @@ class Image:
 def _noun(axis: str, count: int) -> str:
     singular, plural = _NOUNS.get(axis, ("sample", "samples"))
     return singular if count == 1 else plural
+
+
+def _fitting(mask: Any, shape: tuple[int, ...]) -> Any:
+    """A mask of the shape of an image; lazy ones stay lazy."""
+    if tuple(mask.shape) == shape:
+        return mask
+    try:
+        return np.broadcast_to(np.asarray(mask), shape)
+    except ValueError as error:
+        raise RequestError(
+            f"The mask has the shape {tuple(mask.shape)}, the image {shape}.",
+            "Give a mask with one value for each pixel, or for each pixel of a plane.",
+        ) from error
 
 
 def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
