@@ -1,8 +1,8 @@
 """Pictures of the Denoise dock in a real napari window, in three sizes and two themes.
 
-Run as ``python scripts/window_screenshots.py OUT``; without a screen, put ``xvfb-run -s
-"-screen 0 1920x1200x24"`` before it. In each window an image is opened, denoised in a few
-seconds, and photographed before, meanwhile and afterwards.
+Run as ``python scripts/window_screenshots.py OUT``; without a screen, put
+``xvfb-run -s "-screen 0 1920x1200x24"`` before it. In each window an image is opened,
+denoised in a few seconds, and photographed before, meanwhile and afterwards.
 """
 
 from __future__ import annotations

@@ -133,10 +133,16 @@ class Desk:
         self.controls.layer.setCurrentText(name)
         assert self.controls.layer.currentText() == name
 
+    def choose_recipe(self, name: str) -> None:
+        """Choose a recipe by its key, such as "pn2v"."""
+        recipe = self.controls.recipe
+        recipe.setCurrentIndex(recipe.findData(name))
+        assert recipe.currentData() == name
+
     def is_narrow(self) -> bool:
         """Whether nothing is cut on the dock, and the image has its room."""
         inside = self.controls.viewport().width()
-        return self.controls.widget().width() <= inside < 450
+        return self.controls.widget().width() <= inside <= self.widget.width() <= 300
 
     def until(self, truth: Callable[[], Any]) -> None:
         self.qtbot.waitUntil(lambda: bool(truth()), timeout=PATIENCE_MS)

@@ -41,7 +41,7 @@ def bead():
 
 
 def test_choosing_a_recipe_again_undoes_all_changes(desk):
-    desk.controls.recipe.setCurrentText("pn2v")
+    desk.choose_recipe("pn2v")
     desk.pick(psf="gaussian", estimator="posterior_mode", masking="grid")
     recipe = desk.controls.recipe
     recipe.activated.emit(recipe.currentIndex())
@@ -116,9 +116,9 @@ def test_network_and_masking_rule_each_other(desk):
 
 
 def test_a_recipe_greys_out_anew(desk):
-    desk.controls.recipe.setCurrentText("n2v")
+    desk.choose_recipe("n2v")
     assert desk.why_not("signal", "gaussian")
-    desk.controls.recipe.setCurrentText("khademi")
+    desk.choose_recipe("khademi")
     assert not desk.why_not("signal", "gaussian")
     assert "total variance" in desk.why_not("signal", "mixture")
     for part in ("masking", "noise_model", "psf", "estimator", "network", "objective"):
@@ -148,8 +148,8 @@ def test_an_unreadable_budget_does_not_stop_the_greying(desk):
 
 def test_remembered_edits_trap_nobody(desk):
     """What was edited in a choice that was left does not grey it out."""
-    desk.controls.recipe.setCurrentText("khademi")
-    desk.controls.recipe.setCurrentText("n2v")
+    desk.choose_recipe("khademi")
+    desk.choose_recipe("n2v")
     assert desk.why_not("noise_model", "poisson_gaussian") == ""
 
 

@@ -220,10 +220,10 @@ def test_a_noise_model_dropped_on_denoise_is_used(qtbot, make_napari_viewer, tmp
     desk = Desk(qtbot, make_napari_viewer())
     path = tmp_path / "camera.noise.json"
     path.write_text("{}")
-    desk.controls.recipe.setCurrentText("n2v")
+    desk.choose_recipe("n2v")
     assert desk.drop(path)
     assert desk.controls.config().noise_model.file == str(path)
-    desk.controls.recipe.setCurrentText("pn2v")
+    desk.choose_recipe("pn2v")
     assert desk.drop(path)
     assert "camera.noise.json" in desk.status()
 

@@ -1,6 +1,7 @@
 """The window as a person uses it."""
 
 import gc
+import re
 import threading
 import warnings
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QApplication,
     QCheckBox,
     QComboBox,
     QFileDialog,
@@ -198,9 +201,116 @@ def test_folded_section_shows_the_chosen_parts_fields(desk):
 
 def test_dock_is_narrow_and_nothing_is_cut(open_desk):
     desk = open_desk(show=True)
+    desk.controls.method.expand(animate=False)
     desk.controls.folded.expand(animate=False)
     desk.until(lambda: desk.controls.verticalScrollBar().maximum() > 0)  # it scrolls
+    for name in ("fast", "khademi", "deconoising"):
+        desk.choose_recipe(name)
+        desk.until(desk.is_narrow)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [(1100, 700), (1280, 800), (1600, 1000)])
+def test_both_plots_are_in_sight(open_desk, noisy, size, theme):
+    """In a window of any usual size, with three lines of status."""
+    desk = open_desk(show=True)
+    desk.viewer.theme = theme
+    desk.viewer.add_image(noisy, name="cells")
+    desk.viewer.window.resize(*size)
+    desk.controls.say("A sentence that is as long as most. " * 3)
+
+    def bottom():
+        plot = desk.controls.noise_plot
+        return plot.mapTo(desk.controls.viewport(), plot.rect().bottomLeft()).y()
+
     desk.until(desk.is_narrow)
+    desk.until(lambda: 0 < bottom() < desk.controls.viewport().height())
+    window = desk.viewer.window._qt_window
+    assert (window.width(), window.height()) == size
+
+
+def test_experts_settings_are_folded(open_desk, noisy):
+    """What everybody needs is in sight, the rest where it is looked for."""
+    desk = open_desk(show=True)
+    controls = desk.controls
+    for name in ("layer", "recipe", "budget", "train", "stop", "denoise", "progress"):
+        desk.until(desk.widget.findChild(QWidget, name).isVisible)
+    parts = ("masking", "noise_model", "psf", "estimator", "device")
+    for name in parts:
+        assert not desk.widget.findChild(QWidget, name).visibleRegion().rectCount(), (
+            name
+        )
+    controls.method.expand(animate=False)
+    controls.folded.expand(animate=False)
+    for name in parts:
+        section = controls.folded if name == "device" else controls.method
+        assert section.isAncestorOf(desk.widget.findChild(QWidget, name)), name
+
+
+def test_recipes_explain_themselves(desk):
+    recipe = desk.controls.recipe
+    titles = [recipe.itemText(index) for index in range(recipe.count())]
+    assert titles[:2] == ["Fast (1 min)", "Best (10 min)"]
+    for title in titles[2:]:
+        assert re.fullmatch(r".+ \(\w+ 20\d\d\)", title), title
+    assert [recipe.itemData(n) for n in range(recipe.count())] == list(RECIPES)
+
+
+def test_a_changed_recipe_says_so(desk):
+    changed = desk.widget.findChild(QLabel, "changed")
+    desk.choose_recipe("n2v")
+    desk.until(changed.isHidden)
+    desk.controls.budget.setCurrentText("2 min")  # has a row of its own
+    QApplication.processEvents()
+    assert changed.isHidden()
+    desk.controls.advanced.editor("patch_size").setValue(48)
+    desk.until(lambda: not changed.isHidden())
+    assert changed.text() == "changed"
+    desk.controls.recipe.activated.emit(desk.controls.recipe.currentIndex())
+    desk.until(changed.isHidden)
+
+
+def test_status_has_three_lines_and_unfolds(open_desk):
+    desk = open_desk(show=True)
+    status, details = desk.controls.status, desk.widget.findChild(QWidget, "details")
+    assert not details.isVisible()
+    sentences = [f"This is sentence number {n} of several." for n in range(9)]
+    desk.controls.say(" ".join(sentences[:6]), details=" ".join(sentences[6:]))
+    desk.until(details.isVisible)
+    shown = QLabel.text(status)
+    assert shown.startswith(sentences[0]) and shown.endswith(".")
+    three = 3 * status.fontMetrics().lineSpacing() + 4
+    desk.until(lambda: 0 < status.height() <= three)
+    assert desk.status() == " ".join(sentences)
+    desk.qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
+    assert QLabel.text(status) == " ".join(sentences)
+    desk.until(lambda: status.height() > three)
+    desk.controls.say("word " * 200)  # no sentence that fits
+    details.setChecked(False)
+    assert QLabel.text(status).endswith("…")
+    desk.controls.say("Short.")
+    assert not details.isVisible() and QLabel.text(status) == "Short."
+
+
+def test_keys_train_and_stop_only_on_the_dock(open_desk, noisy):
+    desk = open_desk(show=True)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    window = desk.viewer.window._qt_window
+    window.activateWindow()
+    canvas = desk.viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    desk.until(canvas.hasFocus)
+    control = Qt.KeyboardModifier.ControlModifier
+    desk.qtbot.keyClick(canvas, Qt.Key.Key_Return, control)
+    assert not desk.button("stop").isEnabled()
+    desk.controls.layer.setFocus()
+    desk.until(desk.controls.layer.hasFocus)
+    desk.qtbot.keyClick(desk.controls.layer, Qt.Key.Key_Return, control)
+    assert desk.button("stop").isEnabled()
+    desk.qtbot.keyClick(desk.controls.layer, Qt.Key.Key_Escape)
+    desk.finish()
+    assert desk.widget.model is not None
 
 
 def test_budget_that_is_none(desk, noisy):

@@ -8,16 +8,16 @@ from typing import Any
 
 from napari.layers import Image as ImageLayer
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
-    QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QLineEdit,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_selfdenoise.config import (
     TrainingConfig,
@@ -39,13 +39,16 @@ from napari_selfdenoise.plugin.panel import (
     choose_layer,
     combo_box,
     fix_height,
+    folded,
     label,
+    line,
     list_layers,
     rows,
+    widen_list,
 )
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.psf import PSF
-from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
+from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, TITLES
 from napari_selfdenoise.training import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
@@ -118,21 +121,25 @@ class Controls(Panel):
         super().__init__(parent)
         self._make_choices()
         self._make_parts(offers)
+        self._make_method()
         self._make_advanced()
         self._make_buttons()
         self._make_plots()
         self.lay_out(
             self._rows(),
-            self._grid_of_buttons(),
+            line(self.train, self.stop, self.denoise),
+            line(self.save_model, self.load_model, self.resume),
             self.bar(),
             # The unfolded settings push nothing out of sight that a run needs but
             # plots.
-            self.status,
+            self.words(),
+            self.method,
             self.folded,
             self.loss_plot,
             self.noise_plot,
         )
         self._grey_out()
+        self._listen_to_keys()
         self.recipe.currentIndexChanged.connect(self._fill_from_recipe)
         self.recipe.activated.connect(self._fill_from_recipe)  # the same one again
         self._fill_from_recipe()
@@ -222,19 +229,28 @@ class Controls(Panel):
     def _make_choices(self) -> None:
         self.layer = combo_box("layer", "The image to denoise.")
         self.axes = label("axes")
-        self.recipe = combo_box("recipe", "Published methods, and the default.")
+        self.recipe = combo_box("recipe", "Settings to start from.")
         for name in RECIPES:
-            self.recipe.addItem(name, name)
-            tip = DESCRIPTIONS[name]
+            self.recipe.addItem(TITLES[name], name)
+            tip = f"{name}: {DESCRIPTIONS[name]}"
             self.recipe.setItemData(
                 self.recipe.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
             )
+        widen_list(self.recipe)
+        self.recipe.setMinimumContentsLength(7)  # "changed" stands beside it
+        self.changed = label("changed")
+        self.changed.setText("changed")
+        self.changed.setWordWrap(False)
+        self.changed.setToolTip(
+            "Settings are no longer those of the recipe. Choose it again to undo that."
+        )
+        self.changed.hide()
         self.budget = combo_box(
             "budget", "How long to train: choose, or type such as 45 s."
         )
-        line = QLineEdit()
-        line.setAcceptDrops(False)  # files dropped here are for the dock
-        self.budget.setLineEdit(line)
+        typed = QLineEdit()
+        typed.setAcceptDrops(False)  # files dropped here are for the dock
+        self.budget.setLineEdit(typed)
         self.budget.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
         for text in BUDGETS:
             self.budget.addItem(text)
@@ -260,20 +276,28 @@ class Controls(Panel):
         for part in self._parts.values():
             part.choice.refused.connect(self.refused)
 
+    def _make_method(self) -> None:
+        form = rows()
+        for part in self._parts.values():
+            form.addRow(part.title, part.choice.combo)
+            form.addRow(part.below)
+            widen_list(part.choice.combo)
+        self.method = folded("method", "Method", form)
+
     def _make_advanced(self) -> None:
         shown = [name for name in TrainingConfig.model_fields if name not in _BASIC]
         self.advanced = ModelForm(TrainingConfig, shown)
-        self.folded = QCollapsible("Advanced settings")
-        self.folded.setObjectName("advanced")
-        bare(self.folded.layout())
-        bare(self.folded.content().layout())
-        for part in self._parts.values():
-            self.folded.addWidget(part.group)
-        self.folded.addWidget(self.advanced)
+        groups = (part.group for part in self._parts.values())
+        device = rows(("Device", self.device))
+        self.folded = folded(
+            "advanced", "Advanced settings", device, *groups, self.advanced
+        )
 
     def _make_buttons(self) -> None:
-        self.train = button("train", "Train", "Train on the layer, then denoise it.")
-        self.stop = button("stop", "Stop", "End now and keep what was learned.")
+        self.train = button(
+            "train", "Train", "Train on the layer, then denoise it (Ctrl+Enter)."
+        )
+        self.stop = button("stop", "Stop", "End now and keep what was learned (Esc).")
         self.denoise = button(
             "denoise", "Denoise", "Denoise the layer with the model in hand."
         )
@@ -290,31 +314,43 @@ class Controls(Panel):
         fix_height(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
-        form = rows(("Layer", self.layer), ("", self.axes), ("Recipe", self.recipe))
-        for part in self._parts.values():
-            form.addRow(part.title, part.choice.combo)
-            form.addRow(part.below)
-        form.addRow("Budget", self.budget)
-        form.addRow("Device", self.device)
-        return form
-
-    def _grid_of_buttons(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.addWidget(self.train, 0, 0)
-        grid.addWidget(self.stop, 0, 1)
-        grid.addWidget(self.denoise, 0, 2)
-        grid.addWidget(self.save_model, 1, 0)
-        grid.addWidget(self.load_model, 1, 1)
-        grid.addWidget(self.resume, 1, 2)
-        return grid
+        recipe = QWidget()
+        row = bare(QHBoxLayout(recipe))
+        row.addWidget(self.recipe, 1)
+        row.addWidget(self.changed)
+        return rows(
+            ("Layer", self.layer),
+            ("", self.axes),
+            ("Recipe", recipe),
+            ("Time", self.budget),
+        )
 
     def _grey_out(self) -> None:
         choices = {name: part.choice for name, part in self._parts.items()}
         for name in ("network", "signal", "objective"):
             choices[name] = self.advanced.editor(name)
         self._greying = Greying(self._config, choices, self)
+        self._greying.looked.connect(self._show_changed)
         for editor in (*(p.choice for p in self._parts.values()), self.advanced):
             editor.valueChanged.connect(self._greying.later)
+
+    def _show_changed(self, config: TrainingConfig | None) -> None:
+        """Say whether the settings are the recipe's; time and device have rows."""
+        own = {"budget_s": None, "device": "auto"}
+        recipe = RECIPES[self.recipe.currentData()].model_copy(update=own)
+        same = config is not None and config.model_copy(update=own) == recipe
+        self.changed.setVisible(not same)
+
+    def _listen_to_keys(self) -> None:
+        for keys, press in (
+            ("Ctrl+Return", self.train.click),
+            ("Ctrl+Enter", self.train.click),
+            ("Esc", self.stop.click),
+        ):
+            key = QShortcut(QKeySequence(keys), self)
+            # Only while the dock has the focus: napari has keys of its own.
+            key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            key.activated.connect(press)
 
     def _fill_from_recipe(self) -> None:
         config = RECIPES[self.recipe.currentData()]
