@@ -62,10 +62,14 @@ which differ from signal to signal, cancel.
 
 
 class _Seen(NamedTuple):
-    """Estimates of a tile and their slopes by name, (Y, X), raw units."""
+    """Estimates of a tile and their slopes by name, (Y, X), raw units.
+
+    And where its observation tells of the signal.
+    """
 
     estimates: Estimates
     slopes: Estimates
+    good: NDArray[np.bool_]
 
 
 class BlendingPredictor(TilePredictor):
@@ -177,10 +181,8 @@ class BlendingPredictor(TilePredictor):
         return NoiseCurve.gaussian(curve.signal, std)
 
     def _pixels(self, tile: Tile) -> NDArray[np.float32]:
-        """Observation of a tile, (Y, X), raw units."""
-        raw, inner = self._read(tile)
-        pixels: NDArray[np.float32] = raw[0, 0][inner].cpu().numpy()
-        return pixels
+        """Observation of a tile, (Y, X), raw units, NaN where nothing was recorded."""
+        return self.image.read(tile.plane, tile.rows, tile.columns).recorded
 
     def _see(self, tile: Tile) -> Iterator[float]:
         """Keep what all pixels of a tile say, and how it moves with them."""
@@ -200,7 +202,7 @@ class BlendingPredictor(TilePredictor):
             for name in (_SINGLE, self._average, self._levelled)
         }
         slopes[_OBSERVATION] = np.ones_like(added)
-        self._kept[tile] = _Seen(estimates, slopes)
+        self._kept[tile] = _Seen(estimates, slopes, self._good(tile))
 
     def _see_hidden(self, tile: Tile) -> Iterator[float]:
         """Keep what is said of each pixel of a tile without it.
@@ -289,7 +291,9 @@ class BlendingPredictor(TilePredictor):
     def _choose(self) -> Blend:
         """Blend of what is kept with the smallest error."""
         hidden = {_BLIND, _POSTERIOR}.intersection(self._names)
-        known = [seen.estimates[self._average].ravel() for seen in self._kept.values()]
+        known = [
+            seen.estimates[self._average][seen.good] for seen in self._kept.values()
+        ]
         shares = np.linspace(0.02, 0.98, _LEVELS if hidden else 1)
         levels = np.unique(np.quantile(np.concatenate(known), shares)).astype(float)
         return self._risks(levels).blend(self._names)
@@ -303,10 +307,10 @@ class BlendingPredictor(TilePredictor):
         """Errors of all blends of what is kept, at some signals."""
         names = self._names
         risks = Levels(levels, len(names))
-        for estimates, slopes in self._kept.values():
-            signal = estimates[self._average].ravel()
+        for estimates, slopes, good in self._kept.values():
+            signal = estimates[self._average][good]
             values, slope = (
-                np.stack([each[name].ravel() for name in names]).astype(float)
+                np.stack([each[name][good] for name in names]).astype(float)
                 for each in (estimates, slopes)
             )
             residuals = values - values[names.index(_OBSERVATION)]

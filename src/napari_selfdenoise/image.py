@@ -147,7 +147,17 @@ class Image:
         columns: slice = slice(None),
     ) -> NDArray[np.float32]:
         """Pixels of a region of one plane, with axes (Y, X), in raw units."""
-        return self._read(self.data, plane, rows, columns).astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond the range of 32 bits: infinite
+            return self._read(self.data, plane, rows, columns).astype(np.float32)
+
+    def read_exact(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[np.float64]:
+        """Pixels of a region of one plane, (Y, X), in double precision."""
+        return self._read(self.data, plane, rows, columns).astype(np.float64)
 
     def read_mask(
         self,
