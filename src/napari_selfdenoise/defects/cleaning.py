@@ -115,12 +115,13 @@ class PlaneDefects:
         gone, values = _recorded(raw, recorded)
         if self.padding:
             gone |= find_padding(np.where(gone, np.nan, values))
-        if gone.any():
-            values = filled(values, gone, self.level)
-        out = find_outliers(values, gone, self.scatter)
+        looked_at = filled(values, gone, self.level) if gone.any() else values
+        out = find_outliers(looked_at, gone, self.scatter)
         if out.any():
-            values = filled(values, gone | out, self.level)
-        return CleanPlane(values.astype(np.float32), out, gone)
+            narrow = filled(values, gone | out, self.level, filling.NARROW)
+            looked_at = filled(values, gone | out, self.level) if gone.any() else narrow
+            looked_at = np.where(out, narrow, looked_at)
+        return CleanPlane(looked_at.astype(np.float32), out, gone)
 
 
 def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
