@@ -52,8 +52,8 @@ class Corrections:
         for what, part in (("dark frame", self.dark), ("flat field", self.flat)):
             if part is not None:
                 _require_plane(what, part, image)
-        if self.mask is not None:
-            _aligned(self.mask, image)
+        if self.mask is not None and self.mask.shape != image.shape:
+            _shared_sizes(self.mask, image)
 
     def apply(self, image: Image) -> Image:
         """Return the image corrected, and with its mask; lazy arrays stay lazy.
@@ -210,10 +210,8 @@ def _spread(planes: _Planes, image: Image) -> NDArray[np.float32]:
     return turned[tuple(slice(None) if a in "CYX" else None for a in image.axes)]
 
 
-def _aligned(mask: Image, image: Image) -> Any:
-    """A mask of the shape of the image, repeated along axes that it does not have."""
-    if mask.shape == image.shape:
-        return mask.data
+def _shared_sizes(mask: Image, image: Image) -> dict[str, int]:
+    """Axes of a mask, as long as those of the image; without those of length one."""
     sizes = {axis: n for axis, n in mask.sizes.items() if n > 1 or axis in image.axes}
     if any(image.sizes.get(axis) != length for axis, length in sizes.items()):
         raise RequestError(
@@ -221,9 +219,17 @@ def _aligned(mask: Image, image: Image) -> Any:
             f"is {image.describe(False)}.",
             "Choose a mask of the same size, or of one plane.",
         )
-    pixels = np.asarray(mask.data).reshape(tuple(sizes.values()))
-    pixels = pixels.transpose(
-        ["".join(sizes).index(a) for a in image.axes if a in sizes]
-    )
+    return sizes
+
+
+def _aligned(mask: Image, image: Image) -> Any:
+    """A mask of the shape of the image, repeated along axes that it does not have."""
+    if mask.shape == image.shape:
+        # A copy, as a labels layer can be painted on; but not of what is on disk.
+        return mask.data if isinstance(mask.data, np.memmap) else mask.data != 0
+    sizes = _shared_sizes(mask, image)
+    letters = "".join(sizes)
+    pixels = (np.asarray(mask.data) != 0).reshape(tuple(sizes.values()))
+    pixels = pixels.transpose([letters.index(a) for a in image.axes if a in sizes])
     spread = pixels[tuple(slice(None) if a in sizes else None for a in image.axes)]
     return np.broadcast_to(spread, image.shape)

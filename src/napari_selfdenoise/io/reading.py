@@ -250,9 +250,9 @@ def _frames_note(found: _Found) -> list[str]:
     count = found.data.shape[found.axes.index("S")]
     axes = found.axes.replace("S", "C")
     return [
-        f"The file calls its {count} planes colours (RGB), but stores each as an image "
-        f"of its own: they count as {count} images. If they are channels, name the "
-        f"axes {axes}."
+        f"The file calls its {count} planes colours (RGB), but stores them as single "
+        "images, and they are read as such. If they are channels, name the axes "
+        f"{axes}."
     ]
 
 
