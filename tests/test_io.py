@@ -1,4 +1,5 @@
 import itertools
+import re
 import shutil
 
 import dask.array
@@ -336,8 +337,9 @@ def test_previews_and_pyramid_levels_are_no_positions(tmp_path):
     with tifffile.TiffWriter(path, ome=True) as writer:
         for name, plane in {
             "cells": full,
-            "cells level": full[::2, ::2],
             "Thumbnail": full[:50, :40],
+            "half": full[::2, ::2],
+            "quarter": full[::4, ::4],
             "Label image": full[:33, :44],
         }.items():
             writer.write(plane, metadata={"axes": "YX", "Name": name})
@@ -347,6 +349,16 @@ def test_previews_and_pyramid_levels_are_no_positions(tmp_path):
     assert series_names(path) == ["cells"]
     with pytest.raises(RequestError, match=r"Series 1 .* holds one image"):
         read_image(path, series=1)
+
+
+def test_half_the_size_alone_is_an_image_of_its_own(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for name, shape in {"labelled cells": (64, 64), "binned": (32, 32)}.items():
+            named = {"axes": "YX", "Name": name}
+            writer.write(np.zeros(shape, np.uint16), metadata=named)
+    assert series_names(path) == ["labelled cells", "binned"]
+    assert read_image(path, series=1).shape == (32, 32)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])

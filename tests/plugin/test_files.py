@@ -267,6 +267,14 @@ def test_what_is_chosen_is_named_on_the_folded_section(bench):
     assert section.text() == "Corrections: mask"
 
 
+def test_a_mask_that_no_longer_fits_is_refused(bench):
+    choose(combo(bench, "mask"), "field")
+    bench.layer("field").data = np.ones((9, 9), int)
+    bench.press("train")
+    assert "The mask field is one 9 × 9 image" in bench.status()
+    assert bench.widget.model is None
+
+
 def test_a_mask_of_one_plane_or_of_the_whole_stack(desk, noisy):
     desk.viewer.add_image(np.stack([noisy] * 3), name="film")
     desk.viewer.add_labels(np.ones((64, 64), int), name="plane")

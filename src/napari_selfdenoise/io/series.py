@@ -11,10 +11,13 @@ import tifffile
 
 from napari_selfdenoise.errors import RequestError
 
-_PREVIEWS = re.compile("thumb|label|macro|overview|preview|map", re.IGNORECASE)
+_PREVIEW = re.compile(
+    "(thumbnail|label|macro|overview|preview|map)( image)?", re.IGNORECASE
+)
+"""Names that slide scanners give to small pictures beside the image."""
 
-_LEVEL_TOLERANCE = 1
-"""Pixels by which a level of a pyramid may differ from a half, quarter, eighth…"""
+_FEWEST_LEVELS = 2
+"""Series of half and a quarter of the size: one alone may be an image of its own."""
 
 
 def series_names(path: str | os.PathLike[str]) -> list[str]:
@@ -29,7 +32,8 @@ def series_names(path: str | os.PathLike[str]) -> list[str]:
 def all_series(tif: Any) -> list[Any]:
     """The images of an open TIFF, without previews and smaller copies."""
     first, *others = tif.series
-    return [first, *(one for one in others if _is_own_image(one, first))]
+    others = [one for one in others if _is_own_image(one)]
+    return [first, *others[_levels(first, others) :]]
 
 
 def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
@@ -67,25 +71,28 @@ def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
     return found[number], ""
 
 
-def _is_own_image(series: Any, first: Any) -> bool:
-    if _PREVIEWS.search(str(series.name or "")) or series.keyframe.is_reduced:
-        return False
-    return not _is_level_of(_plane(series), _plane(first))
+def _is_own_image(series: Any) -> bool:
+    preview = _PREVIEW.fullmatch(str(series.name or "").strip())
+    return not preview and not series.keyframe.is_reduced and _size(series) is not None
 
 
-def _plane(series: Any) -> tuple[int, int]:
-    return tuple(series.shape[series.axes.index(a)] for a in "YX")
+def _size(series: Any) -> tuple[int, ...] | None:
+    """Rows and columns of a series; None where it is no image."""
+    if not {"Y", "X"} <= set(series.axes):
+        return None
+    return tuple(series.shape[series.axes.index(axis)] for axis in "YX")
 
 
-def _is_level_of(plane: tuple[int, int], full: tuple[int, int]) -> bool:
-    """Whether a plane is half the size of another, a quarter, and so on."""
-    return any(
-        all(
-            abs(large / 2**power - n) <= _LEVEL_TOLERANCE
-            for n, large in zip(plane, full, strict=True)
-        )
-        for power in range(1, 8)
-    )
+def _levels(first: Any, others: list[Any]) -> int:
+    """How many of the next series are a half, a quarter… of the first: a pyramid."""
+    full, count = _size(first) or (0, 0), 0
+    for one in others:
+        halves = tuple(n / 2 ** (count + 1) for n in full)
+        size = _size(one) or (0, 0)
+        if any(abs(n - m) > 1 for n, m in zip(size, halves, strict=True)):
+            break
+        count += 1
+    return count if count >= _FEWEST_LEVELS else 0
 
 
 def _others_note(path: Path, found: list[Any]) -> str:
