@@ -495,6 +495,41 @@ def test_imagej_may_promise_more_images_than_there_are(tmp_path):
     assert found.notes[0] in require_denoisable(found)
 
 
+def write_aborted_ome(path, planes):
+    """Write 12 frames of which the text says that they are 20."""
+    frames = np.random.default_rng(0).integers(0, 255, (20, 20, 30), np.uint8)
+    tifffile.imwrite(path, frames, ome=True, metadata={"axes": "TYX"})
+    with tifffile.TiffFile(path) as tif:
+        text = re.sub(r"<TiffData[^>]*/>", planes, tif.ome_metadata)
+    with tifffile.TiffWriter(path) as writer:
+        for number, frame in enumerate(frames[:12]):
+            described = text if number == 0 else None
+            writer.write(frame, metadata=None, description=described)
+    return frames[:12]
+
+
+def test_an_ome_acquisition_that_was_broken_off(tmp_path):
+    each = (f'<TiffData IFD="{n}" FirstT="{n}" PlaneCount="1"/>' for n in range(20))
+    for planes in ('<TiffData IFD="0" PlaneCount="20"/>', "".join(each)):
+        frames = write_aborted_ome(tmp_path / "a.ome.tif", planes)
+        found = read_image(tmp_path / "a.ome.tif")
+        assert found.axes == "TYX"
+        assert np.array_equal(found.data, frames)
+        assert "12 of its 20 images" in found.notes[0]
+
+
+def test_one_of_several_files_of_an_ome_image_is_refused(tmp_path):
+    planes = "".join(
+        f'<TiffData IFD="{n % 12}" FirstT="{n}" PlaneCount="1">'
+        f'<UUID FileName="{"a" if n < 12 else "b"}.ome.tif">urn:uuid:{n}</UUID>'
+        "</TiffData>"
+        for n in range(20)
+    )
+    write_aborted_ome(tmp_path / "a.ome.tif", planes)
+    with pytest.raises(RequestError, match=r"8 of the 20 planes .* are not there"):
+        read_image(tmp_path / "a.ome.tif")
+
+
 @pytest.mark.parametrize(
     ("part", "axes", "count"), [(0.7, "ZCYX", 12), (0.3, "CYX", 4)]
 )
