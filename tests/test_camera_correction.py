@@ -98,9 +98,9 @@ def test_a_flat_field_without_light_is_refused():
 @pytest.mark.parametrize("what", ["dark", "flat"])
 def test_another_size_is_refused_with_both_sizes(what):
     given = {what: image(np.ones((10, 30)), name="other")}
-    with pytest.raises(RequestError, match=r"other has 10 × 30 pixels.*20 × 30"):
+    with pytest.raises(RequestError, match=r"'other' has 10 × 30 pixels.*20 × 30"):
         corrected(image(RAW, "TYX"), **given)
-    with pytest.raises(RequestError, match="other has 10 × 30"):
+    with pytest.raises(RequestError, match="'other' has 10 × 30"):
         Corrections(**given).require_fits(image(RAW, "TYX"))
 
 
@@ -135,7 +135,7 @@ def test_a_mask_of_a_line_scan_is_time_by_position():
 )
 def test_a_mask_of_another_shape_is_refused(shape, axes):
     mask = Image(np.ones(shape), axes, name="hole")
-    with pytest.raises(RequestError, match="The mask hole is"):
+    with pytest.raises(RequestError, match="The mask 'hole' is"):
         masked(image(np.zeros((5, 2, 20, 30)), "TCYX"), mask)
 
 

@@ -719,7 +719,7 @@ def test_the_camera_is_corrected_before_it_is_denoised(folder, scene, selfdenois
     )
     assert answer.status == 0, answer.err
     assert answer.json["corrections"] == {"dark": "dark", "flat": "flat"}
-    assert any("flat field flat" in text for text in answer.json["warnings"])
+    assert any("flat field 'flat'" in text for text in answer.json["warnings"])
     selfdenoise("predict", model, folder / "even.tif", folder / "b.tif")
     corrected, even = (read_image(folder / f"{n}.tif").data for n in "ab")
     np.testing.assert_allclose(corrected, even, rtol=1e-3)

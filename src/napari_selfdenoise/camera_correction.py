@@ -105,12 +105,12 @@ def corrected(
         background = _mean_planes("dark frame", dark, image)
         offset = background.mean(axis=(1, 2), keepdims=True)
         data -= _spread(background, image)
-        notes.append(f"The dark frame {dark.name} was subtracted.")
+        notes.append(f"The dark frame '{dark.name}' was subtracted.")
     if flat is not None:
         light = _mean_planes("flat field", flat, image)
         gain, unlit = _relative(light, background)
         data /= _spread(gain, image)
-        notes.append(f"It was divided by the flat field {flat.name}.")
+        notes.append(f"The image was divided by the flat field '{flat.name}'.")
         notes += [_unlit_note(unlit)] if unlit else []
     if offset is not None:
         data += _spread(offset, image)
@@ -138,13 +138,13 @@ def masked(image: Image, mask: Image) -> Image:
 def _require_plane(what: str, given: Image, image: Image) -> None:
     if "S" in given.axes:
         raise RequestError(
-            f"The {what} {given.name} is an RGB image.", "Choose one of the camera."
+            f"The {what} '{given.name}' is an RGB image.", "Choose one of the camera."
         )
     if given.plane_shape != image.plane_shape:
         sizes = ["{} × {}".format(*one.plane_shape) for one in (given, image)]
         raise RequestError(
-            f"The {what} {given.name} has {sizes[0]} pixels, the image {image.name} "
-            f"{sizes[1]}.",
+            f"The {what} '{given.name}' has {sizes[0]} pixels, the image "
+            f"'{image.name}' {sizes[1]}.",
             f"Choose a {what} of the same camera region and binning.",
         )
 
@@ -215,8 +215,8 @@ def _shared_sizes(mask: Image, image: Image) -> dict[str, int]:
     sizes = {axis: n for axis, n in mask.sizes.items() if n > 1 or axis in image.axes}
     if any(image.sizes.get(axis) != length for axis, length in sizes.items()):
         raise RequestError(
-            f"The mask {mask.name} is {mask.describe(False)}; the image {image.name} "
-            f"is {image.describe(False)}.",
+            f"The mask '{mask.name}' is {mask.describe(False)}; the image "
+            f"'{image.name}' is {image.describe(False)}.",
             "Choose a mask of the same size, or of one plane.",
         )
     return sizes

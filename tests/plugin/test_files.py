@@ -228,7 +228,7 @@ def test_corrections_are_applied_and_named(bench, monkeypatch):
     for name in ("cells denoised", "cells noise std"):
         made = bench.layer(name).metadata[METADATA_KEY]
         assert made["corrections"] == {"dark": "closed", "flat": "lamp"}
-    assert "The dark frame closed was subtracted." in bench.status()
+    assert "The dark frame 'closed' was subtracted." in bench.status()
     choose(combo(bench, "flat"), "none")
     choose(combo(bench, "dark"), "none")
     bench.press("denoise")
@@ -271,7 +271,7 @@ def test_a_mask_that_no_longer_fits_is_refused(bench):
     choose(combo(bench, "mask"), "field")
     bench.layer("field").data = np.ones((9, 9), int)
     bench.press("train")
-    assert "The mask field is one 9 × 9 image" in bench.status()
+    assert "The mask 'field' is one 9 × 9 image" in bench.status()
     assert bench.widget.model is None
 
 
