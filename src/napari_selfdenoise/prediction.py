@@ -351,6 +351,8 @@ def _require_places(
 
 def _result(image: Image, name: str, data: Any) -> Image:
     like = image.stack_of(len(data)) if name == "posterior_samples" else image
+    if name.endswith("_std"):
+        like = replace(like, look=None)  # no intensities, to be shown as such
     return like.with_data(data, f"{image.name} {name.replace('_', ' ')}")
 
 
