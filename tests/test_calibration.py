@@ -25,7 +25,7 @@ from napari_selfdenoise.calibration import (
 from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.image import Image, as_line_scan
 from napari_selfdenoise.noise_file import load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import (
     GaussianMixtureNoise,
@@ -304,6 +304,14 @@ def test_the_right_kind_has_the_fewest_bits(pairs):
 
 
 # -- What can be wrong -----------------------------------------------------------------
+
+
+def test_lines_of_a_line_scan_are_frames():
+    scene = np.linspace(100, 400, 256)
+    lines = noisy(scene * np.ones((200, 1, 1)), np.random.default_rng(0))
+    scan = as_line_scan(Image(lines.astype(np.float32), "TYX"))
+    fitted = calibrate(scan, PoissonGaussianNoise())
+    assert fitted.poisson_gaussian[0] == pytest.approx(A, rel=0.1)
 
 
 def test_one_frame_is_not_enough():

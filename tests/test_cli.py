@@ -5,6 +5,7 @@ import typing
 
 import numpy as np
 import pytest
+import tifffile
 from pydantic import BaseModel
 
 from napari_selfdenoise import (
@@ -561,3 +562,191 @@ def test_the_input_can_be_overwritten_by_the_output(folder, selfdenoise):
     noisy = folder / "noisy.tif"
     assert selfdenoise("denoise", noisy, noisy, *QUICK).status == 0
     assert read_image(noisy).dtype == np.float32
+
+
+# Files that say odd things -----------------------------------------------------------
+
+
+@pytest.fixture
+def colours(tmp_path, scene):
+    """Three frames that a writer tagged as the colours of one image."""
+    frames = np.stack([scene.image.data[i : i + 48, :40] for i in range(3)])
+    options = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "rgb.tif", frames, **options)
+    return tmp_path / "rgb.tif"
+
+
+def test_frames_that_are_called_colours_denoise(colours, tmp_path, selfdenoise):
+    answer = selfdenoise("denoise", colours, tmp_path / "out.tif", "--json", *QUICK)
+    assert answer.status == 0, answer.err
+    assert read_image(tmp_path / "out.tif").shape == (3, 48, 40)
+    (note,) = [text for text in answer.json["warnings"] if "RGB" in text]
+    assert note in answer.err
+    named = selfdenoise(
+        *("train", colours, "--model", tmp_path / "m", "--json", *QUICK),
+        *("--axes", "CYX"),
+    )
+    assert not any("RGB" in text for text in named.json["warnings"])
+    assert len(load_model(named.json["model"]).channels) == 3
+
+
+def test_colours_are_refused_with_the_way_out(tmp_path, selfdenoise):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "rgb.tif", pixels, photometric="rgb")
+    arguments = ["denoise", tmp_path / "rgb.tif", tmp_path / "out.tif", *QUICK]
+    answer = selfdenoise(*arguments)
+    assert answer.status == 2
+    assert "--axes YXC" in answer.err
+    assert selfdenoise(*arguments, "--axes", "YXC").status == 0
+    assert read_image(tmp_path / "out.tif").axes == "CYX"
+    answer = selfdenoise(*arguments, "--axes", "TYXC", "--json")
+    assert answer.status == 2
+    assert "40 × 48 × 3" in answer.json["error"]
+
+
+def test_axes_can_be_named_for_every_verb_that_reads(tmp_path, selfdenoise):
+    frames = np.random.default_rng(0).poisson(100, (20, 48, 40)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", frames.transpose(1, 2, 0))
+    axes = ("--axes", "YXT", "--json")
+    model = tmp_path / "m.safetensors"
+    for arguments in (
+        ("train", tmp_path / "a.tif", "--model", model, *QUICK),
+        ("predict", model, tmp_path / "a.tif", tmp_path / "out.tif"),
+        ("evaluate", tmp_path / "a.tif", tmp_path / "a.tif"),
+        ("calibrate", tmp_path / "a.tif", "--noise-model", tmp_path / "camera"),
+    ):
+        answer = selfdenoise(*arguments, *axes)
+        assert answer.status == 0, answer.err
+    assert read_image(tmp_path / "out.tif").shape == (20, 48, 40)
+    assert (
+        len(
+            selfdenoise("evaluate", *[tmp_path / "a.tif"] * 2, *axes).json["images"][
+                "psnr"
+            ]
+        )
+        == 20
+    )
+
+
+def test_a_line_scan_denoises_to_the_shape_of_its_file(tmp_path, selfdenoise, scene):
+    lines = scene.image.data[:, None, :48]
+    options = {"imagej": True, "metadata": {"axes": "TYX"}}
+    tifffile.imwrite(tmp_path / "scan.tif", lines, **options)
+    out = tmp_path / "out.tif"
+    answer = selfdenoise("denoise", tmp_path / "scan.tif", out, "--json", *QUICK)
+    assert answer.status == 0, answer.err
+    assert "line scan: 64 time points × 48 positions" in answer.err
+    assert tifffile.imread(out).shape == (64, 1, 48)
+    plane = Image(scene.image.data[:, :48], "YX")
+    write_image(plane, tmp_path / "plane.tif")
+    selfdenoise("denoise", tmp_path / "plane.tif", tmp_path / "flat.tif", *QUICK)
+    denoised = tifffile.imread(tmp_path / "flat.tif")
+    np.testing.assert_array_equal(tifffile.imread(out)[:, 0], denoised)
+
+
+def test_a_position_is_chosen_by_its_number(tmp_path, selfdenoise):
+    path = tmp_path / "wells.ome.tif"
+    sizes = (40, 48, 56)
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for number, size in enumerate(sizes):
+            plane = np.random.default_rng(0).poisson(50, (size, 64)).astype(np.uint16)
+            writer.write(plane, metadata={"axes": "YX", "Name": f"well {number}"})
+    arguments = ["denoise", path, tmp_path / "out.tif", "--json", *QUICK]
+    answer = selfdenoise(*arguments)
+    assert any("1: well 1" in text for text in answer.json["warnings"])
+    assert read_image(tmp_path / "out.tif").shape == (40, 64)
+    answer = selfdenoise(*arguments, "--series", 2)
+    assert not any("well" in text for text in answer.json["warnings"])
+    assert read_image(tmp_path / "out.tif").shape == (56, 64)
+    assert selfdenoise(*arguments, "--series", 3).status == 2
+
+
+def test_one_bad_file_does_not_stop_the_others(folder, selfdenoise):
+    (folder / "broken.tif").write_text("no image")
+    (folder / "results").mkdir()
+    sources = [folder / name for name in ("noisy.tif", "broken.tif", "stack.tif")]
+    answer = selfdenoise(
+        "predict", folder / "model.safetensors", *sources, folder / "results", "--json"
+    )
+    assert answer.status == 1
+    assert len(answer.json["outputs"]["denoised"]) == 2
+    assert all(read_image(path) for path in answer.json["outputs"]["denoised"])
+    assert answer.json["failed"] == 1
+    assert "broken.tif was left out" in answer.json["warnings"][0]
+    assert "broken.tif was left out" in answer.err
+    answer = selfdenoise("train", *sources, "--model", folder / "m", "--json", *QUICK)
+    assert answer.status == 0
+    assert "broken.tif was left out" in answer.json["warnings"][0]
+    assert "broken.tif was left out" in answer.err
+    assert load_model(answer.json["model"]).provenance["images"] == ["noisy", "stack"]
+    broken = [folder / "broken.tif"] * 2
+    answer = selfdenoise("train", *broken, "--model", folder / "m", *QUICK)
+    assert answer.status == 2
+
+
+def test_a_cut_file_is_denoised_as_far_as_it_is_whole(folder, selfdenoise):
+    cut = (folder / "stack.tif").read_bytes()
+    (folder / "cut.tif").write_bytes(cut[: int(0.8 * len(cut))])
+    arguments = [folder / "model.safetensors", folder / "cut.tif", folder / "out.tif"]
+    answer = selfdenoise("predict", *arguments, "--json")
+    assert answer.status == 0
+    assert "2 of its 3 images" in answer.json["warnings"][0]
+    assert answer.json["warnings"][0] in answer.err
+    assert read_image(folder / "out.tif").shape == (2, 32, 48)
+
+
+# Dark frame, flat field, mask -------------------------------------------------------
+
+
+def test_the_camera_is_corrected_before_it_is_denoised(folder, scene, selfdenoise):
+    pattern = np.random.default_rng(0).uniform(0, 90, (64, 64))
+    gain = np.linspace(0.5, 1.5, 64)[:, None] * np.ones((64, 64))
+    raw = scene.image.data * gain + pattern
+    mask = np.ones((64, 64), np.uint8)
+    mask[:, :9] = 0
+    for name, pixels in {
+        "raw": raw,
+        "dark": pattern,
+        "flat": gain,
+        "even": scene.image.data + pattern.mean(),
+        "mask": mask,
+    }.items():
+        write_image(Image(pixels.astype(np.float32), "YX"), folder / f"{name}.tif")
+    flags = [f for n in ("dark", "flat") for f in (f"--{n}", folder / f"{n}.tif")]
+    model = folder / "model.safetensors"
+    answer = selfdenoise(
+        "predict", model, folder / "raw.tif", folder / "a.tif", "--json", *flags
+    )
+    assert answer.status == 0, answer.err
+    assert answer.json["corrections"] == {"dark": "dark", "flat": "flat"}
+    assert any("flat field 'flat'" in text for text in answer.json["warnings"])
+    selfdenoise("predict", model, folder / "even.tif", folder / "b.tif")
+    corrected, even = (read_image(folder / f"{n}.tif").data for n in "ab")
+    np.testing.assert_allclose(corrected, even, rtol=1e-3)
+    answer = selfdenoise(
+        *("denoise", folder / "raw.tif", folder / "a.tif", "--json", *QUICK),
+        *(*flags, "--mask", folder / "mask.tif"),
+    )
+    assert answer.status == 0, answer.err
+    assert answer.json["corrections"]["mask"] == "mask"
+
+
+@pytest.mark.parametrize("flag", ["--dark", "--flat", "--mask"])
+def test_corrections_of_another_size_are_refused(folder, selfdenoise, flag):
+    arguments = ["train", folder / "noisy.tif", "--model", folder / "m", *QUICK]
+    answer = selfdenoise(*arguments, flag, folder / "stack.tif", "--json")
+    assert answer.status == 2
+    assert "stack" in answer.json["error"]
+    answer = selfdenoise(*arguments, flag, folder / "none.tif", "--json")
+    assert answer.status == 2
+    assert "no file" in answer.json["error"]
+
+
+def test_a_mask_of_the_whole_stack_serves_one_of_its_frames(folder, selfdenoise):
+    mask = np.ones((3, 32, 48), np.uint8)
+    write_image(Image(mask, "TYX"), folder / "mask.tif")
+    answer = selfdenoise(
+        *("train", folder / "stack.tif", "--frame", 1, "--mask", folder / "mask.tif"),
+        *("--model", folder / "m", *QUICK),
+    )
+    assert answer.status == 0, answer.err

@@ -14,6 +14,7 @@ from napari_selfdenoise.correlation import (
     measure_correlation,
     recommended_masking,
 )
+from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.masking import BinMask, LineMask, RandomMask, ShapeMask
 from napari_selfdenoise.resolving import resolve_masking
 
@@ -288,7 +289,7 @@ def test_frames_too_small_to_measure_say_nothing():
 def test_what_is_said_is_what_is_hidden():
     pixels = blurred()
     config, said = resolve_masking(
-        recipe("fast"), [Image(pixels, "YX")], [[pixels.astype(np.float32)]]
+        recipe("fast"), [CleanImage(Image(pixels, "YX"))], [[pixels.astype(np.float32)]]
     )
     assert config.masking == recommended_masking(measure_correlation([pixels]))
     assert f"bins of {config.masking.size} x {config.masking.size} px" in said
@@ -309,7 +310,7 @@ def test_blocks_are_hidden_where_bins_make_no_sense(changes):
     if "noise_model.estimation" in changes:
         changes |= {"noise_model": "poisson_gaussian"}
     asked = recipe("fast").override(changes)
-    config, said = resolve_masking(asked, [Image(pixels, "YX")], planes)
+    config, said = resolve_masking(asked, [CleanImage(Image(pixels, "YX"))], planes)
     assert config.masking == ShapeMask(footprint="9x9")
     assert "blocks of 9 x 9 px" in said
 
@@ -317,7 +318,9 @@ def test_blocks_are_hidden_where_bins_make_no_sense(changes):
 def test_blocks_are_hidden_where_bins_would_leave_too_few_pixels():
     pixels = blurred()[:100, :100]
     planes = [[pixels.astype(np.float32)]]
-    config, _ = resolve_masking(recipe("fast"), [Image(pixels, "YX")], planes)
+    config, _ = resolve_masking(
+        recipe("fast"), [CleanImage(Image(pixels, "YX"))], planes
+    )
     assert isinstance(config.masking, ShapeMask)
 
 

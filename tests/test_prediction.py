@@ -18,6 +18,7 @@ from napari_selfdenoise import (
     predict_tiles,
     prediction,
 )
+from napari_selfdenoise.defects import cleaning
 from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.sampling import Normalization
@@ -160,13 +161,16 @@ class Lazy:
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_a_lazy_image_is_read_tile_by_tile():
-    pixels = counts((2, 128, 128))
+def test_a_lazy_image_is_read_tile_by_tile(monkeypatch):
+    monkeypatch.setattr(cleaning, "WHOLE_PIXELS", 0)
+    monkeypatch.setattr(cleaning, "_SAMPLE_SIDE", 64)
+    pixels = counts((2, 256, 256))
     lazy = Lazy(da.from_array(pixels, chunks=(1, 32, 32)))
     result = denoise(
         Image(lazy, "TYX"), model_of(nn.Identity(), pixels, flips=False), device="cpu"
     )
-    assert lazy.largest <= 44 * 44  # a tile of 16 px and twice a margin of 14
+    # A tile of 16 px, twice a margin of 14, and twice what defects are told by.
+    assert lazy.largest <= (44 + 2 * cleaning._MARGIN) ** 2 < pixels[0].size
     assert np.array_equal(result.denoised.data, pixels)
 
 
@@ -252,13 +256,60 @@ def test_other_channels_than_the_models_are_refused():
         denoise(Image(pixels, "CYX"), model, device="cpu")
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_pixels_that_are_no_numbers_are_refused(bad):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.usefixtures("small_tiles")
+def test_pixels_that_are_no_numbers_stay_as_they_are(bad):
     pixels = counts((32, 32)).astype(np.float32)
     model = model_of(nn.Identity(), pixels)
-    pixels[3, 4] = bad
-    with pytest.raises(RequestError, match="are NaN or infinite"):
-        denoise(Image(pixels, "YX"), model, device="cpu")
+    pixels[3:9, 4:11] = bad
+    result = denoise(Image(pixels, "YX"), model, device="cpu")
+    np.testing.assert_array_equal(result.denoised.data, pixels)
+    nothing_known = np.isnan(result.noise_std.data)
+    assert np.array_equal(nothing_known, ~np.isfinite(pixels))
+    assert "42 pixels (4.1 %) were never recorded" in result.notes[0]
+
+
+def test_masked_pixels_stay_as_they_are():
+    pixels = counts((2, 32, 32))
+    mask = np.zeros((32, 32), int)
+    mask[:20] = 3
+    image = Image(pixels, "TYX", mask=mask)
+    result = denoise(image, model_of(random_network(), pixels), device="cpu")
+    changed = result.denoised.data != pixels
+    assert not changed[:, 20:].any()
+    assert changed[:, :20].mean() > 0.9
+
+
+def test_outliers_are_replaced_unless_they_are_to_be_kept():
+    pixels = np.random.default_rng(0).normal(100, 1, (32, 32)).astype(np.float32)
+    model = model_of(nn.Identity(), pixels)
+    pixels[3, 4] = 60_000
+    image = Image(pixels, "YX")
+    replaced = denoise(image, model, device="cpu").denoised.data
+    assert replaced[3, 4] == pytest.approx(100, abs=3)
+    keeping = replace(model, config=model.config.override({"outliers": "keep"}))
+    kept = denoise(image, keeping, device="cpu").denoised.data
+    assert kept[3, 4] == 60_000
+    assert np.delete(kept, 3 * 32 + 4) == pytest.approx(np.delete(replaced, 3 * 32 + 4))
+
+
+def test_blank_planes_pass_through():
+    pixels = counts((3, 32, 32))
+    pixels[1] = 7
+    model = model_of(random_network(), pixels)
+    result = denoise(Image(pixels, "TYX"), model, device="cpu")
+    assert (result.denoised.data[1] == 7).all()
+    assert (result.denoised.data[::2] != pixels[::2]).mean() > 0.9
+    assert "1 of 3 planes was blank" in result.notes[0]
+
+
+def test_a_channel_that_nothing_was_learned_of_passes_through():
+    pixels = counts((2, 32, 32))
+    model = model_of(random_network(), pixels, channels=2)
+    model = replace(model, channels=(model.channels[0], ChannelModel.empty()))
+    result = denoise(Image(pixels, "CYX"), model, device="cpu")
+    assert np.array_equal(result.denoised.data[1], pixels[1])
+    assert not np.array_equal(result.denoised.data[0], pixels[0])
 
 
 def test_an_rgb_image_is_refused():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from napari_selfdenoise import Image, RequestError, sampling
+from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.masking import LineMask, RandomMask
 from napari_selfdenoise.sampling import (
     Normalization,
@@ -33,7 +34,16 @@ def numbered(*shapes):
 
 
 def sampler(planes, orientations=ALL_EIGHT, side=16):
-    return PatchSampler(planes, UNCHANGED, side, orientations, torch.device("cpu"))
+    good = [np.ones(plane.shape, bool) for plane in planes]
+    cpu = torch.device("cpu")
+    return PatchSampler(planes, good, UNCHANGED, side, orientations, cpu)
+
+
+def read(*images, channel=0, rng=None):
+    """Pixels of the planes to train on."""
+    clean = [CleanImage(image) for image in images]
+    planes = training_planes(clean, channel, rng or np.random.default_rng(0))
+    return [plane.pixels for plane in planes]
 
 
 def turns(patch):
@@ -45,7 +55,9 @@ def turns(patch):
 @pytest.mark.parametrize("orientations", [ALL_EIGHT, AS_THEY_ARE])
 def test_every_patch_is_a_piece_of_a_plane_but_for_its_orientation(orientations):
     planes = numbered((16, 16), (40, 24), (17, 64))
-    for patch in sampler(planes, orientations).draw(200, luck())[:, 0].numpy():
+    for patch in (
+        sampler(planes, orientations).draw(200, luck()).observation[:, 0].numpy()
+    ):
         plane = next(p for p in planes if p.min() <= patch.min() <= p.max())
         y, x = np.argwhere(plane == patch.min())[0]
         piece = plane[y : y + 16, x : x + 16]
@@ -57,7 +69,9 @@ def test_every_patch_is_a_piece_of_a_plane_but_for_its_orientation(orientations)
     ("orientations", "count"), [(ALL_EIGHT, 8), (FLIPPED, 4), (AS_THEY_ARE, 1)]
 )
 def test_patches_come_in_the_orientations_that_are_allowed(orientations, count):
-    drawn = sampler(numbered((32, 40)), orientations).draw(200, luck())[:, 0]
+    drawn = (
+        sampler(numbered((32, 40)), orientations).draw(200, luck()).observation[:, 0]
+    )
     down, right = drawn[:, 1, 0] - drawn[:, 0, 0], drawn[:, 0, 1] - drawn[:, 0, 0]
     steps = set(zip(down.tolist(), right.tolist(), strict=True))
     assert len(steps) == count
@@ -67,28 +81,30 @@ def test_patches_come_in_the_orientations_that_are_allowed(orientations, count):
 
 
 def test_every_pixel_is_drawn():
-    drawn = sampler(numbered((18, 20))).draw(400, luck())
+    drawn = sampler(numbered((18, 20))).draw(400, luck()).observation
     assert len(drawn.unique()) == 18 * 20
 
 
 def test_equal_seeds_give_equal_patches():
     one = sampler(numbered((32, 40)))
-    assert torch.equal(one.draw(8, luck(1)), one.draw(8, luck(1)))
-    assert not torch.equal(one.draw(8, luck(1)), one.draw(8, luck(2)))
+    first, again, other = (one.draw(8, luck(n)).observation for n in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_large_planes_are_drawn_more_often():
-    drawn = sampler(numbered((64, 64), (32, 32))).draw(4000, luck())
+    drawn = sampler(numbered((64, 64), (32, 32))).draw(4000, luck()).observation
     share = (drawn[:, 0, 0, 0] < 64 * 64).float().mean().item()
     assert share == pytest.approx(64**2 / (64**2 + 32**2), abs=0.03)
 
 
 def test_patches_are_normalised():
     plane = numbered((32, 32))[0]
+    good = np.ones(plane.shape, bool)
     one = PatchSampler(
-        [plane], Normalization(500, 256), 16, AS_THEY_ARE, torch.device("cpu")
+        [plane], [good], Normalization(500, 256), 16, AS_THEY_ARE, torch.device("cpu")
     )
-    drawn = one.draw(50, luck())
+    drawn = one.draw(50, luck()).observation
     assert drawn.min() >= (0 - 500) / 256
     assert drawn.max() <= (1023 - 500) / 256
 
@@ -121,25 +137,49 @@ def test_the_scale_is_a_power_of_two():
     assert norm.offset.is_integer()
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_pixels_that_are_no_numbers_are_refused(bad):
-    pixels = np.random.default_rng(0).random((32, 32)).astype(np.float32)
-    pixels[3, 4:6] = bad
-    with pytest.raises(RequestError, match="2 of 1024 pixels are NaN or infinite"):
-        training_planes([Image(pixels, "YX")], 0, np.random.default_rng(0))
+def test_blank_planes_are_left_out():
+    pixels = np.random.default_rng(0).random((3, 32, 32)).astype(np.float32)
+    pixels[1] = 7
+    planes = read(Image(pixels, "TYX"))
+    assert sorted(p.min() for p in planes) == sorted(p.min() for p in pixels[::2])
 
 
-def test_a_constant_image_is_refused():
-    with pytest.raises(RequestError, match="All pixels are 7: there is no signal"):
-        training_planes(
-            [Image(np.full((32, 32), 7), "YX")], 0, np.random.default_rng(0)
-        )
+def spotted():
+    """A sampler of a plane of which nothing but a corner was recorded."""
+    plane = numbered((64, 80))[0]
+    good = np.zeros(plane.shape, bool)
+    good[40:, 50:] = True
+    good[44, 60] = False
+    cpu = torch.device("cpu")
+    return good, PatchSampler([plane], [good], UNCHANGED, 16, ALL_EIGHT, cpu)
+
+
+def test_patches_are_drawn_where_there_is_something_to_learn():
+    good, one = spotted()
+    drawn = one.draw(400, luck())
+    assert drawn.good.flatten(1).any(1).all()
+    found = drawn.observation[drawn.good].unique().numpy().astype(int)
+    assert np.array_equal(found, np.flatnonzero(good))
+
+
+def test_nothing_is_learned_from_bad_pixels():
+    _, one = spotted()
+    drawn = one.draw(100, luck())
+    mask = RandomMask().draw(100, 16, 16, luck())
+    moved = drawn.targets(mask)
+    assert moved.positions.shape == mask.positions.shape
+    before, after = mask.gather(drawn.good), moved.gather(drawn.good)
+    assert not before.all()
+    assert after[before.any(1)].all()
+    # And from nothing that is not masked.
+    assert mask.gather(mask.hidden).all()
+    assert moved.gather(mask.hidden).all()
 
 
 def test_all_planes_of_the_channel_are_read():
     pixels = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     images = [Image(pixels, "TCYX"), Image(pixels[0] + 1000, "CYX")]
-    planes = training_planes(images, 1, np.random.default_rng(0))
+    planes = read(*images, channel=1)
     expected = [pixels[0, 1], pixels[1, 1], pixels[0, 1] + 1000]
     assert sorted(p.min() for p in planes) == sorted(p.min() for p in expected)
 
@@ -161,7 +201,7 @@ def test_of_a_huge_lazy_image_only_a_part_is_read(monkeypatch):
     rng = np.random.default_rng(0)
     counting = Counting(rng.integers(0, 255, (20, 64, 64)).astype(np.uint8))
     lazy = da.from_array(counting, chunks=(1, 64, 64))
-    planes = training_planes([Image(lazy, "TYX")], 0, rng)
+    planes = read(Image(lazy, "TYX"), rng=rng)
     assert 2500 < sum(plane.size for plane in planes) < 3500
     assert counting.read <= 2 * 64 * 64  # of 20 planes
 
@@ -169,7 +209,7 @@ def test_of_a_huge_lazy_image_only_a_part_is_read(monkeypatch):
 def test_of_a_huge_stack_random_planes_are_read(monkeypatch):
     monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 4 * 32 * 32)
     pixels = np.arange(20 * 32 * 32).reshape(20, 32, 32)
-    planes = training_planes([Image(pixels, "TYX")], 0, np.random.default_rng(0))
+    planes = read(Image(pixels, "TYX"))
     numbers = [int(plane.min()) // 1024 for plane in planes]
     assert len(set(numbers)) == 4
     assert numbers != sorted(numbers)

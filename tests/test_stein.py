@@ -64,7 +64,7 @@ def test_a_copy_of_the_noise_does_not_pay():
 
 def scene(side=256, std=20.0):
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:side, :side]
+    y, x = np.mgrid[1 : side + 1, 1 : side + 1]
     signal = 100 + 40 * np.sign(np.sin(x / 20) + np.sin(y / 13)) + 30 * np.sin(x / 9)
     return signal, (signal + rng.normal(0, std, signal.shape)).astype(np.float32)
 

@@ -302,7 +302,10 @@ def test_the_tiles_do_not_show(monkeypatch, changes):
     whole = run(observed, model)
     monkeypatch.setattr(prediction, "tile_side", lambda *_: 16)
     tiles = run(observed, model)
-    assert tiles.blends[0].weights == pytest.approx(whole.blends[0].weights, abs=0.02)
+    # A blur gives the same in all orientations: only the sum of both weights is known.
+    weights = (result.blends[0].weights for result in (tiles, whole))
+    found, expected = ((w[0] + w[1], *w[2:]) for w in weights)
+    assert found == pytest.approx(expected, abs=0.02)
     difference = tiles.denoised.data - whole.denoised.data
     assert np.sqrt(np.mean(difference**2)) < 0.02 * np.std(observed)
 

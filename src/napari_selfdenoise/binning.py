@@ -34,6 +34,15 @@ def sliding_means(plane: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return means
 
 
+def whole_bins(good: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Where squares of size x size pixels (Y, X) hold good pixels only.
+
+    The places are those of `sliding_means`.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(good, (size, size))
+    return np.asarray(windows.all((2, 3)))
+
+
 def variance_of_bins(rho: NDArray[np.float64], size: int) -> float:
     """Variance of the noise of squares' means, over that of a pixel.
 

@@ -18,10 +18,10 @@ from napari_selfdenoise.level import measure_level
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
-from napari_selfdenoise.sure import Blend, Levels, measured_noise
+from napari_selfdenoise.sure import OBSERVATION, Blend, Levels, measured_noise
 from napari_selfdenoise.tiling import Tile, sources, tile_grid
 
-_SINGLE, _OBSERVATION = "single pass", "observation"
+_SINGLE, _OBSERVATION = "single pass", OBSERVATION
 _BLIND, _POSTERIOR = "blind mean", "posterior mean"
 
 _BOX = 15
@@ -53,6 +53,13 @@ up for nine times the passes. And the estimated error cannot tell there which is
 slopes are up to 10 % too large where light is scarce, as the noise is skewed then.
 """
 
+_MUCH = 0.1
+"""Share of the observation in a result from which on it is looked at twice."""
+
+_ODD, _BLOCK = 0.02, 16
+"""Share of the blocks that are left out at the second look, those that are furthest
+from the prediction; and their side in px."""
+
 _LEVELS = 8
 """Signals at which blends are chosen, where pixels are hidden.
 
@@ -61,11 +68,19 @@ which differ from signal to signal, cancel.
 """
 
 
+Places = Mapping[Tile, NDArray[np.bool_]]
+"""Pixels of tiles, each (Y, X)."""
+
+
 class _Seen(NamedTuple):
-    """Estimates of a tile and their slopes by name, (Y, X), raw units."""
+    """Estimates of a tile and their slopes by name, (Y, X), raw units.
+
+    And where its observation tells of the signal.
+    """
 
     estimates: Estimates
     slopes: Estimates
+    good: NDArray[np.bool_]
 
 
 class BlendingPredictor(TilePredictor):
@@ -165,11 +180,16 @@ class BlendingPredictor(TilePredictor):
     ) -> NoiseCurve:
         """Return a noise curve, at most so many times what flat blocks have.
 
-        That there is more in them than in the curve may be structure.
+        That there is more in them than in the curve may be structure. Where neighbours
+        are alike even in flat blocks, nobody knows whether they share noise or
+        structure: then the most noise that there may be counts. With too little, most
+        of the noise would be taken for structure and stay.
         """
         level = measure_level([self._pixels(tile) for tile in sample])
-        if level is None or not level.white:
+        if level is None:
             return curve
+        if not level.white:
+            return curve.scaled(max(1.0, level.longer / level.std))
         signal = np.array(level.signal, np.float32)
         ratio = np.minimum(most * np.array(level.by_signal) / curve.std_at(signal), 1)
         # Beyond the groups the curve keeps its shape.
@@ -177,10 +197,8 @@ class BlendingPredictor(TilePredictor):
         return NoiseCurve.gaussian(curve.signal, std)
 
     def _pixels(self, tile: Tile) -> NDArray[np.float32]:
-        """Observation of a tile, (Y, X), raw units."""
-        raw, inner = self._read(tile)
-        pixels: NDArray[np.float32] = raw[0, 0][inner].cpu().numpy()
-        return pixels
+        """Observation of a tile, (Y, X), raw units, NaN where nothing was recorded."""
+        return self.image.read(tile.plane, tile.rows, tile.columns).recorded
 
     def _see(self, tile: Tile) -> Iterator[float]:
         """Keep what all pixels of a tile say, and how it moves with them."""
@@ -200,7 +218,7 @@ class BlendingPredictor(TilePredictor):
             for name in (_SINGLE, self._average, self._levelled)
         }
         slopes[_OBSERVATION] = np.ones_like(added)
-        self._kept[tile] = _Seen(estimates, slopes)
+        self._kept[tile] = _Seen(estimates, slopes, self._good(tile))
 
     def _see_hidden(self, tile: Tile) -> Iterator[float]:
         """Keep what is said of each pixel of a tile without it.
@@ -283,30 +301,62 @@ class BlendingPredictor(TilePredictor):
             return False
         if self._blind:
             return self.config.signal.spreads
-        (risk,) = self._risks(np.zeros(1)).risks
+        places = {tile: kept.good for tile, kept in self._kept.items()}
+        (risk,) = self._risks(np.zeros(1), places).risks
         return risk.error(risk.best()) > _WORTH_HIDING * risk.variance
 
     def _choose(self) -> Blend:
-        """Blend of what is kept with the smallest error."""
+        """Blend of what is kept with the smallest error.
+
+        Where much of the observation is in it, a few pixels must not be the reason:
+        then it is chosen without the blocks that are furthest from the prediction.
+        """
+        everything = {tile: kept.good for tile, kept in self._kept.items()}
+        blend = self._best(everything)
+        if blend.raw_share < _MUCH:
+            return blend
+        usual = self._best(self._usual(everything))
+        return usual if usual.raw_share < blend.raw_share / 2 else blend
+
+    def _usual(self, places: Places) -> Places:
+        """Places (Y, X) of each tile without its oddest blocks."""
+        odd = {}
+        for tile, (estimates, _, good) in self._kept.items():
+            average = estimates[self._average]
+            residual = (estimates[_OBSERVATION] - average) ** 2
+            ratio = residual / self.measured.std_at(average) ** 2
+            odd[tile] = _block_means(np.where(good, ratio, 0))
+        limit = np.quantile(np.concatenate([v.ravel() for v in odd.values()]), 1 - _ODD)
+        return {
+            tile: place & _spread(odd[tile] <= limit, place.shape)
+            for tile, place in places.items()
+        }
+
+    def _best(self, places: Places) -> Blend:
+        """Blend with the smallest error at some places (Y, X) of each tile."""
         hidden = {_BLIND, _POSTERIOR}.intersection(self._names)
-        known = [seen.estimates[self._average].ravel() for seen in self._kept.values()]
+        known = [
+            kept.estimates[self._average][places[tile]]
+            for tile, kept in self._kept.items()
+        ]
         shares = np.linspace(0.02, 0.98, _LEVELS if hidden else 1)
         levels = np.unique(np.quantile(np.concatenate(known), shares)).astype(float)
-        return self._risks(levels).blend(self._names)
+        return self._risks(levels, places).blend(self._names)
 
     @property
     def _names(self) -> tuple[str, ...]:
         """What can be blended of what is kept."""
         return tuple(next(iter(self._kept.values())).slopes)
 
-    def _risks(self, levels: NDArray[np.float64]) -> Levels:
-        """Errors of all blends of what is kept, at some signals."""
+    def _risks(self, levels: NDArray[np.float64], places: Places) -> Levels:
+        """Errors of all blends at some places (Y, X) of each tile, by signal."""
         names = self._names
         risks = Levels(levels, len(names))
-        for estimates, slopes in self._kept.values():
-            signal = estimates[self._average].ravel()
+        for tile, (estimates, slopes, _) in self._kept.items():
+            place = places[tile]
+            signal = estimates[self._average][place]
             values, slope = (
-                np.stack([each[name].ravel() for name in names]).astype(float)
+                np.stack([each[name][place] for name in names]).astype(float)
                 for each in (estimates, slopes)
             )
             residuals = values - values[names.index(_OBSERVATION)]
@@ -375,6 +425,21 @@ def _shades(values: Tensor) -> Tensor:
         shades = F.avg_pool2d(shades, (_BOX, 1), 1, (_BOX // 2, 0))
         shades = F.avg_pool2d(shades, (1, _BOX), 1, (0, _BOX // 2))
     return shades[0]
+
+
+def _block_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of blocks side by side: (Y, X) -> (rows, columns), borders go on."""
+    rows, columns = (-side % _BLOCK for side in values.shape)
+    padded = np.pad(values, ((0, rows), (0, columns)), mode="edge")
+    cells = padded.reshape(padded.shape[0] // _BLOCK, _BLOCK, -1, _BLOCK)
+    means: NDArray[np.float32] = cells.mean((1, 3))
+    return means
+
+
+def _spread(blocks: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """What holds for blocks, for each pixel of a shape (Y, X)."""
+    pixels = blocks.repeat(_BLOCK, 0).repeat(_BLOCK, 1)
+    return pixels[: shape[0], : shape[1]]
 
 
 def _area(tiles: Sequence[Tile]) -> int:

@@ -135,6 +135,14 @@ class TrainingConfig(BaseModel):
         title="Weight averaging",
         description="Decay of the running average of the weights that is the result.",
     )
+    outliers: Literal["replace", "keep"] = Field(
+        "replace",
+        title="Outliers",
+        description="Pixels that stick out of their neighbours further than noise and "
+        "optics explain, such as cosmic rays, hot and dead pixels. Nothing is learned "
+        "from them. Replace: the result shows what their surroundings tell. Keep: the "
+        "result has them as they were recorded.",
+    )
     augment: bool = Field(
         True,
         title="Flip and transpose patches",

@@ -76,7 +76,12 @@ class Differences(NamedTuple):
 
     @classmethod
     def of(
-        cls, signal: Tensor, observation: Tensor, moved: Tensor, hidden: Tensor
+        cls,
+        signal: Tensor,
+        observation: Tensor,
+        moved: Tensor,
+        hidden: Tensor,
+        good: Tensor | None = None,
     ) -> Differences:
         """Take differences within all blocks of one number.
 
@@ -88,6 +93,9 @@ class Differences(NamedTuple):
             Prediction with a little more noise around.
         hidden : Tensor
             True at the hidden pixels, (Y, X).
+        good : Tensor, optional
+            False where the observation tells nothing, (B, 1, Y, X): blocks that hold
+            such a pixel are left out.
         """
         rows, columns = (_block_starts(hidden.any(axis)) for axis in (1, 0))
         mean, residual, reaction = (
@@ -95,7 +103,11 @@ class Differences(NamedTuple):
             for values in (signal, observation - signal, moved - signal)
         )
         found = mean.mean(0).ravel(), _contrasts(residual), _contrasts(reaction)
-        return cls(*(values.detach() for values in found))
+        values = cls(*(values.detach() for values in found))
+        if good is None:
+            return values
+        whole = _blocks(good, rows, columns).all(0).ravel()
+        return cls(*(value[whole] for value in values))
 
     def thinned(self, most: int) -> Differences:
         """Return at most about `most` blocks."""

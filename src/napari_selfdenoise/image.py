@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.look import Look
 
 UNNAMED_AXES = "IQPRUVW"
 """Letters for axes whose meaning is not known; all of them are samples."""
@@ -53,6 +54,14 @@ class Image:
         Zero where nothing was recorded, such as padding after stitching; an array of
         the shape of `data`, or one that NumPy broadcasts to it. Those pixels are
         neither learned from nor changed.
+    notes : tuple of str
+        What was found while it was read or corrected, in sentences for the user.
+    line_scan : str
+        Where lines were scanned again and again: the axes as the file or layer has
+        them, such as "TYX" with a Y of length one. `axes` then has Y for the time.
+        See `as_line_scan`.
+    look : Look, optional
+        How its file wants it shown.
 
     Raises
     ------
@@ -66,6 +75,9 @@ class Image:
     units: tuple[str, ...] = ()
     name: str = "image"
     mask: Any | None = None
+    notes: tuple[str, ...] = ()
+    line_scan: str = ""
+    look: Look | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", self.axes.upper())
@@ -147,7 +159,17 @@ class Image:
         columns: slice = slice(None),
     ) -> NDArray[np.float32]:
         """Pixels of a region of one plane, with axes (Y, X), in raw units."""
-        return self._read(self.data, plane, rows, columns).astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond the range of 32 bits: infinite
+            return self._read(self.data, plane, rows, columns).astype(np.float32)
+
+    def read_exact(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[np.float64]:
+        """Pixels of a region of one plane, (Y, X), in double precision."""
+        return self._read(self.data, plane, rows, columns).astype(np.float64)
 
     def read_mask(
         self,
@@ -184,12 +206,14 @@ class Image:
     def stack_of(self, count: int) -> Image:
         """Return `count` empty images like this one, along a new first axis."""
         axis = next(letter for letter in UNNAMED_AXES if letter not in self.axes)
-        return Image(
-            np.broadcast_to(np.float32(0), (count, *self.shape)),
-            axis + self.axes,
-            (1.0, *self.pixel_size),
-            ("pixel", *self.units),
-            self.name,
+        return replace(
+            self,
+            data=np.broadcast_to(np.float32(0), (count, *self.shape)),
+            axes=axis + self.axes,
+            pixel_size=(1.0, *self.pixel_size),
+            units=("pixel", *self.units),
+            mask=None,
+            line_scan=axis + self.line_scan if self.line_scan else "",
         )
 
     def with_data(self, data: Any, name: str | None = None) -> Image:
@@ -205,7 +229,11 @@ class Image:
         RequestError
             If the image is no stack or has no such frame.
         """
-        stack = [a for a in self.outer_axes if a not in "CS"]
+        stack = [
+            a
+            for a in self.outer_axes
+            if a not in "CS" and not (self.line_scan and self.sizes[a] == 1)
+        ]
         if not stack:
             raise RequestError(
                 f"Frame {index} was asked for, but this is {self.describe(False)}.",
@@ -219,13 +247,14 @@ class Image:
             )
         selection: list[Any] = [slice(None)] * self.ndim
         selection[axis] = index
-        return Image(
-            self.data[tuple(selection)],
-            self.axes[:axis] + self.axes[axis + 1 :],
-            self.pixel_size[:axis] + self.pixel_size[axis + 1 :],
-            self.units[:axis] + self.units[axis + 1 :],
-            self.name,
-            None if self.mask is None else self.mask[tuple(selection)],
+        return replace(
+            self,
+            data=self.data[tuple(selection)],
+            axes=self.axes[:axis] + self.axes[axis + 1 :],
+            pixel_size=self.pixel_size[:axis] + self.pixel_size[axis + 1 :],
+            units=self.units[:axis] + self.units[axis + 1 :],
+            mask=None if self.mask is None else self.mask[tuple(selection)],
+            line_scan=self.line_scan[:axis] + self.line_scan[axis + 1 :],
         )
 
     def describe(self, pixel_size: bool = True) -> str:
@@ -239,15 +268,27 @@ class Image:
         counts = [
             f"{n} {_noun(axis, n)}"
             for axis, n in self.sizes.items()
-            if axis not in "YXS"
+            if axis not in "YXS" and not (self.line_scan and n == 1)
         ]
-        rows, columns = self.plane_shape
-        counted = " of ".join([*counts, ""]) if counts else "one "
-        image = f"{rows} × {columns} {'images' if counts else 'image'}"
+        if self.line_scan:
+            image = self._line_phrase(bool(counts))
+        else:
+            rows, columns = self.plane_shape
+            image = f"{rows} × {columns} {'images' if counts else 'image'}"
+        alone = "" if self.line_scan else "one "
+        counted = " of ".join([*counts, ""]) if counts else alone
         return f"{counted}{image}" + (f", {self._pixel_phrase()}" if pixel_size else "")
+
+    def _line_phrase(self, several: bool) -> str:
+        rows, columns = self.plane_shape
+        axis = self.line_scan[self.axes.index("Y")]
+        lines = _NOUNS.get(axis, ("line", "lines"))[1]
+        scans = "line scans" if several else "line scan"
+        return f"{scans}: {rows} {lines} × {columns} positions"
 
     def _pixel_phrase(self) -> str:
         y, x = self.axes.index("Y"), self.axes.index("X")
+        y = x if self.line_scan else y
         if self.units[x] in ("pixel", "pixels", ""):
             return "pixel size not known"
         unit = {"micrometer": "µm", "micron": "µm", "um": "µm", "nanometer": "nm"}.get(
@@ -256,6 +297,37 @@ class Image:
         if np.isclose(self.pixel_size[y], self.pixel_size[x]):
             return f"{self.pixel_size[x]:.4g} {unit} pixels"
         return f"{self.pixel_size[y]:.4g} × {self.pixel_size[x]:.4g} {unit} pixels"
+
+
+def as_line_scan(image: Image) -> Image:
+    """Take a line that was scanned again and again for the image that it is.
+
+    The image of a line scan, or kymograph, is time by position. Where rows or columns
+    have the length one, the first of time, depth and axes without a meaning takes their
+    place; array and its shape stay. Any other image is returned as it is.
+
+    Examples
+    --------
+    >>> as_line_scan(Image(np.zeros((512, 1, 256)), "TYX")).describe(False)
+    'line scan: 512 time points × 256 positions'
+    """
+    sizes = image.sizes
+    flat = [axis for axis in "YX" if sizes[axis] == 1]
+    along = [a for a in "TZ" + UNNAMED_AXES if sizes.get(a, 1) > 1]
+    if len(flat) != 1 or not along or image.line_scan or "S" in sizes:
+        return image
+    spare = next(letter for letter in UNNAMED_AXES if letter not in sizes)
+    # Lines are rows; where each was stored as a column, its rows are the positions.
+    place = {along[0]: "Y"} | (
+        {"Y": spare} if flat == ["Y"] else {"Y": "X", "X": spare}
+    )
+    axes = "".join(place.get(axis, axis) for axis in image.axes)
+    return replace(image, axes=axes, line_scan=image.axes)
+
+
+def as_frames(image: Image) -> Image:
+    """Take the lines of a line scan for images of one row each, as they are stored."""
+    return replace(image, axes=image.line_scan or image.axes, line_scan="")
 
 
 def _noun(axis: str, count: int) -> str:
@@ -305,7 +377,8 @@ def require_denoisable(image: Image) -> list[str]:
     Returns
     -------
     list of str
-        Sentences the user should read, though nothing is wrong.
+        Sentences the user should read, though nothing is wrong; the image's notes are
+        among them.
 
     Raises
     ------
@@ -316,7 +389,8 @@ def require_denoisable(image: Image) -> list[str]:
         raise RequestError(
             "This is an RGB image: its colours were mixed for display, so its noise "
             "is no longer that of a camera.",
-            "Choose the raw channels, or split it into channels first.",
+            "Split it into channels: right-click the layer > Split RGB, or on the "
+            f"command line --axes {image.axes.replace('S', 'C')}.",
         )
     if 0 in image.shape:
         raise RequestError(
@@ -340,7 +414,7 @@ def require_denoisable(image: Image) -> list[str]:
             f"The image holds values of type {image.dtype}; numbers are needed.",
             "Convert it to 8-bit, 16-bit or 32-bit float.",
         )
-    return _notes(image.dtype)
+    return [*image.notes, *_notes(image.dtype)]
 
 
 def _notes(dtype: np.dtype[Any]) -> list[str]:

@@ -290,7 +290,7 @@ def _cut(plane: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     if len(places) > most:
         places = np.random.default_rng(0).permutation(places)[:most]
     blocks: NDArray[np.float32] = cells[places // columns, places % columns]
-    return blocks
+    return blocks[np.isfinite(blocks).all((1, 2))]
 
 
 def _spikes(planes: Sequence[NDArray[np.float32]], std: float) -> float:
@@ -299,6 +299,7 @@ def _spikes(planes: Sequence[NDArray[np.float32]], std: float) -> float:
     found = seen = 0
     for plane in planes:
         part = plane[: -(-room // plane.shape[1])]
+        part = np.where(np.isfinite(part), part, np.nanmedian(part))
         high = maximum_filter(part, footprint=_ALONE)
         low = minimum_filter(part, footprint=_ALONE)
         spike = np.maximum(part - high, low - part) > _SPIKE * std

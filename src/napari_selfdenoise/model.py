@@ -53,6 +53,10 @@ class LossHistory:
         return LossHistory(steps[::every], losses[::every])
 
 
+class NothingLearned(nn.Module):
+    """Stands where there was nothing to learn from; no image is put through it."""
+
+
 @dataclass(frozen=True, eq=False)
 class ChannelModel:
     """Networks for one channel.
@@ -77,6 +81,17 @@ class ChannelModel:
     normalization: Normalization
     noise_curve: NoiseCurve
     optics: Optics | None = None
+
+    @classmethod
+    def empty(cls) -> ChannelModel:
+        """Stand for a channel with nothing to learn from, which stays as it is."""
+        curve = NoiseCurve.gaussian(np.array([0.0, 1.0]), np.full(2, 1e-15))
+        return cls(NothingLearned(), None, Normalization(0.0, 1.0), curve)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to learn from, so that there is no network."""
+        return isinstance(self.network, NothingLearned)
 
     def noise_units(self, std_floor: float = 1e-3) -> NoiseUnits:
         """Units that a noise model has to work in beside this network."""

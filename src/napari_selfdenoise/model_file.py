@@ -115,6 +115,7 @@ def _description(model: TrainedModel) -> dict[str, Any]:
                 "background": float(channel.optics.background)
                 if channel.optics
                 else None,
+                "empty": channel.is_empty,
             }
             for channel in model.channels
         ],
@@ -175,6 +176,8 @@ def _rebuild_channel(
     number: int,
     tensors: dict[str, Tensor],
 ) -> ChannelModel:
+    if content.get("empty"):
+        return ChannelModel.empty()
     network = config.build_network()
     _fill(network, tensors, f"{number}.network.")
     norm, floor = Normalization(**content["normalization"]), content["noise_std_floor"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
 from napari_selfdenoise.device import (
     computing,
     free_memory,
@@ -26,9 +27,9 @@ from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
-from napari_selfdenoise.predictor import TilePredictor
+from napari_selfdenoise.predictor import Estimates, TilePredictor
 from napari_selfdenoise.sure import Blend, summary
-from napari_selfdenoise.tiling import tile_grid
+from napari_selfdenoise.tiling import Tile, tile_grid
 from napari_selfdenoise.training import STOP, Command
 
 IN_MEMORY_BYTES = 2**32
@@ -55,12 +56,15 @@ class Denoised:
         False where the prediction was stopped: pixels not reached are 0.
     blends : tuple of Blend
         What the automatic estimator chose, one a plane; empty for other estimators.
+    notes : tuple of str
+        What the user should know of the image, in sentences.
     """
 
     images: Mapping[str, Image]
     noise_curves: tuple[NoiseCurve, ...]
     complete: bool = True
     blends: tuple[Blend, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> str:
@@ -220,7 +224,14 @@ def predict_tiles(
         planes = _Planes(image, model, into, side, target)
         complete = yield from planes.predict()
     images = {name: _result(image, name, data) for name, data in into.items()}
-    return Denoised(images, tuple(planes.curves), complete, tuple(planes.blends))
+    note = describe_defects(planes.count, model.config.outliers)
+    return Denoised(
+        images,
+        tuple(planes.curves),
+        complete,
+        tuple(planes.blends),
+        (note,) if note else (),
+    )
 
 
 class _Planes:
@@ -235,6 +246,7 @@ class _Planes:
         device: torch.device,
     ) -> None:
         self.image, self.model, self.into = image, model, into
+        self.clean, self.count = CleanImage(image), DefectCount()
         self.side, self.device = side, device
         self.generator = torch.Generator(device).manual_seed(model.config.seed)
         self.curves = list(model.noise_curves)
@@ -270,8 +282,11 @@ class _Planes:
         """Denoise a plane tile by tile; yields as `_predict_plane`."""
         image, into = self.image, self.into
         channel = image.channel_of(plane)
+        if self.model.channels[channel].is_empty or self.clean.is_blank(plane):
+            yield 1.0, self._pass_through(plane)
+            return
         kind = _predictor(self.model)
-        predictor = kind(image, self.model, channel, self.device, self.generator)
+        predictor = kind(self.clean, self.model, channel, self.device, self.generator)
         tiles = list(tile_grid(plane, image.plane_shape, self.side, predictor.stride))
         for share in predictor.prepare(tiles):
             yield share, None
@@ -283,8 +298,33 @@ class _Planes:
                 index = None
                 if estimates is not None:
                     index = image.slices(tile.plane, tile.rows, tile.columns)
-                    _write(image, index, estimates, into)
+                    _write(image, index, self._as_recorded(tile, estimates), into)
                 yield predictor.prepared + (1 - predictor.prepared) * share, index
+
+    def _as_recorded(self, tile: Tile, estimates: Estimates) -> Estimates:
+        """Estimates of a tile with what the result keeps, and count its defects."""
+        clean = self.clean.read(tile.plane, tile.rows, tile.columns)
+        self.count += DefectCount.of([clean], 0)
+        if clean.spotless:
+            return estimates
+        raw = self.image.read_plane(tile.plane, tile.rows, tile.columns)
+        kept = {
+            name: np.where(clean.missing, raw if name == "denoised" else np.nan, values)
+            for name, values in estimates.items()
+        }
+        if "denoised" in kept and self.model.config.outliers == "keep":
+            kept["denoised"] = np.where(clean.outliers, raw, kept["denoised"])
+        return kept
+
+    def _pass_through(self, plane: PlaneIndex) -> Place:
+        """Write a plane with nothing to denoise as it is; returns its place."""
+        self.count += DefectCount(planes=1, blank=1)
+        index = self.image.slices(plane)
+        raw = self.image.read_plane(plane)
+        nothing = np.full_like(raw, np.nan)
+        estimates = dict.fromkeys(self.into, nothing) | {"denoised": raw}
+        _write(self.image, index, estimates, self.into)
+        return index
 
 
 def _predictor(model: TrainedModel) -> type[TilePredictor]:
@@ -311,6 +351,8 @@ def _require_places(
 
 def _result(image: Image, name: str, data: Any) -> Image:
     like = image.stack_of(len(data)) if name == "posterior_samples" else image
+    if name.endswith("_std"):
+        like = replace(like, look=None)  # no intensities, to be shown as such
     return like.with_data(data, f"{image.name} {name.replace('_', ' ')}")
 
 

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.calibration import fit_poisson_gaussian
+from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.differences import (
     PROBE,
     Differences,
     block_numbers,
     squared_noise,
 )
-from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
 from napari_selfdenoise.masking import Mask, RandomMask
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import TrainedModel, run
@@ -65,7 +64,7 @@ class TilePredictor:
 
     Parameters
     ----------
-    image : Image
+    image : CleanImage
         What is denoised.
     model : TrainedModel
         On the device.
@@ -79,7 +78,7 @@ class TilePredictor:
 
     def __init__(
         self,
-        image: Image,
+        image: CleanImage,
         model: TrainedModel,
         channel: int,
         device: torch.device,
@@ -176,13 +175,11 @@ class TilePredictor:
         blind = self.config.network.blind
         fill = self.channel.normalization.offset if blind else None
         padded, inner = read_padded(self.image, tile, self.margin, self.stride, fill)
-        if not np.isfinite(padded).all():
-            raise RequestError(
-                f"Pixels near row {tile.top}, column {tile.left} are NaN or infinite; "
-                "every pixel must be a number.",
-                "Fill them first, for instance with numpy.nan_to_num.",
-            )
         return torch.from_numpy(padded)[None, None].to(self.device), inner
+
+    def _good(self, tile: Tile) -> NDArray[np.bool_]:
+        """Where the observation of a tile tells of the signal, (Y, X)."""
+        return self.image.read(tile.plane, tile.rows, tile.columns).good
 
     def _normalise(self, raw: Tensor) -> Tensor:
         return self.channel.normalization.apply(raw)
@@ -339,7 +336,8 @@ class TilePredictor:
         prior = self.config.signal.prior(outputs[0].flatten(), rest)
         total = prior.variance().view_as(raw) * norm.scale**2
         values = (norm.invert(mean), raw, norm.invert(moved), total)
-        flat = torch.stack([v[0, 0][inner].flatten() for v in values])
+        good = torch.from_numpy(self._good(tile)).to(self.device)
+        flat = torch.stack([v[0, 0][inner][good] for v in values])
         return flat[:, :: max(1, flat.shape[1] // count)]
 
     def _differences(self, tile: Tile, count: int) -> list[Differences]:
@@ -349,12 +347,13 @@ class TilePredictor:
         places = sources(tile, self.image.plane_shape, self.margin, self.stride)
         numbers = block_numbers(*(torch.from_numpy(v).to(self.device) for v in places))
         found = []
+        good = torch.from_numpy(self._good(tile)).to(self.device)[None, None]
         for hidden in (numbers == number for number in range(4)):
             mean = self._without(raw, hidden)
             moved = self._without(self._noisier(raw, mean), hidden)
             inside = (..., *inner)
             parts = [v[inside] for v in (norm.invert(mean), raw, norm.invert(moved))]
-            apart = Differences.of(parts[0], parts[1], parts[2], hidden[inner])
+            apart = Differences.of(parts[0], parts[1], parts[2], hidden[inner], good)
             found.append(apart.thinned(count // 4))
         return found
 

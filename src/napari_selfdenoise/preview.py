@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.image import Image, PlaneIndex
 from napari_selfdenoise.tiling import Tile, read_padded
 from napari_selfdenoise.trainer import ChannelTrainer
@@ -85,7 +86,7 @@ class Preview:
 
 
 def show(
-    place: FieldOfView, image: Image, trainers: Sequence[ChannelTrainer]
+    place: FieldOfView, image: CleanImage, trainers: Mapping[int, ChannelTrainer]
 ) -> Preview:
     """Denoise a part of an image as the averaged networks are now.
 
@@ -93,12 +94,16 @@ def show(
     ----------
     place : FieldOfView
         Which part.
-    image : Image
+    image : CleanImage
         What is trained on.
-    trainers : sequence of ChannelTrainer
-        One a channel.
+    trainers : mapping of int to ChannelTrainer
+        Of the channels that are not empty, by their number.
     """
-    trainer = trainers[image.channel_of(place.plane)]
+    rows, columns = slice(place.top, place.bottom), slice(place.left, place.right)
+    raw = image.image.read_plane(place.plane, rows, columns)
+    trainer = trainers.get(image.image.channel_of(place.plane))
+    if trainer is None or image.is_blank(place.plane):
+        return Preview(place, raw)
     config, norm = trainer.config, trainer.normalization
     tile = Tile(place.plane, place.top, place.bottom, place.left, place.right)
     margin = config.reach + (trainer.optics.radius if trainer.optics else 0)
@@ -106,4 +111,5 @@ def show(
     padded, inner = read_padded(image, tile, margin, config.stride, fill)
     observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
     denoised = norm.invert(trainer.denoised(observed))[0, 0].cpu().numpy()
-    return Preview(place, denoised[inner])
+    missing = image.read(place.plane, rows, columns).missing
+    return Preview(place, np.where(missing, raw, denoised[inner]))

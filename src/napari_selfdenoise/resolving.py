@@ -14,21 +14,22 @@ from napari_selfdenoise.correlation import (
     measure_correlation,
     recommended_masking,
 )
+from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.estimators import BlindMean
-from napari_selfdenoise.image import Image
 from napari_selfdenoise.level import NoiseLevel, measure_level
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.sampling import MIN_PATCH
 
 Planes = Sequence[NDArray[np.float32]]
+"""Observations (Y, X), raw units; NaN where nothing was recorded."""
 
 _FRAMES = 8
 _FRAME_PIXELS = 2**24
 
 
 def resolve_masking(
-    config: TrainingConfig, images: Sequence[Image], channels: Sequence[Planes]
+    config: TrainingConfig, images: Sequence[CleanImage], channels: Sequence[Planes]
 ) -> tuple[TrainingConfig, str]:
     """Choose the masking by the noise's correlation, where that was asked for.
 
@@ -36,7 +37,7 @@ def resolve_masking(
     ----------
     config : TrainingConfig
         As asked for.
-    images : sequence of Image
+    images : sequence of CleanImage
         What to train on.
     channels : sequence of sequence of ndarray
         Planes of each channel, each (Y, X), raw units.
@@ -53,13 +54,14 @@ def resolve_masking(
     found = [
         measure_correlation(*_best_view(images, number, planes))
         for number, planes in enumerate(channels)
+        if planes
     ]
     masking = recommended_masking(*found, bins=_may_bin(config, images))
     widest = max(found, key=lambda one: (one.extent_y + 1) * (one.extent_x + 1))
     return _with_masking(config, masking, describe(widest, masking))
 
 
-def _may_bin(config: TrainingConfig, images: Sequence[Image]) -> bool:
+def _may_bin(config: TrainingConfig, images: Sequence[CleanImage]) -> bool:
     """Whether what is chosen goes with bins, and the images are large enough."""
     side = min(min(image.plane_shape) for image in images)
     fits = side >= LARGEST_BIN * MIN_PATCH
@@ -124,9 +126,9 @@ def resolve_objective(
     if not config.sees:
         return config, hidden, ""
     reason = _why_hide(config)
-    measured = [] if reason else [measure_level(planes) for planes in channels]
+    measured = [] if reason else [measure_level(p) if p else None for p in channels]
     levels = tuple(level for level in measured if level is not None)
-    reason = reason or _unlike(levels, len(channels))
+    reason = reason or _unlike(levels, sum(bool(planes) for planes in channels))
     if reason:
         squared = config.model_copy(update={"objective": "squared_error"})
         return squared, hidden, f"Pixels stay hidden: {reason}."
@@ -135,7 +137,7 @@ def resolve_objective(
         f"Noise is equally strong everywhere (std {stds}), so after a fifth of the "
         "training no pixel is hidden any more (Stein's risk)."
     )
-    return config, levels, said
+    return config, tuple(measured), said
 
 
 def _why_hide(config: TrainingConfig) -> str:
@@ -160,7 +162,7 @@ def _unlike(levels: Sequence[NoiseLevel], channels: int) -> str:
 
 def _pixels(channels: Sequence[Planes]) -> int:
     """Number of pixels of the channel that has the fewest."""
-    return min(sum(plane.size for plane in planes) for planes in channels)
+    return min(sum(plane.size for plane in planes) for planes in channels if planes)
 
 
 def _with_masking(
@@ -175,18 +177,19 @@ def _with_masking(
 
 
 def _best_view(
-    images: Sequence[Image], channel: int, planes: Planes
+    images: Sequence[CleanImage], channel: int, planes: Planes
 ) -> tuple[Planes, bool]:
     """Planes to measure, and whether they follow each other in time.
 
     Differences between frames tell the noise best, where the scene stands still.
     """
-    image = images[0]
+    image = images[0].image
     others = [
         axis for axis in image.axes if axis not in "CYX" and image.sizes[axis] > 1
     ]
     count = min(_FRAMES, _FRAME_PIXELS // int(np.prod(image.plane_shape)))
     if others != ["T"] or count < 2:
         return planes, False
-    frames = itertools.islice(image.planes(channel), count)
-    return [image.read_plane(plane) for plane in frames], True
+    frames = (p for p in image.planes(channel) if not images[0].is_blank(p))
+    chosen = itertools.islice(frames, count)
+    return [images[0].read(plane).recorded for plane in chosen], True

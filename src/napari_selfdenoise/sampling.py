@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.masking import Mask
 
 MAX_TRAINING_PIXELS = 2**26
 """Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""
@@ -50,64 +53,82 @@ class Normalization:
 
 
 def training_planes(
-    images: Sequence[Image],
+    images: Sequence[CleanImage],
     channel: int,
     generator: np.random.Generator,
     patch_size: int = MIN_PATCH,
-) -> list[NDArray[np.float32]]:
-    """Read the planes of one channel to train on; each (Y, X), raw units.
+) -> list[CleanPlane]:
+    """Read the planes of one channel to train on.
 
-    Images that hold more than `MAX_TRAINING_PIXELS` are sampled: random planes, and
-    of very large planes random regions, so that lazy images stay lazy.
+    Blank planes are left out. Images that hold more than `MAX_TRAINING_PIXELS` are
+    sampled: random planes, and of very large planes random regions, so that lazy
+    images stay lazy.
 
-    Raises
-    ------
-    RequestError
-        If pixels are NaN or infinite, or all the same.
+    Returns
+    -------
+    list of CleanPlane
+        Each (Y, X), raw units; empty where all planes are blank.
     """
-    available = [(image, plane) for image in images for plane in image.planes(channel)]
+    available = [
+        (image, plane) for image in images for plane in image.image.planes(channel)
+    ]
     order = generator.permutation(len(available))
-    planes: list[NDArray[np.float32]] = []
+    planes: list[CleanPlane] = []
     room = MAX_TRAINING_PIXELS
     for image, plane in (available[i] for i in order):
         if planes and room < patch_size**2:
             break
-        planes.append(_read_region(image, plane, room, generator))
-        room -= planes[-1].size
-    _require_content(planes)
+        region = _read_region(image, plane, room, generator)
+        if image.is_blank(plane) or not region.good.any():
+            continue
+        planes.append(region)
+        room -= region.pixels.size
     return planes
 
 
 def _read_region(
-    image: Image, plane: PlaneIndex, room: int, generator: np.random.Generator
-) -> NDArray[np.float32]:
+    image: CleanImage, plane: PlaneIndex, room: int, generator: np.random.Generator
+) -> CleanPlane:
     """A whole plane where there is room for it, else a random square of it."""
     height, width = image.plane_shape
     if height * width <= room:
-        return image.read_plane(plane)
+        return image.read(plane)
     side = math.isqrt(room)
     rows, columns = min(side, height), min(side, width)
     y = int(generator.integers(height - rows + 1))
     x = int(generator.integers(width - columns + 1))
-    return image.read_plane(plane, slice(y, y + rows), slice(x, x + columns))
+    return image.read(plane, slice(y, y + rows), slice(x, x + columns))
 
 
-def _require_content(planes: list[NDArray[np.float32]]) -> None:
-    bad = sum(int((~np.isfinite(p)).sum()) for p in planes)
-    if bad:
-        total = sum(p.size for p in planes)
-        raise RequestError(
-            f"{bad} of {total} pixels are NaN or infinite; every pixel must be a "
-            "number.",
-            "Crop the image to the part that was recorded, or fill them, for instance "
-            "with numpy.nan_to_num.",
-        )
-    low, high = min(p.min() for p in planes), max(p.max() for p in planes)
-    if low == high:
-        raise RequestError(
-            f"All pixels are {low:g}: there is no signal and no noise to learn from.",
-            "Choose an image that was exposed.",
-        )
+class Patches(NamedTuple):
+    """Patches to learn from.
+
+    Parameters
+    ----------
+    observation : Tensor
+        Normalised, (B, 1, Y, X).
+    good : Tensor or None
+        False where the observation tells nothing of the signal, (B, 1, Y, X); None
+        where all of it does.
+    """
+
+    observation: Tensor
+    good: Tensor | None
+
+    def targets(self, mask: Mask) -> Mask:
+        """Return a mask whose targets are good: those that are not give way to others.
+
+        Their number stays, so that some of the good ones count twice. A patch with no
+        good target keeps its own.
+        """
+        if self.good is None:
+            return mask
+        good = mask.gather(self.good)  # (B, N)
+        first = (~good).to(torch.uint8).argsort(dim=1, stable=True)
+        count = good.sum(1, keepdim=True)
+        count = torch.where(count > 0, count, good.shape[1])
+        turn = torch.arange(good.shape[1], device=good.device) % count
+        return mask._replace(positions=mask.positions.gather(1, first.gather(1, turn)))
 
 
 class PatchSampler:
@@ -115,8 +136,10 @@ class PatchSampler:
 
     Parameters
     ----------
-    planes : list of ndarray
+    planes : sequence of ndarray
         Each (Y, X), raw units, no side shorter than the patch.
+    good : sequence of ndarray
+        Where each plane tells of the signal, (Y, X).
     normalization : Normalization
         Applied once, here.
     patch_size : int
@@ -132,6 +155,7 @@ class PatchSampler:
     def __init__(
         self,
         planes: Sequence[NDArray[np.float32]],
+        good: Sequence[NDArray[np.bool_]],
         normalization: Normalization,
         patch_size: int,
         orientations: Sequence[tuple[bool, bool, bool]],
@@ -140,6 +164,9 @@ class PatchSampler:
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
         self.pixels = normalization.apply(torch.from_numpy(flat).to(device))
+        marks = torch.from_numpy(np.concatenate([part.ravel() for part in good]))
+        self.good = None if bool(marks.all()) else marks.to(device)
+        self._places = None if self.good is None else self.good.nonzero()[:, 0]
         shapes = torch.tensor([plane.shape for plane in planes], device=device)
         sizes = shapes.prod(1)
         self.shapes = shapes
@@ -150,18 +177,12 @@ class PatchSampler:
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True
-    ) -> Tensor:
-        """Draw `count` patches, turned or as they lie, normalised: (count, 1, Y, X)."""
+    ) -> Patches:
+        """Draw `count` patches, turned or as they lie."""
         device, step = self.pixels.device, self.step
-        span = (self.patch_size - 1) * step + 1
         luck = torch.rand((4, count), generator=generator, device=device)
-        # Every pixel equally likely: large planes are drawn more often.
-        target = (luck[0] * self.ends[-1]).long()
-        plane = torch.searchsorted(self.ends, target, right=True)
-        plane = plane.clamp_max(len(self.ends) - 1)
-        height, width = self.shapes[plane].unbind(1)
-        top = (luck[1] * (height - span + 1)).long()
-        left = (luck[2] * (width - span + 1)).long()
+        plane, top, left = self._corners(luck)
+        width = self.shapes[plane][:, 1]
         turn = (luck[3] * (len(self.orientations) if turned else 1)).long()
         rows, columns = self._turned(self.orientations[turn])
         rows, columns = (
@@ -171,7 +192,34 @@ class PatchSampler:
         index = (
             self.starts[plane][:, None, None] + rows * width[:, None, None] + columns
         )
-        return self.pixels[index].unsqueeze(1)
+        good = None if self.good is None else self.good[index].unsqueeze(1)
+        return Patches(self.pixels[index].unsqueeze(1), good)
+
+    def _corners(self, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Plane, top row and left column of patches, from uniform numbers (4, B)."""
+        span = (self.patch_size - 1) * self.step + 1
+        if self._places is not None:
+            # Around a good pixel, so that no patch lies in what was never recorded.
+            target = self._places[(random[0] * len(self._places)).long()]
+        else:
+            # Every pixel equally likely: large planes are drawn more often.
+            target = (random[0] * self.ends[-1]).long()
+        plane = torch.searchsorted(self.ends, target, right=True)
+        plane = plane.clamp_max(len(self.ends) - 1)
+        height, width = self.shapes[plane].unbind(1)
+        if self._places is None:
+            top = (random[1] * (height - span + 1)).long()
+            left = (random[2] * (width - span + 1)).long()
+            return plane, top, left
+        inside = target - self.starts[plane]
+        top, left = (
+            torch.minimum((place - (share * span).long()).clamp_min(0), length - span)
+            for place, share, length in (
+                (inside // width, random[1], height),
+                (inside % width, random[2], width),
+            )
+        )
+        return plane, top, left
 
     def _turned(self, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Row and column of each patch pixel after turns (B, 3): two of (B, Y, X)."""

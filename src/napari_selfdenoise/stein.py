@@ -57,21 +57,26 @@ class SteinProbe(NamedTuple):
         moved = STEP * self.std * self.sign
         return torch.cat([self.observation - moved, self.observation + moved])
 
-    def risk(self, prediction: Tensor) -> Tensor:
+    def risk(self, prediction: Tensor, good: Tensor | None = None) -> Tensor:
         """Estimate the squared error of a prediction, plus the noise's variance.
 
         Parameters
         ----------
         prediction : Tensor
             Of `images`, (2 B, 1, Y, X).
+        good : Tensor, optional
+            Where the observation tells of the signal, (B, 1, Y, X).
 
         Returns
         -------
         Tensor
-            Mean over all pixels, a scalar. It scatters around the truth, and may be
-            negative.
+            Mean over all good pixels, a scalar. It scatters around the truth, and may
+            be negative.
         """
         below, above = prediction.chunk(2)
         squared = (prediction.view(2, *below.shape) - self.observation).square()
         slope = (above - below) * self.sign / (2 * STEP * self.std)
-        return squared.mean() + 2 * self.std**2 * slope.mean()
+        if good is None:
+            return squared.mean() + 2 * self.std**2 * slope.mean()
+        error = 0.5 * squared.sum(0) + 2 * self.std**2 * slope
+        return (error * good).sum() / good.sum().clamp_min(1)

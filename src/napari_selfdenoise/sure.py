@@ -30,6 +30,9 @@ and two-photon frames. Counting with too little mixes too much of the observatio
 which costs more than too little of it.
 """
 
+OBSERVATION = "observation"
+"""Name of the estimate that is the observation itself."""
+
 _LEAST_WEIGHT = 0.02
 """What counts less is left out: it is not worth its passes."""
 
@@ -64,6 +67,11 @@ class Blend:
     error: float | None = None
     signal: tuple[float, ...] = (0.0,)
     table: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def raw_share(self) -> float:
+        """Share of the observation itself, noise and all, in the result."""
+        return dict(zip(self.parts, self.weights, strict=True)).get(OBSERVATION, 0.0)
 
     def at(self, signal: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Weights of the parts that are used, by name, for signals of any shape."""

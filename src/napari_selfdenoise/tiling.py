@@ -9,11 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.image import PlaneIndex
+
+
+class Planes(Protocol):
+    """What planes can be read from, whole or in part."""
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns of one plane."""
+
+    def read_plane(
+        self, plane: PlaneIndex, rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """Pixels of a region of one plane, (Y, X), raw units."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ def tile_grid(
 
 
 def read_padded(
-    image: Image, tile: Tile, reach: int, stride: int, fill: float | None = None
+    image: Planes, tile: Tile, reach: int, stride: int, fill: float | None = None
 ) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
     """Pixels of a tile and its margin, and where the tile lies in them.
 

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_selfdenoise.binning import sliding_means, variance_of_bins
+from napari_selfdenoise.binning import sliding_means, variance_of_bins, whole_bins
 from napari_selfdenoise.calibration import range_warning
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.correlation import left_over, measure_correlation
+from napari_selfdenoise.defects import CleanPlane
 from napari_selfdenoise.differences import PROBE, Differences, block_numbers
 from napari_selfdenoise.level import NoiseLevel
 from napari_selfdenoise.masking import Mask, Masking, RandomMask
@@ -54,7 +55,7 @@ class ChannelTrainer:
 
     Parameters
     ----------
-    planes : sequence of ndarray
+    planes : sequence of CleanPlane
         What to learn from, each (Y, X), raw units.
     config : TrainingConfig
         What to train.
@@ -79,7 +80,7 @@ class ChannelTrainer:
 
     def __init__(
         self,
-        planes: Sequence[NDArray[np.float32]],
+        planes: Sequence[CleanPlane],
         config: TrainingConfig,
         patch_size: int,
         device: torch.device,
@@ -93,16 +94,20 @@ class ChannelTrainer:
         size = config.masking.binning
         # Noise std of a pixel over that of a bin.
         self.finer = 1.0
+        observed, good = [p.pixels for p in planes], [p.good for p in planes]
         if size > 1:
-            rho = measure_correlation(planes).rho
+            rho = measure_correlation([plane.recorded for plane in planes]).rho
             self.finer = 1 / math.sqrt(variance_of_bins(rho, size))
-            planes = [sliding_means(plane, size) for plane in planes]
-        pixels = np.concatenate([plane.ravel()[:: _thin(planes)] for plane in planes])
+            observed = [sliding_means(plane, size) for plane in observed]
+            good = [whole_bins(flags, size) for flags in good]
+        pixels = _some(observed, good)
         self.normalization = norm = (
             start.normalization if start else Normalization.measure(pixels)
         )
         turns = config.masking.orientations if config.augment else _UNTURNED
-        self.sampler = PatchSampler(planes, norm, patch_size, turns, device, size)
+        self.sampler = PatchSampler(
+            observed, good, norm, patch_size, turns, device, size
+        )
         units = NoiseUnits(norm.offset, norm.scale, _std_floor(pixels, norm))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -114,7 +119,7 @@ class ChannelTrainer:
                 noise.load_state_dict(start.noise.state_dict())
         self.network = on_device(network, device)
         self.noise: NoiseModule | None = noise.to(device) if noise else None
-        optics = Optics.of(config.psf, kernel, _background(config, planes, norm))
+        optics = Optics.of(config.psf, kernel, _background(config, observed, norm))
         self.optics = optics.to(device) if optics else None
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.recovery = Recovery(self.network, self.sampler.pixels)
@@ -180,13 +185,13 @@ class ChannelTrainer:
     def _accumulate_seen(self, patches: int, share: float) -> Tensor:
         """Add the gradient of Stein's risk of fresh patches; as `accumulate`."""
         assert self.level is not None
-        batch = self.sampler.draw(patches, self.generator)
+        batch, good = self.sampler.draw(patches, self.generator)
         std = self.level.std / self.normalization.scale
         probe = SteinProbe.draw(batch, std, self.generator)
         images = probe.images()
         seen = self._predict(self.network, images)
         self.recovery.watch(seen.mean, images, share)
-        loss = probe.risk(seen.mean)
+        loss = probe.risk(seen.mean, good)
         torch.autograd.backward((loss + self._penalty(seen.phantom)) * share)
         return loss.detach()
 
@@ -207,9 +212,10 @@ class ChannelTrainer:
             Of the whole patches, (B, 1, Y, X).
         """
         luck = self.generator
-        batch = self.sampler.draw(patches, luck)  # (B, 1, Y, X)
+        drawn = self.sampler.draw(patches, luck)
+        batch = drawn.observation  # (B, 1, Y, X)
         height, width = batch.shape[-2:]
-        mask = masking.draw(patches, height, width, luck)
+        mask = drawn.targets(masking.draw(patches, height, width, luck))
         seen = self._predict(network, masking.apply(batch, mask, luck), mask.positions)
         smooth = mask.gather(smoothness(seen.mean.detach()))
         predicted = mask.gather(seen.mean)
@@ -453,7 +459,7 @@ class ChannelTrainer:
     def _differ(self, patches: int) -> Differences:
         """Differences of residuals in hidden blocks of fresh patches."""
         luck, device = self.generator, self.device
-        batch = self.sampler.draw(patches, luck)
+        batch, good = self.sampler.draw(patches, luck)
         side = torch.arange(batch.shape[-1], device=device)
         chosen = torch.randint(4, (1,), generator=luck, device=device)
         hidden = block_numbers(side, side) == chosen
@@ -463,7 +469,7 @@ class ChannelTrainer:
         added = torch.randn(batch.shape, generator=luck, device=device) * PROBE * std
         noisier = _FILL.apply(batch + added, mask, luck)
         moved = self.mean(noisier)
-        return Differences.of(signal, batch, moved, hidden).thinned(_KEPT)
+        return Differences.of(signal, batch, moved, hidden, good).thinned(_KEPT)
 
     def _noise_std(self, signal: NDArray[np.float32]) -> NDArray[np.float64]:
         """Noise std as the residuals have it, normalised, at signals (...)."""
@@ -539,8 +545,10 @@ class ChannelTrainer:
     @torch.no_grad()
     def _left_over_note(self) -> str | None:
         """Whether noise that neighbours share was left in the prediction."""
-        batch = self.sampler.draw(_LOOKED_AT, self.generator, turned=False)
+        batch, good = self.sampler.draw(_LOOKED_AT, self.generator, turned=False)
         mean = self.mean(batch)
+        if good is not None:  # what was filled is flat, and not for lack of noise
+            batch = batch.masked_fill(~good, math.nan)
         before, after = (list(v[:, 0].cpu().numpy()) for v in (batch, mean))
         found = left_over(before, after, self.config.masking)
         return str(found) if found.wider else None
@@ -563,8 +571,19 @@ def _background(
     return (level - normalization.offset) / normalization.scale
 
 
-def _thin(planes: Sequence[NDArray[np.float32]]) -> int:
-    return max(1, sum(p.size for p in planes) // 2**20)
+def _some(
+    planes: Sequence[NDArray[np.float32]], good: Sequence[NDArray[np.bool_]]
+) -> NDArray[np.float32]:
+    """About a million good pixels of planes, (n,)."""
+    every = max(1, sum(p.size for p in planes) // 2**20)
+    parts = [
+        plane.ravel()[::every][flags.ravel()[::every]]
+        for plane, flags in zip(planes, good, strict=True)
+    ]
+    found = np.concatenate(parts)
+    if len(found):
+        return found
+    return np.concatenate([p[f] for p, f in zip(planes, good, strict=True)])
 
 
 def _std_floor(pixels: NDArray[np.float32], norm: Normalization) -> float:

@@ -18,6 +18,12 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.batching import Batch
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import (
+    CleanImage,
+    CleanPlane,
+    DefectCount,
+    describe_defects,
+)
 from napari_selfdenoise.device import (
     computing,
     memory_errors_as_sentences,
@@ -27,7 +33,7 @@ from napari_selfdenoise.device import (
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, require_denoisable
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask
-from napari_selfdenoise.model import LossHistory, TrainedModel
+from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.preview import FieldOfView, Preview, show
@@ -177,19 +183,26 @@ def _train(
     command = yield TrainingProgress("Reading the image")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
-    planes = _read_planes(images, config)
-    config, finding = resolve_masking(config, images, planes)
-    config, wide = resolve_width(config, planes)
-    config, levels, shown = resolve_objective(config, planes)
-    finding = " ".join(said for said in (finding, wide, shown) if said)
+    clean = [CleanImage(image) for image in images]
+    planes = _read_planes(clean, config)
+    defects = _describe_defects(clean, planes, config)
+    recorded = [[plane.recorded for plane in channel] for channel in planes]
+    config, finding = resolve_masking(config, clean, recorded)
+    config, wide = resolve_width(config, recorded)
+    config, levels, shown = resolve_objective(config, recorded)
+    finding = " ".join(said for said in (defects, finding, wide, shown) if said)
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
     )
     notes += [note] if note else []
-    trainers = _make_trainers(images, planes, config, patch_size, device, dtype, start)
-    for trainer, level in zip(trainers, levels, strict=True):
-        trainer.level = level
+    by_channel = _make_trainers(
+        images, planes, config, patch_size, device, dtype, start
+    )
+    for channel, trainer in by_channel.items():
+        trainer.level = levels[channel]
+    trainers = list(by_channel.values())
     planes.clear()  # the trainers hold the pixels on the device
+    recorded.clear()
     batch = Batch(config, patch_size, device)
     pixels = min(len(trainer.sampler.pixels) for trainer in trainers)
     # Overlapping bins teach less than as many pixels.
@@ -231,7 +244,7 @@ def _train(
         progress = _progress(schedule, step, history, trainers[0], finding)
         preview = None
         if isinstance(command, FieldOfView):
-            preview = show(command, images[0], trainers)
+            preview = show(command, clean[0], by_channel)
         asked = yield replace(progress, preview=preview)
         command = STOP if command is STOP else asked
         if done or command is STOP:
@@ -245,7 +258,10 @@ def _train(
     yield from _settle(trainers, progress, command is STOP)
     if config.sees and not trainers[0].sees:  # ended before
         config = config.model_copy(update={"objective": "squared_error"})
-    channels = tuple(trainer.model() for trainer in trainers)
+    channels = tuple(
+        by_channel[channel].model() if channel in by_channel else ChannelModel.empty()
+        for channel in range(images[0].channels)
+    )
     notes += [_EARLY_NOTE] if schedule.ended_early(step) else []
     notes += [note for trainer in trainers for note in trainer.notes()]
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
@@ -396,29 +412,77 @@ def _bins_text(size: int) -> str:
 
 
 def _read_planes(
-    images: list[Image], config: TrainingConfig
-) -> list[list[NDArray[np.float32]]]:
-    """Planes to train on, of each channel."""
-    luck = np.random.default_rng(config.seed)
+    images: list[CleanImage], config: TrainingConfig
+) -> list[list[CleanPlane]]:
+    """Planes to train on, of each channel; none of channels that are empty.
+
+    Raises
+    ------
+    RequestError
+        If there is nothing to learn from in any channel.
+    """
+    rng = np.random.default_rng(config.seed)
     side = config.patch_size * LARGEST_BIN
-    return [
-        training_planes(images, channel, luck, side)
-        for channel in range(images[0].channels)
+    planes = [
+        training_planes(images, channel, rng, side)
+        for channel in range(images[0].image.channels)
     ]
+    if not any(planes):
+        raise _nothing(images[0])
+    return planes
+
+
+def _nothing(image: CleanImage) -> RequestError:
+    pixels = image.image.read_plane(next(image.image.planes()))
+    known = pixels[np.isfinite(pixels)]
+    if not len(known):
+        return RequestError(
+            "No pixel holds a number: there is no signal and no noise to learn from.",
+            "Choose an image that was recorded.",
+        )
+    return RequestError(
+        f"All pixels are {np.median(known):g}: there is no signal and no noise to "
+        "learn from.",
+        "Choose an image that was exposed.",
+    )
+
+
+def _describe_defects(
+    images: list[CleanImage], planes: list[list[CleanPlane]], config: TrainingConfig
+) -> str:
+    """What is left out of the training, in sentences."""
+    empty = [channel for channel, some in enumerate(planes, 1) if not some]
+    blank = sum(
+        image.blank_planes(channel)
+        for image in images
+        for channel, some in enumerate(planes)
+        if some
+    )
+    read = (plane for some in planes for plane in some)
+    count = DefectCount.of(read, blank)
+    sentences = [
+        f"Channel {channel} of {len(planes)} is empty: it stays as it is."
+        for channel in empty
+    ]
+    return " ".join(
+        filter(None, [*sentences, describe_defects(count, config.outliers)])
+    )
 
 
 def _make_trainers(
     images: list[Image],
-    channels: list[list[NDArray[np.float32]]],
+    channels: list[list[CleanPlane]],
     config: TrainingConfig,
     patch_size: int,
     device: torch.device,
     dtype: torch.dtype,
     start: TrainedModel | None,
-) -> list[ChannelTrainer]:
+) -> dict[int, ChannelTrainer]:
+    """Trainers of the channels that are not empty, by their number."""
     kernel = config.psf.kernel(images[0].pixel_size_um)
-    return [
-        ChannelTrainer(
+    before = start.channels if start else (ChannelModel.empty(),) * len(channels)
+    return {
+        channel: ChannelTrainer(
             planes,
             config,
             patch_size,
@@ -426,10 +490,11 @@ def _make_trainers(
             dtype,
             config.seed + channel,
             kernel,
-            start.channels[channel] if start else None,
+            None if before[channel].is_empty else before[channel],
         )
         for channel, planes in enumerate(channels)
-    ]
+        if planes
+    }
 
 
 _EARLY_NOTE = (

@@ -12,7 +12,12 @@ from napari_selfdenoise.calibration.fit import Fit, FittedNoise, fit_steps, run
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.calibration.pairs import MAX_PAIRS, grey_step
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.image import (
+    Image,
+    PlaneIndex,
+    as_frames,
+    require_denoisable,
+)
 from napari_selfdenoise.noise_models import NoiseModel
 from napari_selfdenoise.noise_models.lines import binned_means
 
@@ -71,6 +76,8 @@ def calibrate_steps(
     RequestError
         If there are several channels, too few frames, or shapes that do not match.
     """
+    stack = as_frames(stack)  # each line of a line scan is a frame
+    signal = None if signal is None else as_frames(signal)
     _require_stack(stack, signal, own_variance)
     luck = np.random.default_rng(seed)
     planes = list(stack.planes())

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in arguments
     try:
-        cli.main(arguments, prog_name="selfdenoise", standalone_mode=False)
+        status = cli.main(arguments, prog_name="selfdenoise", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(complain("Stopped.", "", as_json, 130))
     except click.ClickException as error:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(complain(error.message, error.hint, as_json, 2))
     except DenoisingError as error:
         sys.exit(complain(error.message, error.hint, as_json, 1))
-    sys.exit(0)
+    sys.exit(status or 0)
 
 
 def _usage(error: click.ClickException) -> str:

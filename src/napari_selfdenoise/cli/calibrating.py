@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from napari_selfdenoise.cli.flags import member_changes, member_options
+from napari_selfdenoise.cli.inputs import axes_option, series_option
 from napari_selfdenoise.cli.outputs import require_writable
 from napari_selfdenoise.cli.report import curve_report, reports, say
 from napari_selfdenoise.cli.runs import drive
@@ -34,10 +35,18 @@ _NOT_CALIBRATED = ("unmodelled", "file")
     "Default: the mean of the frames, which must show the same static scene.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the fit.")
+@axes_option
+@series_option
 @member_options(NoiseModel, _NOT_CALIBRATED)
 @reports
 def calibrate_verb(
-    stack: str, target: str, signal: str | None, seed: int, **values: Any
+    stack: str,
+    target: str,
+    signal: str | None,
+    seed: int,
+    axes: str | None,
+    series: int | None,
+    **values: Any,
 ) -> dict[str, Any]:
     """Measure the noise of a camera from repeated frames in STACK."""
     from napari_selfdenoise.calibration import calibrate_steps
@@ -48,9 +57,11 @@ def calibrate_verb(
     kind = values.pop("kind") or "gaussian_mixture"
     changes = member_changes(values, NoiseModel, _NOT_CALIBRATED)
     noise = noise_model({"kind": kind} | changes)
-    image = read_image(stack)
+    image = read_image(stack, axes=axes, series=series)
     clean = read_image(signal) if signal else None
     say(f"{image.name}: {image.describe()}")
+    for note in image.notes:
+        say(note)
     steps = calibrate_steps(image, noise, signal=clean, seed=seed)
     fitted = drive(steps, "stop", lambda share: f"Calibrating: {share:.0%}")
     if fitted is None:
@@ -61,5 +72,5 @@ def calibrate_verb(
         "poisson_gaussian": dict(zip("ab", fitted.poisson_gaussian, strict=True)),
         "bits_per_pixel": fitted.bits_per_pixel,
         "noise_curve": curve_report(fitted.curve),
-        "warnings": fitted.warnings,
+        "warnings": [*image.notes, *fitted.warnings],
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from napari_selfdenoise.cli.inputs import axes_option
 from napari_selfdenoise.cli.report import reports, say
 from napari_selfdenoise.config import parse_budget
 from napari_selfdenoise.errors import RequestError
@@ -24,15 +25,22 @@ from napari_selfdenoise.recipes import recipe
     help="Range of the data, such as 255; default: the reference's.",
 )
 @click.option("--frame", type=int, help="Take this frame of a stack on either side.")
+@axes_option
 @reports
 def evaluate_verb(
-    prediction: str, reference: str, data_range: float | None, frame: int | None
+    prediction: str,
+    reference: str,
+    data_range: float | None,
+    frame: int | None,
+    axes: str | None,
 ) -> dict[str, Any]:
     """Compare PREDICTION with a clean REFERENCE."""
     from napari_selfdenoise.evaluation import evaluate
     from napari_selfdenoise.io import read_image
 
-    images = [read_image(path) for path in (prediction, reference)]
+    images = [read_image(prediction, axes=axes), read_image(reference)]
+    if axes is not None and images[1].ndim == images[0].ndim:
+        images[1] = read_image(reference, axes=axes)
     if frame is not None:
         if not any(_is_stack(image) for image in images):
             raise RequestError(

@@ -6,12 +6,15 @@ import functools
 import re
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
 from napari_selfdenoise.cli.flags import config_changes, config_options
+from napari_selfdenoise.cli.inputs import Inputs, input_options, left_out_note
 from napari_selfdenoise.cli.outputs import (
     OUTPUTS,
     output_paths,
@@ -19,10 +22,10 @@ from napari_selfdenoise.cli.outputs import (
     require_given,
     require_writable,
 )
-from napari_selfdenoise.cli.report import reports, training_report
+from napari_selfdenoise.cli.report import reports, say, training_report
 from napari_selfdenoise.cli.runs import predict_aloud, train_aloud
 from napari_selfdenoise.cli.settings import run_config, training_options
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 
 _outputs_option = click.option(
     "--outputs",
@@ -38,27 +41,28 @@ _outputs_option = click.option(
 @click.option("--save-model", metavar="FILE", help="Keep the trained model.")
 @_outputs_option
 @training_options
+@input_options
 @reports
 def denoise_verb(
     source: str, target: str, save_model: str | None, outputs: str, **values: Any
 ) -> dict[str, Any]:
     """Train on INPUT and write it denoised to OUTPUT, in one go."""
-    from napari_selfdenoise.io import read_image
     from napari_selfdenoise.model_file import save_model as save
 
     started = time.perf_counter()
-    frame, config = values.pop("frame"), run_config(values)
+    inputs = Inputs.take(values)
+    config = run_config(values)
     paths = output_paths(Path(target), outputs)
     require_given(config, paths)
     require_writable(save_model)
-    image = read_image(source, frame=frame)
+    image = inputs.read(source)
     model = train_aloud([image], config, None)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
     _, chosen = predict_aloud(model, image, paths, config.device, None)
     report = training_report(model, time.perf_counter() - started, kept)
     written = {name: str(path) for name, path in paths.items()}
-    return report | {"outputs": written, "chosen": chosen}
+    return report | {"outputs": written, "chosen": chosen} | inputs.report()
 
 
 @click.command(name="train")
@@ -74,24 +78,28 @@ def denoise_verb(
     "--resume", is_flag=True, help="Continue from the weights in the model file."
 )
 @training_options
+@input_options
 @reports
 def train_verb(
     sources: tuple[str, ...], target: str, resume: bool, **values: Any
 ) -> dict[str, Any]:
-    """Train on one or more INPUTs and keep the model in FILE."""
-    from napari_selfdenoise.io import read_image
+    """Train on one or more INPUTs and keep the model in FILE.
+
+    An INPUT that cannot be read is left out, as long as there are others.
+    """
     from napari_selfdenoise.model_file import load_model, save_model
 
     started = time.perf_counter()
     require_writable(target)
     start = load_model(target) if resume else None
-    frame = values.pop("frame")
+    inputs = Inputs.take(values)
     config = run_config(values, start.config if start else None)
-    images = [read_image(source, frame=frame) for source in sources]
+    images, left_out = inputs.read_all(sources)
     model = train_aloud(images, config, start)
     kept = str(save_model(model, target))
     report = training_report(model, time.perf_counter() - started, kept)
-    return report | {"outputs": {}}
+    report["warnings"] = [*left_out, *report["warnings"]]
+    return report | {"outputs": {}} | inputs.report()
 
 
 @click.command(name="predict")
@@ -104,11 +112,11 @@ def train_verb(
 @click.option("--max-memory", help='Memory a tile may take, such as "2GB".')
 @_outputs_option
 @functools.partial(config_options, part="estimator")
+@input_options
 @reports
 def predict_verb(
     model_path: str,
     paths: tuple[str, ...],
-    frame: int | None,
     device: str,
     max_memory: str | None,
     outputs: str,
@@ -116,9 +124,8 @@ def predict_verb(
 ) -> dict[str, Any]:
     """Denoise INPUTs with a saved MODEL, tile by tile, whatever their size.
 
-    With several INPUTs, OUTPUT is a folder.
+    With several INPUTs, OUTPUT is a folder; one that fails does not stop the others.
     """
-    from napari_selfdenoise.io import read_image
     from napari_selfdenoise.model_file import load_model
 
     started = time.perf_counter()
@@ -126,31 +133,63 @@ def predict_verb(
     if not sources:
         raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
     memory = _parse_memory(max_memory)
+    inputs = Inputs.take(values)
     model = load_model(model_path)
     changes = config_changes(values, "estimator")
     config = model.config.override(changes) if changes else model.config
-    written: dict[str, Any] = {}
-    tiles, chosen = 0, []
     places = output_places(Path(target), sources)
-    for source, place in zip(sources, places, strict=True):
-        names = output_paths(place, outputs)
-        require_given(config, names)
-        image = read_image(source, frame=frame)
-        done, blend = predict_aloud(
-            model, image, names, device, memory, config.estimator
-        )
-        tiles += done
-        chosen += [blend] if blend else []
-        for name, path in names.items():
-            written.setdefault(name, []).append(str(path))
-    return {
-        "seconds": time.perf_counter() - started,
-        "outputs": {n: p if len(p) > 1 else p[0] for n, p in written.items()},
-        "tiles": tiles,
-        "chosen": chosen if len(chosen) > 1 else "".join(chosen),
-        "peak_memory_bytes": _peak_memory(),
-        "warnings": [],
-    }
+    names = [output_paths(place, outputs) for place in places]
+    require_given(config, names[0])
+    done = _Predictions()
+    for source, files in zip(sources, names, strict=True):
+        try:
+            image = inputs.read(source)
+            tiles, blend = predict_aloud(
+                model, image, files, device, memory, config.estimator
+            )
+        except (RequestError, DenoisingError) as error:
+            if len(sources) == 1:
+                raise
+            done.failed.append(left_out_note(source, error))
+            say(done.failed[-1])
+        else:
+            done.add(files, tiles, blend, image.notes)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
+
+
+@dataclass
+class _Predictions:
+    """What came of several inputs."""
+
+    written: dict[str, list[str]] = field(default_factory=dict)
+    tiles: int = 0
+    chosen: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def add(
+        self, files: dict[str, Path], tiles: int, blend: str, notes: Sequence[str]
+    ) -> None:
+        """Count an input that was denoised."""
+        self.tiles += tiles
+        self.notes += notes
+        self.chosen += [blend] if blend else []
+        for name, path in files.items():
+            self.written.setdefault(name, []).append(str(path))
+
+    def report(self, several: bool) -> dict[str, Any]:
+        """What the verb returns; `failed` counts inputs that were left out."""
+        report: dict[str, Any] = {
+            "outputs": self.written
+            if several
+            else {name: path for name, (path,) in self.written.items()},
+            "tiles": self.tiles,
+            "chosen": self.chosen if len(self.chosen) > 1 else "".join(self.chosen),
+            "peak_memory_bytes": _peak_memory(),
+            "warnings": [*self.failed, *dict.fromkeys(self.notes)],
+        }
+        return report | ({"failed": len(self.failed)} if self.failed else {})
 
 
 def _parse_memory(text: str | None) -> int | None:

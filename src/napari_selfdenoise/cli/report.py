@@ -25,13 +25,18 @@ def complain(message: str, hint: str, as_json: bool, status: int) -> int:
 
 
 def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Print what a verb returns: as JSON, or as lines to read."""
+    """Print what a verb returns: as JSON, or as lines to read.
+
+    The exit status is 1 where the report counts inputs that "failed".
+    """
 
     @functools.wraps(command)
     def reporting(**values: Any) -> None:
         as_json = values.pop("as_json")
         report = command(**values)
         click.echo(json.dumps(_finite(report)) if as_json else _readable(report))
+        if report.get("failed"):
+            raise click.exceptions.Exit(1)
 
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON object on stdout."

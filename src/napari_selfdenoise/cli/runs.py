@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -140,6 +141,8 @@ def _open_outputs(
     for name, path in paths.items():
         samples = estimator.count if name == "posterior-samples" else 0
         like = image.stack_of(samples) if samples else image
+        if name.endswith("-std"):
+            like = replace(like, look=None)  # no intensities, to be shown as such
         pixels = stack.enter_context(ImageWriter(path, like)).data
         into[name.replace("-", "_")] = pixels
     return into

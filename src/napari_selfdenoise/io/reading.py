@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import UNNAMED_AXES, Image
+from napari_selfdenoise.image import UNNAMED_AXES, Image, as_line_scan
+from napari_selfdenoise.io.damage import (
+    CutShortError,
+    cut_short,
+    damage_noted,
+    is_damaged,
+    require_whole,
+    whole_part,
+)
+from napari_selfdenoise.io.series import choose_series
 from napari_selfdenoise.io.units import positive, unit_symbol
+from napari_selfdenoise.look import Look
 
 LAZY_BYTES = 2**30
 """Images larger than this stay on disk and are read plane by plane."""
@@ -29,17 +38,27 @@ LARGEST_PIXEL_UM = 20.0
 MICROMETRES = {3: 1e4, 4: 1e3, 5: 1.0}
 """Length of the TIFF resolution units centimetre, millimetre and micrometre."""
 
-_DAMAGE = re.compile("invalid page offset|corrupted tag list|corrupted IFD")
-COLOUR_PHOTOMETRICS = frozenset({2, 5, 6, 8})  # RGB, CMYK, YCbCr, CIELab
+_WHITE_IS_ZERO, _RGB = 0, 2
+COLOUR_PHOTOMETRICS = frozenset({_RGB, 5, 6, 8})  # and CMYK, YCbCr, CIELab
+
+_SEPARATE = 2
+"""Planar configuration of planes behind each other."""
 
 Steps = dict[str, tuple[float, str]]
 """Pixel size and unit by axis letter, where the file gives them."""
 
 
-def read_image(path: str | os.PathLike[str], frame: int | None = None) -> Image:
+def read_image(
+    path: str | os.PathLike[str],
+    frame: int | None = None,
+    *,
+    axes: str | None = None,
+    series: int | None = None,
+) -> Image:
     """Read a TIFF: ImageJ hyperstack, OME-TIFF or plain.
 
-    The first series is read, at full resolution. Axes of length one are dropped.
+    Read at full resolution. Axes of length one are dropped. A line that was scanned
+    again and again is the image that it makes, see `as_line_scan`.
 
     Parameters
     ----------
@@ -47,21 +66,28 @@ def read_image(path: str | os.PathLike[str], frame: int | None = None) -> Image:
         A TIFF file.
     frame : int, optional
         The only frame or plane wanted, counted from 0 along the first stack axis.
+    axes : str, optional
+        What the axes of the file are, where it says nothing or something else: a letter
+        for each, as in `Image`.
+    series : int, optional
+        Which of several positions or series is read, from 0; by default the first.
 
     Returns
     -------
     Image
         With the file's axes, pixel size and units ("pixel" where it has none), and
-        named as the file; its data stay on disk if larger than `LAZY_BYTES`.
+        named as the file; its data stay on disk if larger than `LAZY_BYTES`. What is
+        odd about the file is in its `notes`.
 
     Raises
     ------
     RequestError
-        If there is no such file or frame, or it is no TIFF that can be read.
+        If there is no such file, series or frame, it has other axes, or it is no TIFF
+        that can be read.
     """
     path = Path(path)
     _require_file(path)
-    image = _read(path)
+    image = _read(path, axes, series)
     return image if frame is None else image.frame(frame)
 
 
@@ -74,14 +100,29 @@ def _require_file(path: Path) -> None:
         raise RequestError(f"{path} is a folder; a TIFF file is needed.")
 
 
-def _read(path: Path) -> Image:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Pixels as they lie in the file, with tifffile's axes and their first page.
+
+    Attributes
+    ----------
+    index : int
+        Of the series among all in the file.
+    """
+
+    data: Any
+    axes: str
+    page: Any
+    index: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def _read(path: Path, axes: str | None, number: int | None) -> Image:
     try:
-        with _damage_noted() as damage, tifffile.TiffFile(path) as tif:
-            series = tif.series[0]
-            _require_whole(path, tif, series, damage)
-            axes = _known_axes(series.axes, tif.pages.first)
-            steps = _steps(tif)
-            data = _data(path, series)
+        with damage_noted() as damage, tifffile.TiffFile(path) as tif:
+            found = _pixels(path, tif, number, damage)
+            steps = _steps(tif, found)
+            look = _look(tif, found.page)
     except PermissionError as error:
         raise RequestError(
             f"{path.name} may not be read.", "Check the rights of the file."
@@ -90,65 +131,51 @@ def _read(path: Path) -> Image:
         raise
     except Exception as error:
         raise _unreadable(path, error) from error
-    return Image(data, axes, *_by_axis(steps, axes), _stem(path))
+    letters, note = _letters(path, found, axes)
+    notes = (*found.notes, *note, *(look.notes() if look else ()))
+    sizes = _by_axis(steps, letters)
+    image = Image(found.data, letters, *sizes, _stem(path), notes=notes, look=look)
+    return as_line_scan(_planes_last(image))
 
 
-def _data(path: Path, series: Any) -> Any:
+def _pixels(path: Path, tif: Any, number: int | None, damage: list[str]) -> _Found:
+    """Pixels of a series; of a file that ends too early those that are whole."""
+    series, note = None, ""
+    try:
+        series, note = choose_series(path, tif, number)
+        require_whole(path, tif, series, damage)
+    except Exception as error:
+        if not (isinstance(error, CutShortError) or is_damaged([*damage, str(error)])):
+            raise
+        part = whole_part(path, tif, series, LAZY_BYTES)
+        if part is None or (series is None and number):
+            raise cut_short(path) from error
+        found = _Found(part.data, part.axes, part.page, notes=(part.note,))
+    else:
+        index = tif.series.index(series)
+        data = _data(path, series, index)
+        found = _Found(data, series.axes, series.keyframe, index)
+    return replace(found, notes=(*found.notes, note) if note else found.notes)
+
+
+def _data(path: Path, series: Any, index: int) -> Any:
     if series.nbytes <= LAZY_BYTES:
         array = series.asarray()
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     if series.dataoffset is not None:
-        return tifffile.memmap(path, mode="r")
-    return _dask(path)
+        return tifffile.memmap(path, mode="r", series=index)
+    return _dask(path, index)
 
 
-def _dask(path: Path) -> Any:
+def _dask(path: Path, index: int) -> Any:
     """Compressed or scattered planes, decoded when asked for."""
     import dask.array
     import zarr
 
     tif = tifffile.TiffFile(path)
-    planes = zarr.open_array(tif.series[0].aszarr(level=0), mode="r")
+    planes = zarr.open_array(tif.series[index].aszarr(level=0), mode="r")
     weakref.finalize(planes, tif.close)  # the file is open as long as it is read
     return dask.array.from_array(planes, chunks=planes.chunks)
-
-
-@contextmanager
-def _damage_noted() -> Iterator[list[str]]:
-    """Collect tifffile's complaints: it logs a broken file and reads the rest."""
-    messages: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(handler)
-    try:
-        yield messages
-    finally:
-        logger.removeHandler(handler)
-
-
-def _require_whole(path: Path, tif: Any, series: Any, damage: list[str]) -> None:
-    declared = (tif.imagej_metadata or {}).get("images", 1)
-    lost = series.kind in ("generic", "uniform") and declared > len(tif.pages)
-    if lost or any(_DAMAGE.search(message) for message in damage):
-        raise _truncated(path)
-    end = (series.dataoffset or 0) + series.nbytes
-    if series.dataoffset is not None and end > tif.filehandle.size:
-        raise _truncated(path)
-    missing = sum(page is None for page in series.pages)
-    if missing:
-        raise RequestError(
-            f"{missing} of the {len(series.pages)} planes of {path.name} are not "
-            "there: it is damaged, or one part of an image of many files.",
-            "Copy all its files again, or save it as one TIFF.",
-        )
-
-
-def _truncated(path: Path) -> RequestError:
-    return RequestError(
-        f"{path.name} is damaged: it ends before its last image.",
-        "Copy it again from where it was acquired.",
-    )
 
 
 def _unreadable(path: Path, error: Exception) -> RequestError:
@@ -176,9 +203,28 @@ def _stem(path: Path) -> str:
     return re.sub(r"\.(ome\.)?[^.]*$", "", path.name, flags=re.IGNORECASE) or path.name
 
 
-def _known_axes(axes: str, page: Any) -> str:
+def _letters(path: Path, found: _Found, axes: str | None) -> tuple[str, list[str]]:
+    """Letters of the axes, as given or as in the file; and what to say of them."""
+    if axes is None:
+        note = _frames_note(found) if _are_frames(found) else []
+        return _known_axes(found), note
+    if len(axes) != len(found.axes):
+        lengths = " × ".join(str(n) for n in found.data.shape)
+        raise RequestError(
+            f"{path.name} has {len(found.axes)} axes, of the lengths {lengths}, but "
+            f"{axes} names {len(axes)}.",
+            "Give a letter for each: T time, C channel, Z depth, Y row, X column, "
+            f"and one of {UNNAMED_AXES} for others.",
+        )
+    return axes.upper(), []
+
+
+def _known_axes(found: _Found) -> str:
     """Replace letters that `Image` does not know, and repeated ones."""
-    grey = int(page.photometric) not in COLOUR_PHOTOMETRICS
+    axes = found.axes
+    if _are_frames(found):
+        axes = axes.replace("S", free_letter(UNNAMED_AXES, axes))
+    grey = int(found.page.photometric) not in COLOUR_PHOTOMETRICS
     if grey and "C" not in axes:
         axes = axes.replace("S", "C")  # samples of a grey image are its channels
     known = ""
@@ -186,6 +232,42 @@ def _known_axes(axes: str, page: Any) -> str:
         fits = axis in "TCZYXS" + UNNAMED_AXES and axis not in known
         known += axis if fits else free_letter(UNNAMED_AXES, known + axes)
     return known
+
+
+def _are_frames(found: _Found) -> bool:
+    """Whether what is tagged as colours are images of their own.
+
+    Some writers tag any three or four planes so. Colours for display are 8-bit numbers,
+    side by side in each pixel.
+    """
+    page = found.page
+    separate = int(page.planarconfig or 1) == _SEPARATE
+    tagged = int(page.photometric) == _RGB and "S" in found.axes
+    return tagged and (separate or found.data.dtype != np.uint8)
+
+
+def _frames_note(found: _Found) -> list[str]:
+    count = found.data.shape[found.axes.index("S")]
+    axes = found.axes.replace("S", "C")
+    return [
+        f"The file calls its {count} planes colours (RGB), but stores them as single "
+        "images, and they are read as such. If they are channels, name the axes "
+        f"{axes}."
+    ]
+
+
+def _planes_last(image: Image) -> Image:
+    """Bring rows, columns and colours to the end, where viewers look for them."""
+    order = sorted(range(image.ndim), key=lambda i: "YXS".find(image.axes[i]) // 2)
+    if order == list(range(image.ndim)):
+        return image
+    return replace(
+        image,
+        data=image.data.transpose(order),
+        axes="".join(image.axes[i] for i in order),
+        pixel_size=tuple(image.pixel_size[i] for i in order),
+        units=tuple(image.units[i] for i in order),
+    )
 
 
 def free_letter(letters: str, taken: str) -> str:
@@ -204,16 +286,16 @@ def _by_axis(steps: Steps, axes: str) -> tuple[tuple[float, ...], tuple[str, ...
     return tuple(size for size, _ in pairs), tuple(unit for _, unit in pairs)
 
 
-def _steps(tif: Any) -> Steps:
-    if tif.is_ome and (steps := _ome_steps(tif)):
+def _steps(tif: Any, found: _Found) -> Steps:
+    if tif.is_ome and (steps := _ome_steps(tif, found.index)):
         return steps
-    return _imagej_steps(tif) if tif.is_imagej else _plain_steps(tif)
+    return _imagej_steps(tif) if tif.is_imagej else _plain_steps(found.page)
 
 
-def _ome_steps(tif: Any) -> Steps:
+def _ome_steps(tif: Any, index: int) -> Steps:
     images = tifffile.xml2dict(tif.ome_metadata)["OME"].get("Image", {})
-    first = images[0] if isinstance(images, list) else images
-    pixels = first.get("Pixels", {})
+    images = images if isinstance(images, list) else [images]
+    pixels = images[index if index < len(images) else 0].get("Pixels", {})
     keys = {axis: f"PhysicalSize{axis}" for axis in "ZYX"} | {"T": "TimeIncrement"}
     steps = {}
     for axis, key in keys.items():
@@ -228,7 +310,7 @@ def _imagej_steps(tif: Any) -> Steps:
     meta = tif.imagej_metadata
     steps = {}
     if unit := meta.get("unit"):
-        for axis, size in _tag_sizes(tif).items():
+        for axis, size in _tag_sizes(tif.pages.first).items():
             steps[axis] = (size, unit_symbol(meta.get(f"{axis.lower()}unit", unit)))
         if spacing := positive(meta.get("spacing")):
             steps["Z"] = (spacing, unit_symbol(meta.get("zunit", unit)))
@@ -237,23 +319,39 @@ def _imagej_steps(tif: Any) -> Steps:
     return steps
 
 
-def _plain_steps(tif: Any) -> Steps:
-    tag = tif.pages.first.tags.get("ResolutionUnit")
+def _plain_steps(page: Any) -> Steps:
+    tag = page.tags.get("ResolutionUnit")
     scale = MICROMETRES.get(int(tag.value)) if tag is not None else None
     if scale is None:  # inch, the printers' unit, or none
         return {}
-    sizes = {axis: size * scale for axis, size in _tag_sizes(tif).items()}
+    sizes = {axis: size * scale for axis, size in _tag_sizes(page).items()}
     if any(size > LARGEST_PIXEL_UM for size in sizes.values()):
         return {}
     return {axis: (size, "µm") for axis, size in sizes.items()}
 
 
-def _tag_sizes(tif: Any) -> dict[str, float]:
+def _tag_sizes(page: Any) -> dict[str, float]:
     """Length of a pixel in the resolution unit, by axis."""
     sizes = {}
     for axis in "YX":
-        tag = tif.pages.first.tags.get(f"{axis}Resolution")
+        tag = page.tags.get(f"{axis}Resolution")
         pixels, units = tag.value if tag is not None else (0, 0)
         if pixels and units:
             sizes[axis] = units / pixels
     return sizes
+
+
+def _look(tif: Any, page: Any) -> Look | None:
+    """How the file wants its pixels shown; None where it says nothing of it."""
+    text = (tif.imagej_metadata or {}) if tif.is_imagej else {}
+    function = {
+        key: value for key, value in text.items() if re.fullmatch(r"cf|c\d|vunit", key)
+    }
+    look = Look(
+        int(page.photometric) == _WHITE_IS_ZERO,
+        tuple(text.get("LUTs", ())),
+        str(text.get("mode", "")),
+        function,
+    )
+    says = look.inverted or look.tables or look.mode or look.function
+    return look if says else None

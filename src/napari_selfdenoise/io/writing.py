@@ -22,6 +22,7 @@ from napari_selfdenoise.image import Image
 from napari_selfdenoise.io.beside import beside
 from napari_selfdenoise.io.reading import Steps, free_letter
 from napari_selfdenoise.io.units import ascii_unit, positive, unit_symbol
+from napari_selfdenoise.look import Look
 
 CLASSIC_BYTES = 3_900_000_000
 """ImageJ hyperstacks are classic TIFF, whose offsets end at 4 GiB."""
@@ -177,8 +178,26 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
         if fits and not named_ome
         else _ome_options(axes, steps, image.name, nbytes)
     )
-    options["photometric"] = "rgb" if "S" in axes else "minisblack"
+    _with_look(options, image, axes, dtype)
     return _Layout(axes, order, shape, dtype, options)
+
+
+def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> None:
+    """Add to the options how the image's file wanted it shown."""
+    look = image.look or Look()
+    grey = "miniswhite" if look.inverted else "minisblack"
+    options["photometric"] = "rgb" if "S" in axes else grey
+    if "imagej" not in options or "S" in axes:
+        return
+    metadata: dict[str, Any] = dict(look.function)
+    if dtype == np.float32:
+        # ImageJ calibrates 8 and 16 bits only; a unit would be that of raw values.
+        metadata.pop("vunit", None)
+    if look.mode and "C" in axes:
+        metadata["mode"] = look.mode
+    if len(look.tables) in (1, image.channels):
+        metadata["LUTs"] = list(look.tables)
+    options["metadata"] |= metadata
 
 
 def _require_writable(image: Image, path: Path) -> None:
@@ -197,9 +216,10 @@ def _require_writable(image: Image, path: Path) -> None:
 def _file_letters(image: Image) -> str:
     """Letter of each of the image's axes in the file."""
     letters = ""
-    for axis, length in image.sizes.items():
+    axes = image.line_scan or image.axes  # a line scan as it was stored
+    for axis, length in zip(axes, image.shape, strict=True):
         named = axis in "TZCYX" or (axis == "S" and _is_rgb(image, length))
-        taken = letters + "".join(a for a in image.axes if a in "TZCYX")
+        taken = letters + "".join(a for a in axes if a in "TZCYX")
         choice = "CTZQPR" if axis == "S" else "TZCQPR"
         letters += axis if named else free_letter(choice, taken)
     return letters

@@ -52,7 +52,7 @@ class NoiseCurve:
 
     @classmethod
     def line(
-        cls, a: float, b: float, low: float, high: float, std_floor: float = 1e-6
+        cls, a: float, b: float, low: float, high: float, std_floor: float = 1e-30
     ) -> NoiseCurve:
         """Return the Poisson-Gaussian curve of variance = a * signal + b, raw units.
 
@@ -65,7 +65,9 @@ class NoiseCurve:
         std_floor : float
             Smallest standard deviation, where the line falls below.
         """
-        signal = np.linspace(low, max(high, low + 1e-6), _KNOTS)
+        # A grid of one place would be none; images may have any unit.
+        least = np.nextafter(np.float32(low), np.float32(np.inf)) if low else 1e-30
+        signal = np.linspace(low, max(high, float(least)), _KNOTS)
         std = np.sqrt(np.maximum(a * signal + b, std_floor**2))
         return replace(cls.gaussian(signal, std), poisson_gaussian=(a, b))
 

@@ -30,6 +30,8 @@ from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel
+from napari_selfdenoise.plugin.axes_choice import AxesChoice
+from napari_selfdenoise.plugin.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.editors import CalmComboBox, bare
 from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, Offers
 from napari_selfdenoise.plugin.greying import Greying
@@ -47,6 +49,7 @@ from napari_selfdenoise.plugin.panel import (
     widen_list,
 )
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
+from napari_selfdenoise.plugin.series import SeriesChoice
 from napari_selfdenoise.psf import PSF
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, TITLES
 from napari_selfdenoise.training import TrainingProgress
@@ -134,6 +137,7 @@ class Controls(Panel):
             # plots.
             self.words(),
             self.method,
+            self.corrections,
             self.folded,
             self.loss_plot,
             self.noise_plot,
@@ -183,6 +187,12 @@ class Controls(Panel):
         """Say how the axes were understood."""
         self.axes.setText(text)
 
+    def show_layer(self, layer: ImageLayer | None, layers: Sequence[Any]) -> None:
+        """Offer what there is to choose of a layer, its file and its camera."""
+        self.series.show_layer(layer)
+        self.axes_choice.show_layer(layer)
+        self.corrections.list_layers(layers, layer)
+
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file."""
         self.part("noise_model").setValue(NoiseFromFile(file=str(path)))
@@ -229,6 +239,8 @@ class Controls(Panel):
     def _make_choices(self) -> None:
         self.layer = combo_box("layer", "The image to denoise.")
         self.axes = label("axes")
+        self.series, self.axes_choice = SeriesChoice(), AxesChoice()
+        self.corrections = CorrectionsSection()
         self.recipe = combo_box("recipe", "Settings to start from.")
         for name in RECIPES:
             self.recipe.addItem(TITLES[name], name)
@@ -318,12 +330,12 @@ class Controls(Panel):
         row = bare(QHBoxLayout(recipe))
         row.addWidget(self.recipe, 1)
         row.addWidget(self.changed)
-        return rows(
-            ("Layer", self.layer),
-            ("", self.axes),
-            ("Recipe", recipe),
-            ("Time", self.budget),
-        )
+        form = rows(("Layer", self.layer), ("", self.axes))
+        form.addRow(self.series)
+        form.addRow(self.axes_choice)
+        form.addRow("Recipe", recipe)
+        form.addRow("Time", self.budget)
+        return form
 
     def _grey_out(self) -> None:
         choices = {name: part.choice for name, part in self._parts.items()}

@@ -10,6 +10,7 @@ from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog
 
+from napari_selfdenoise.camera_correction import Corrections
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.estimators import Estimator
@@ -17,6 +18,7 @@ from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
 from napari_selfdenoise.noise_file import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.plugin.controls import Controls
+from napari_selfdenoise.plugin.corrections import corrected_first
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
@@ -24,6 +26,7 @@ from napari_selfdenoise.plugin.layers import (
     understood,
 )
 from napari_selfdenoise.plugin.results import Results
+from napari_selfdenoise.plugin.series import layer_of
 from napari_selfdenoise.plugin.sources import sources
 from napari_selfdenoise.plugin.worker import Run
 from napari_selfdenoise.prediction import Denoised, TilePrediction, predict_tiles
@@ -56,6 +59,7 @@ class DenoiseWidget(Dock):
         self.model: TrainedModel | None = None
         self._results: Results | None = None
         self._estimator: Estimator | None = None
+        self._corrections = Corrections()
         self._preview_due = 0.0
         self._connect_controls()
         napari_viewer.layers.events.removed.connect(self._on_removed)
@@ -72,17 +76,22 @@ class DenoiseWidget(Dock):
         try:
             self._require_idle()
             config = self.controls.config()
-            results = Results(self.viewer, layer, denoisable_image(layer), config)
+            image = denoisable_image(layer)
+            corrections = self.controls.corrections.value(image)
+            results = Results(self.viewer, layer, image, config)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._results, self._estimator = results, None
+        self._use(results, corrections, None)
         self._preview_due = 0.0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
         self._begin(
             partial(
-                train_steps, results.image, config, start=start, in_background=True
+                corrected_first,
+                corrections,
+                image,
+                partial(train_steps, config=config, start=start, in_background=True),
             ),
             self._on_training,
             self._on_trained,
@@ -99,11 +108,12 @@ class DenoiseWidget(Dock):
             self.model.require_fits(image)
             estimator = self.controls.part("estimator").value()
             config = _estimating(self.model, estimator)
-            self._results = Results(self.viewer, layer, image, config)
+            corrections = self.controls.corrections.value(image)
+            results = Results(self.viewer, layer, image, config)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._estimator = estimator
+        self._use(results, corrections, estimator)
         self._predict()
 
     def use_noise_model(self, path: Path) -> None:
@@ -175,19 +185,27 @@ class DenoiseWidget(Dock):
             return
         self._predict()
 
+    def _use(
+        self, results: Results, corrections: Corrections, estimator: Estimator | None
+    ) -> None:
+        """Begin with these results, made of a corrected image."""
+        self._results, self._corrections = results, corrections
+        self._estimator = estimator
+        results.made_with = {"corrections": corrections.names()} if corrections else {}
+
     def _predict(self) -> None:
         results, model = self._results, self.model
         if results is None or model is None:
             return
-        make = partial(
+        denoise = partial(
             predict_tiles,
-            results.image,
-            model,
+            model=model,
             into=results.arrays,
             estimator=self._estimator,
             device=self.controls.device.currentData(),
             in_background=True,
         )
+        make = partial(corrected_first, self._corrections, results.image, denoise)
         results.show_denoised()
         self._begin(make, self._on_tile, self._on_denoised)
 
@@ -211,7 +229,9 @@ class DenoiseWidget(Dock):
         known = self.model.provenance
         made_of = f"The result is made of: {result.chosen}." if result.chosen else ""
         notes = (made_of, known.get("finding", ""), *known.get("warnings", []))
-        self.controls.show_fraction(" ".join(filter(None, (done, *notes))), 1.0)
+        notes = (*notes, *result.denoised.notes)
+        said = dict.fromkeys(filter(None, (done, *notes)))
+        self.controls.show_fraction(" ".join(said), 1.0)
 
     def _on_loaded(self, model: TrainedModel) -> None:
         self.model = model
@@ -234,6 +254,15 @@ class DenoiseWidget(Dock):
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.layer.currentIndexChanged.connect(self._show_state)
         controls.refused.connect(self._complain)
+        controls.series.chosen.connect(self._open_series)
+
+    def _open_series(self, path: Path, number: int) -> None:
+        """Show another image of a file; open it if that was not done before."""
+        layer = layer_of(self._images(), path, number)
+        if layer is None:
+            self._read(path, number)
+        else:
+            self._choose(layer)
 
     def _list_layers(self, event: Any = None) -> None:
         images = self._images()
@@ -249,6 +278,7 @@ class DenoiseWidget(Dock):
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
         self.controls.show_axes(understood(layer))
+        self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
         self.controls.enable(
             layer=layer is not None,
             model=self.model is not None,

@@ -14,11 +14,9 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-def
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image
-from napari_selfdenoise.io import read_image
-from napari_selfdenoise.plugin.layers import layer_from_image
 from napari_selfdenoise.plugin.panel import Panel
 from napari_selfdenoise.plugin.plots import Plot, follow_theme
+from napari_selfdenoise.plugin.series import read_layer, several_note
 from napari_selfdenoise.plugin.worker import Run, sentence
 from napari_selfdenoise.training import STOP
 
@@ -106,16 +104,18 @@ class Dock(QWidget):
                 "A run is still going on.", "Wait for its end, or press Stop."
             )
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path, series: int | None = None) -> None:
         """Read an image beside whatever else is going on."""
-        make = partial(loading, read_image, path)
+        make = partial(loading, read_layer, path, series)
         Run(make, ignore, self._on_read, self._complain, ignore).start()
 
-    def _on_read(self, image: Image) -> None:
+    def _on_read(self, found: tuple[Any, dict[str, Any]]) -> None:
         if self._closed:
             return
-        data, options = layer_from_image(image)
+        data, options = found
         self._choose(self.viewer.add_image(data, **options))
+        if note := several_note(options):
+            self.panel.say(note)
 
     def _on_error(self, error: Exception) -> None:
         self._ended()

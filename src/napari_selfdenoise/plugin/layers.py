@@ -10,7 +10,12 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import UNNAMED_AXES, Image, require_denoisable
+from napari_selfdenoise.image import (
+    UNNAMED_AXES,
+    Image,
+    as_line_scan,
+    require_denoisable,
+)
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseDistribution
 
@@ -19,6 +24,12 @@ _WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}
 
 METADATA_KEY = "selfdenoise"
 """Where result layers keep their provenance in `layer.metadata`."""
+
+FILE_KEY = "selfdenoise_file"
+"""Where layers keep what was found in the file that they were read from."""
+
+OTHER_AXIS = "sample"
+"""Label of axes that are known to be neither time, depth nor channels."""
 
 
 def image_from_layer(layer: ImageLayer) -> Image:
@@ -29,7 +40,6 @@ def image_from_layer(layer: ImageLayer) -> Image:
     RequestError
         If the layer has fewer than two dimensions.
     """
-    data = layer.data[0] if layer.multiscale else layer.data
     if layer.ndim < 2:
         raise RequestError(
             f"The layer {layer.name} has {layer.ndim} dimension; two are needed.",
@@ -40,7 +50,22 @@ def image_from_layer(layer: ImageLayer) -> Image:
     units = tuple(f"{unit:~}" if unit else "pixel" for unit in layer.units)
     if layer.rgb:
         axes, scale, units = axes + "S", (*scale, 1.0), (*units, "pixel")
-    return Image(data, axes, scale, units, layer.name)
+    found = layer.metadata.get(FILE_KEY, {})
+    image = Image(
+        pixels_of(layer),
+        axes,
+        scale,
+        units,
+        layer.name,
+        notes=tuple(found.get("notes", ())),
+        look=found.get("look"),
+    )
+    return as_line_scan(image)
+
+
+def pixels_of(layer: Any) -> Any:
+    """Pixels of an image or labels layer at full resolution; lazy arrays stay lazy."""
+    return layer.data[0] if layer.multiscale else layer.data
 
 
 def denoisable_image(layer: ImageLayer | None) -> Image:
@@ -84,17 +109,38 @@ def axes_of(labels: tuple[str, ...]) -> str:
     return "".join(named)
 
 
+def unnamed_axes(layer: ImageLayer) -> list[int]:
+    """Places of the axes, longer than one, of which it is not known what they are."""
+    if layer.rgb or layer.ndim < 2:
+        return []
+    known = zip(
+        axes_of(tuple(layer.axis_labels)),
+        layer.axis_labels,
+        pixels_of(layer).shape,
+        strict=True,
+    )
+    return [
+        place
+        for place, (letter, label, length) in enumerate(known)
+        if letter in UNNAMED_AXES and label != OTHER_AXIS and length > 1
+    ]
+
+
 def layer_from_image(image: Image) -> tuple[Any, dict[str, Any]]:
     """Return data and options of a layer that shows an image from a file."""
     rgb = "S" in image.axes
     shown = image.ndim - rgb
-    options = {
+    axes = image.line_scan or image.axes
+    options: dict[str, Any] = {
         "name": image.name,
         "scale": image.pixel_size[:shown],
         "units": image.units[:shown],
-        "axis_labels": tuple(image.axes[:shown].lower()),
+        "axis_labels": tuple(axes[:shown].lower()),
         "rgb": rgb,
+        "metadata": {FILE_KEY: {"notes": list(image.notes), "look": image.look}},
     }
+    if image.look and image.look.inverted and not rgb:
+        options["colormap"] = "gray_r"
     return image.data, options
 
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_selfdenoise.calibration import FittedNoise, calibrate_steps
 from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.image import Image, as_frames
 from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import NoiseModel
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
@@ -77,7 +77,7 @@ class NoiseModelWidget(Dock):
         layer, signal = controls.frames.currentData(), controls.signal.currentData()
         try:
             self._require_idle()
-            stack = denoisable_image(layer)
+            stack = as_frames(denoisable_image(layer))
             mean = None if signal is None else denoisable_image(signal)
             config = controls.kind.value()
         except (RequestError, DenoisingError) as error:

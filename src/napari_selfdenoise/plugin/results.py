@@ -17,6 +17,7 @@ from napari_selfdenoise.image import Image
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve, noise_distribution
 from napari_selfdenoise.plugin.layers import (
+    METADATA_KEY,
     appearance,
     distribution_options,
     provenance,
@@ -49,6 +50,8 @@ class Results:
     ----------
     arrays : dict
         What the run writes to, by the names of `result_shapes`.
+    made_with : dict
+        What the layers' metadata say beside the model's provenance.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Results:
         self._look = appearance(source)
         shapes = result_shapes(image, config)
         self.arrays = {name: allocate(shape) for name, shape in shapes.items()}
+        self.made_with: dict[str, Any] = {}
         self._layer: ImageLayer | None = None
         self._refreshed = 0.0
 
@@ -118,6 +122,7 @@ class Results:
             Noise of each channel of this image.
         """
         made = provenance(model, self.name, curves)
+        made[METADATA_KEY] |= self.made_with
         self._show()
         assert self._layer is not None
         self._layer.metadata = dict(made)

@@ -1,0 +1,150 @@
+"""The images that a verb is given: how they are read, what is done to them first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from napari_selfdenoise.camera_correction import Corrections
+from napari_selfdenoise.cli.report import say
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.image import Image, require_denoisable
+
+axes_option = click.option(
+    "--axes",
+    metavar="LETTERS",
+    help="What the axes of the file are, such as TYX, where it does not say so: "
+    "T time, C channel, Z depth, Y row, X column.",
+)
+
+series_option = click.option(
+    "--series",
+    type=int,
+    metavar="N",
+    help="Which position or series of a file with several, from 0. Default: the first.",
+)
+
+_correction_options = (
+    click.option(
+        "--dark",
+        metavar="FILE",
+        help="Image without light, or a stack of such: subtracted, but for its mean.",
+    ),
+    click.option(
+        "--flat",
+        metavar="FILE",
+        help="Image of an evenly lit field, or a stack of such: divides the image.",
+    ),
+    click.option(
+        "--mask",
+        metavar="FILE",
+        help="0 where nothing was recorded: not learned from, and kept as it is.",
+    ),
+)
+
+
+def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the flags that say how its inputs are read."""
+    for option in (axes_option, series_option, *_correction_options)[::-1]:
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """How the inputs of a verb are read.
+
+    Attributes
+    ----------
+    corrections : Corrections
+        The same for all inputs.
+    """
+
+    frame: int | None
+    axes: str | None
+    series: int | None
+    corrections: Corrections
+
+    @classmethod
+    def take(cls, values: dict[str, Any]) -> Inputs:
+        """Take the flags of `input_options`, and the frame, out of a verb's values.
+
+        Raises
+        ------
+        RequestError
+            If a dark frame, flat field or mask cannot be read.
+        """
+        from napari_selfdenoise.io import read_image
+
+        paths = {name: values.pop(name) for name in ("dark", "flat", "mask")}
+        given = {name: read_image(path) for name, path in paths.items() if path}
+        return cls(
+            values.pop("frame"),
+            values.pop("axes"),
+            values.pop("series"),
+            Corrections(**given),
+        )
+
+    def read(self, path: str) -> Image:
+        """Read an input, corrected; says on stderr what is odd about it.
+
+        Raises
+        ------
+        RequestError
+            If it cannot be read or denoised.
+        """
+        from napari_selfdenoise.io import read_image
+
+        image = read_image(path, axes=self.axes, series=self.series)
+        require_denoisable(image)
+        # A mask may be that of the whole stack.
+        image = Corrections(mask=self.corrections.mask).apply(image)
+        image = image if self.frame is None else image.frame(self.frame)
+        camera = Corrections(self.corrections.dark, self.corrections.flat)
+        image = camera.apply(image)
+        for note in image.notes:
+            say(note)
+        return image
+
+    def read_all(self, paths: Sequence[str]) -> tuple[list[Image], list[str]]:
+        """Read inputs to train on; those that cannot be read are left out.
+
+        Returns
+        -------
+        list of Image
+            At least one.
+        list of str
+            Which were left out, and why.
+
+        Raises
+        ------
+        RequestError
+            If not one can be read.
+        """
+        images: list[Image] = []
+        errors: list[Exception] = []
+        left_out: list[str] = []
+        for path in paths:
+            try:
+                images.append(self.read(path))
+            except (RequestError, DenoisingError) as error:
+                errors.append(error)
+                left_out.append(left_out_note(path, error))
+        if not images:
+            raise errors[0]
+        for note in left_out:
+            say(note)
+        return images, left_out
+
+    def report(self) -> dict[str, Any]:
+        """What a verb says of the corrections; empty where there were none."""
+        names = self.corrections.names()
+        return {"corrections": names} if names else {}
+
+
+def left_out_note(path: str, error: Exception) -> str:
+    """Say of one of several inputs why it was left out."""
+    return f"{path} was left out: {error}"

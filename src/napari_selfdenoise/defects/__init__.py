@@ -1,0 +1,22 @@
+"""Pixels that tell nothing of the signal: outliers, and what was never recorded.
+
+Found before anything is measured or learned, so that a few of them rule neither the
+normalisation nor the loss, the noise or the result.
+"""
+
+from napari_selfdenoise.defects.cleaning import (
+    CleanImage,
+    CleanPlane,
+    PlaneDefects,
+    measure_defects,
+)
+from napari_selfdenoise.defects.summary import DefectCount, describe_defects
+
+__all__ = [
+    "CleanImage",
+    "CleanPlane",
+    "DefectCount",
+    "PlaneDefects",
+    "describe_defects",
+    "measure_defects",
+]

@@ -1,0 +1,278 @@
+"""Reading an image without its defects, plane by plane or a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.defects import filling, missing, outliers
+from napari_selfdenoise.defects.filling import filled
+from napari_selfdenoise.defects.missing import find_padding, is_blank
+from napari_selfdenoise.defects.outliers import Scatter, find_outliers
+from napari_selfdenoise.image import Image, PlaneIndex
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+WHOLE_PIXELS = 2**22
+"""Planes up to this size are cleaned as a whole and kept; of larger ones, parts are."""
+
+_SAMPLE_SIDE = 512
+_SAMPLES = 16
+
+_MARGIN = outliers.REACH + missing.REACH + filling.REACH
+"""How far around a part of a large plane is read: the verdict on its pixels is then
+that of the plane, but for the ends of wide padding."""
+
+_SCATTER_PIXELS = 2**18
+"""Pixels of a plane that its scatter is told from."""
+
+_LARGEST = 1e30
+"""Values are cut here where they are compared: differences of larger ones overflow."""
+
+
+class CleanPlane(NamedTuple):
+    """A plane, or a part of it, without its defects.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Observation, raw units, (Y, X), float32; where it is bad, what is around.
+    outliers : ndarray
+        Recorded, but ruined, (Y, X).
+    missing : ndarray
+        Never recorded, (Y, X).
+    """
+
+    pixels: NDArray[np.float32]
+    outliers: Flags
+    missing: Flags
+
+    @property
+    def good(self) -> Flags:
+        """Where the observation tells of the signal, (Y, X)."""
+        return ~(self.outliers | self.missing)
+
+    @property
+    def spotless(self) -> bool:
+        """Whether there is nothing bad in it."""
+        return not (self.outliers.any() or self.missing.any())
+
+    @property
+    def recorded(self) -> NDArray[np.float32]:
+        """Observation with NaN where nothing was recorded; outliers are replaced."""
+        if not self.missing.any():
+            return self.pixels
+        return np.where(self.missing, np.float32(np.nan), self.pixels)
+
+    def part(self, rows: slice, columns: slice) -> CleanPlane:
+        """Return a rectangle of it."""
+        place = rows, columns
+        return CleanPlane(self.pixels[place], self.outliers[place], self.missing[place])
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneDefects:
+    """What has to be known of a plane to find its defects anywhere in it.
+
+    Parameters
+    ----------
+    scatter : Scatter or None
+        Of its pixels; None where it is blank.
+    level : float
+        Median of its good pixels, raw units.
+    padding : bool
+        Whether to look for padding.
+    """
+
+    scatter: Scatter | None
+    level: float
+    padding: bool = True
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing in the plane to learn from."""
+        return self.scatter is None
+
+    def clean(self, raw: Array, recorded: Flags | None) -> CleanPlane:
+        """Find the defects of a plane or a part of it, and fill them.
+
+        Parameters
+        ----------
+        raw : ndarray
+            Observation, (Y, X), raw units.
+        recorded : ndarray, optional
+            False where a mask says that nothing was recorded, (Y, X).
+        """
+        if self.scatter is None:
+            gone = np.ones(raw.shape, np.bool_)
+            pixels = np.full(raw.shape, self.level, np.float32)
+            return CleanPlane(pixels, ~gone, gone)
+        gone, values = _recorded(raw, recorded)
+        if self.padding:
+            gone |= find_padding(np.where(gone, np.nan, values))
+        looked_at = filled(values, gone, self.level) if gone.any() else values
+        out = find_outliers(looked_at, gone, self.scatter)
+        if out.any():
+            narrow = filled(values, gone | out, self.level, filling.NARROW)
+            looked_at = filled(values, gone | out, self.level) if gone.any() else narrow
+            looked_at = np.where(out, narrow, looked_at)
+        return CleanPlane(looked_at.astype(np.float32), out, gone)
+
+
+def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
+    """Learn of a plane what its defects are told by.
+
+    Parameters
+    ----------
+    raw : ndarray
+        Observation, or a sample of it, (Y, X), raw units.
+    recorded : ndarray, optional
+        False where a mask says that nothing was recorded, (Y, X).
+    """
+    gone, values = _recorded(raw, recorded)
+    known = values[~gone]
+    if not len(known) or is_blank(known):
+        return PlaneDefects(None, float(np.median(known)) if len(known) else 0.0)
+    padding = find_padding(np.where(gone, np.nan, values) if gone.any() else values)
+    gone |= padding
+    known = values[~gone]
+    if not len(known) or is_blank(known):
+        return PlaneDefects(None, float(np.median(values)))
+    level, place = float(np.median(known)), _crowded(gone)
+    gone, values = gone[place], values[place]
+    values = filled(values, gone, level) if gone.any() else values
+    scatter = Scatter.measure(values, ~gone)
+    return PlaneDefects(scatter, level, bool(padding.any()))
+
+
+def _recorded(raw: Array, recorded: Flags | None) -> tuple[Flags, Array]:
+    """Where nothing was recorded, and values that can be compared, both (Y, X)."""
+    gone = ~np.isfinite(raw)
+    if recorded is not None:
+        gone |= ~recorded
+    values = np.nan_to_num(raw, nan=0.0) if gone.any() else raw
+    if np.abs(values).max(initial=0.0) > _LARGEST:
+        values = np.clip(values, -_LARGEST, _LARGEST)
+    return gone, values
+
+
+def _crowded(gone: Flags) -> tuple[slice, ...]:
+    """The band of rows with the most pixels that were recorded, of a large plane."""
+    height, width = gone.shape
+    band = min(height, max(64, _SCATTER_PIXELS // width))
+    counts = np.convolve((~gone).sum(1), np.ones(band), "valid")
+    start = int(counts.argmax())
+    return slice(start, start + band), slice(None)
+
+
+class CleanImage:
+    """An image as it would be without its defects.
+
+    Parameters
+    ----------
+    image : Image
+        As it was recorded.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self._rules: dict[PlaneIndex, PlaneDefects] = {}
+        self._kept: tuple[PlaneIndex, CleanPlane] | None = None
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns of one plane."""
+        return self.image.plane_shape
+
+    def defects(self, plane: PlaneIndex) -> PlaneDefects:
+        """What the defects of a plane are told by; measured once."""
+        if plane not in self._rules:
+            self._rules[plane] = measure_defects(*self._sample(plane))
+        return self._rules[plane]
+
+    def is_blank(self, plane: PlaneIndex) -> bool:
+        """Whether there is nothing in a plane to learn from."""
+        return self.defects(plane).blank
+
+    def blank_planes(self, channel: int | None = None) -> int:
+        """Count blank planes of those that were read, of one channel or all."""
+        return sum(
+            rule.blank
+            for plane, rule in self._rules.items()
+            if channel in (None, self.image.channel_of(plane))
+        )
+
+    def read(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> CleanPlane:
+        """Read a region of one plane."""
+        height, width = self.plane_shape
+        if height * width <= WHOLE_PIXELS:
+            return self._whole(plane).part(rows, columns)
+        (around_y, inner_y), (around_x, inner_x) = (
+            _widened(part, length)
+            for part, length in ((rows, height), (columns, width))
+        )
+        raw = self._raw(plane, around_y, around_x)
+        return self.defects(plane).clean(*raw).part(inner_y, inner_x)
+
+    def _whole(self, plane: PlaneIndex) -> CleanPlane:
+        """A plane that is not too large to be kept until another one is read."""
+        if self._kept is None or self._kept[0] != plane:
+            raw = self._raw(plane)
+            if plane not in self._rules:
+                self._rules[plane] = measure_defects(*raw)
+            self._kept = plane, self._rules[plane].clean(*raw)
+        return self._kept[1]
+
+    def read_plane(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[np.float32]:
+        """Pixels of a region of one plane, (Y, X), raw units, defects filled."""
+        return self.read(plane, rows, columns).pixels
+
+    def _raw(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> tuple[Array, Flags | None]:
+        """Pixels of a region of one plane as recorded, and where a mask allows."""
+        raw = self.image.read_exact(plane, rows, columns)
+        return raw, self.image.read_mask(plane, rows, columns)
+
+    def _sample(self, plane: PlaneIndex) -> tuple[Array, Flags | None]:
+        """A plane, or squares all over a large one below each other."""
+        if self.plane_shape[0] * self.plane_shape[1] <= WHOLE_PIXELS:
+            return self._raw(plane)
+        squares = [self._raw(plane, *place) for place in self._places()]
+        raw = np.concatenate([square for square, _ in squares])
+        masks = [recorded for _, recorded in squares if recorded is not None]
+        return raw, np.concatenate(masks) if masks else None
+
+    def _places(self) -> Iterator[tuple[slice, slice]]:
+        """Squares of a large plane, at random but always alike."""
+        rng = np.random.default_rng(0)
+        height, width = self.plane_shape
+        side = min(_SAMPLE_SIDE, height, width)
+        for _ in range(_SAMPLES):
+            y, x = (int(rng.integers(n - side + 1)) for n in (height, width))
+            yield slice(y, y + side), slice(x, x + side)
+
+
+def _widened(part: slice, length: int) -> tuple[slice, slice]:
+    """A part of an axis with a margin, and the part's place in it."""
+    start, stop, _ = part.indices(length)
+    low, high = max(0, start - _MARGIN), min(length, stop + _MARGIN)
+    return slice(low, high), slice(start - low, stop - low)

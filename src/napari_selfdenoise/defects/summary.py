@@ -1,0 +1,86 @@
+"""What was found of defects, in a sentence or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from napari_selfdenoise.defects.cleaning import CleanPlane
+
+
+@dataclass(frozen=True)
+class DefectCount:
+    """How many pixels and planes were bad.
+
+    Parameters
+    ----------
+    pixels, outliers, missing : int
+        Of planes that are not blank.
+    planes, blank : int
+        All planes, and those that hold nothing.
+    """
+
+    pixels: int = 0
+    outliers: int = 0
+    missing: int = 0
+    planes: int = 0
+    blank: int = 0
+
+    @classmethod
+    def of(cls, planes: Iterable[CleanPlane], blank: int) -> DefectCount:
+        """Count in planes that are not blank, beside so many that are."""
+        found = cls(planes=blank, blank=blank)
+        for plane in planes:
+            out, gone = int(plane.outliers.sum()), int(plane.missing.sum())
+            found += cls(plane.pixels.size, out, gone, planes=1)
+        return found
+
+    def __add__(self, other: DefectCount) -> DefectCount:
+        """Count both together."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return DefectCount(*(one + two for one, two in pairs))
+
+
+def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
+    """Say what was found, and what becomes of it; empty where there is nothing.
+
+    Parameters
+    ----------
+    count : DefectCount
+        What was found.
+    outliers : str
+        Whether the result is to "replace" outliers or to "keep" them.
+    """
+    said = []
+    if count.outliers:
+        then = (
+            "in the result, their surroundings take their place"
+            if outliers == "replace"
+            else "the result keeps them as they are"
+        )
+        said.append(
+            f"{_pixels(count.outliers, count.pixels, 'outlier pixel')} (such as cosmic "
+            f"rays, hot or dead pixels) {_were(count.outliers)} left out; {then}."
+        )
+    if count.missing:
+        said.append(
+            f"{_pixels(count.missing, count.pixels, 'pixel')} {_were(count.missing)} "
+            "never recorded (padding of one value, no number, or masked): left out, "
+            "and kept as they are."
+        )
+    if count.blank:
+        said.append(
+            f"{count.blank} of {count.planes} planes {_were(count.blank)} blank or "
+            "saturated: left out, and kept as they are."
+        )
+    return " ".join(said)
+
+
+def _pixels(count: int, total: int, noun: str) -> str:
+    share = 100 * count / total
+    percent = f"{share:.2g}" if share >= 0.001 else "below 0.001"
+    return f"{count} {noun}{'' if count == 1 else 's'} ({percent} %)"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

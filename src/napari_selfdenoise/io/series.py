@@ -1,0 +1,114 @@
+"""The images of a file: positions or series, without previews and pyramid levels."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from napari_selfdenoise.errors import RequestError
+
+_PREVIEW = re.compile(
+    "(thumbnail|label|macro|overview|preview|map)( image)?", re.IGNORECASE
+)
+"""Names that slide scanners give to small pictures beside the image."""
+
+_FEWEST_LEVELS = 2
+"""Series of half and a quarter of the size: one alone may be an image of its own."""
+
+
+def series_names(path: str | os.PathLike[str]) -> list[str]:
+    """Name the images of a TIFF, in the order of their numbers; "" for unnamed ones.
+
+    Positions and series count, previews and smaller copies of the same image do not.
+    """
+    with tifffile.TiffFile(path) as tif:
+        return [str(one.name or "") for one in all_series(tif)]
+
+
+def all_series(tif: Any) -> list[Any]:
+    """The images of an open TIFF, without previews and smaller copies."""
+    first, *others = tif.series
+    others = [one for one in others if _is_own_image(one)]
+    return [first, *others[_levels(first, others) :]]
+
+
+def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
+    """Find the image that is wanted.
+
+    Parameters
+    ----------
+    path : Path
+        For the sentences.
+    tif : TiffFile
+        Open.
+    number : int or None
+        From 0; None for the first.
+
+    Returns
+    -------
+    TiffPageSeries
+    str
+        What should be said of the others; empty where there are none, or where the
+        number was given.
+
+    Raises
+    ------
+    RequestError
+        If there is no image of that number.
+    """
+    found = all_series(tif)
+    if number is None:
+        return found[0], _others_note(path, found)
+    if not 0 <= number < len(found):
+        raise RequestError(
+            f"Series {number} was named, but {path.name} holds {_listed(found)}.",
+            f"Choose 0 to {len(found) - 1}." if len(found) > 1 else "Leave it out.",
+        )
+    return found[number], ""
+
+
+def _is_own_image(series: Any) -> bool:
+    preview = _PREVIEW.fullmatch(str(series.name or "").strip())
+    return not preview and not series.keyframe.is_reduced and _size(series) is not None
+
+
+def _size(series: Any) -> tuple[int, ...] | None:
+    """Rows and columns of a series; None where it is no image."""
+    if not {"Y", "X"} <= set(series.axes):
+        return None
+    return tuple(series.shape[series.axes.index(axis)] for axis in "YX")
+
+
+def _levels(first: Any, others: list[Any]) -> int:
+    """How many of the next series are a half, a quarter… of the first: a pyramid."""
+    full, count = _size(first) or (0, 0), 0
+    for one in others:
+        halves = tuple(n / 2 ** (count + 1) for n in full)
+        size = _size(one) or (0, 0)
+        if any(abs(n - m) > 1 for n, m in zip(size, halves, strict=True)):
+            break
+        count += 1
+    return count if count >= _FEWEST_LEVELS else 0
+
+
+def _others_note(path: Path, found: list[Any]) -> str:
+    if len(found) == 1:
+        return ""
+    others = "one more" if len(found) == 2 else f"{len(found) - 1} more"
+    return (
+        f"{path.name} holds {_listed(found)}. The first was read; {others} can be "
+        "chosen by the number of the series."
+    )
+
+
+def _listed(found: list[Any]) -> str:
+    """Number and names of images, such as "2 images (0: day 1, 1: day 2)"."""
+    if len(found) == 1:
+        return "one image"
+    named = [f"{number}: {one.name}" for number, one in enumerate(found) if one.name]
+    names = f" ({', '.join(named)})" if named else ""
+    return f"{len(found)} images{names}"

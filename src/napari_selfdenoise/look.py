@@ -1,0 +1,45 @@
+"""How a file wants its pixels shown; for the files of results, which look the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a file says of how its pixels are shown. It changes no pixel.
+
+    Parameters
+    ----------
+    inverted : bool
+        Whether zero is white ("white is zero", an inverting look-up table).
+    tables : tuple of array
+        Look-up tables of ImageJ, one a channel or one for all; each (3, 256) bytes.
+    mode : str
+        How ImageJ shows channels: "composite", "color" or "grayscale".
+    function : mapping
+        Calibration function of ImageJ, by the keys of its text: `cf` (which
+        function), `c0`, `c1`… (coefficients), `vunit` (unit of its values).
+    """
+
+    inverted: bool = False
+    tables: tuple[Any, ...] = ()
+    mode: str = ""
+    function: Mapping[str, Any] = field(default_factory=dict)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of it, in sentences."""
+        notes = []
+        if self.inverted:
+            notes.append(
+                "The file shows high values dark (an inverting look-up table); results "
+                "look the same, and pixel values are those stored."
+            )
+        if "cf" in self.function:
+            notes.append(
+                "ImageJ shows the values of this file through a calibration function; "
+                "here they are as stored."
+            )
+        return tuple(notes)

@@ -1,0 +1,122 @@
+"""The section of the Denoise dock that corrects for the camera: dark, flat, mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels
+from qtpy.QtWidgets import QWidget
+from superqt import QCollapsible
+
+from napari_selfdenoise.camera_correction import Corrections
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.plugin.editors import bare
+from napari_selfdenoise.plugin.layers import image_from_layer, pixels_of
+from napari_selfdenoise.plugin.panel import combo_box, list_layers, rows
+
+_PARTS = {
+    "dark": (
+        "Dark frame",
+        "What the camera records without light: one image, or a stack, of which the "
+        "mean is used. It is subtracted; its own mean stays.",
+    ),
+    "flat": (
+        "Flat field",
+        "An evenly lit field: one image, or a stack, of which the mean is used. The "
+        "image is divided by it.",
+    ),
+    "mask": (
+        "Mask",
+        "A labels layer: what is labelled 0 was never recorded. It is not learned "
+        "from, and stays as it is.",
+    ),
+}
+
+
+class CorrectionsSection(QCollapsible):
+    """A folded section with a layer for each correction, of those that fit in size.
+
+    Attributes
+    ----------
+    combos : dict
+        By "dark", "flat" and "mask"; their items have their layer as data, None for
+        none.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Corrections", parent)
+        self.setObjectName("corrections")
+        self.combos = {name: combo_box(name, tip) for name, (_, tip) in _PARTS.items()}
+        for combo in self.combos.values():
+            combo.addItem("none", None)
+            combo.currentIndexChanged.connect(self._show_title)
+        titles = [title for title, _ in _PARTS.values()]
+        content = QWidget()
+        content.setLayout(rows(*zip(titles, self.combos.values(), strict=True)))
+        for layout in (content.layout(), self.layout(), self.content().layout()):
+            bare(layout)
+        self.layout().setSpacing(0)
+        self.addWidget(content)
+
+    def value(self, image: Image) -> Corrections:
+        """Return what is chosen for an image; no pixels are read.
+
+        Raises
+        ------
+        RequestError
+            If it does not fit the image: its layer has changed.
+        """
+        chosen = {
+            name: _correction(name, combo.currentData(), image)
+            for name, combo in self.combos.items()
+            if combo.currentData() is not None
+        }
+        corrections = Corrections(**chosen)
+        corrections.require_fits(image)
+        return corrections
+
+    def list_layers(self, layers: Sequence[Any], source: ImageLayer | None) -> None:
+        """Offer the layers that fit the one that is denoised; keep what is chosen."""
+        others = [layer for layer in layers if layer != source]
+        for name, combo in self.combos.items():
+            fitting = [layer for layer in others if _fits(name, layer, source)]
+            list_layers(combo, fitting, None)
+
+    def _show_title(self, *_: Any) -> None:
+        """Name what is chosen, so that it can be read when the section is folded."""
+        chosen = [
+            _PARTS[name][0].lower()
+            for name, combo in self.combos.items()
+            if combo.currentData() is not None
+        ]
+        self.setText(f"Corrections: {', '.join(chosen)}" if chosen else "Corrections")
+
+
+def corrected_first(
+    corrections: Corrections, image: Image, steps: Callable[..., Any], *what: Any
+) -> Generator[Any, Any, Any]:
+    """Correct an image, in a worker, and then run a generator on it."""
+    return (yield from steps(corrections.apply(image), *what))
+
+
+def _correction(name: str, layer: Any, image: Image) -> Image:
+    """A layer as dark frame, flat field or mask of an image."""
+    if name != "mask":
+        return image_from_layer(layer)
+    # As napari lays them over each other: by their last axes.
+    return Image(pixels_of(layer), image.axes[-layer.ndim :], name=layer.name)
+
+
+def _fits(name: str, layer: Any, source: ImageLayer | None) -> bool:
+    kind = Labels if name == "mask" else ImageLayer
+    if source is None or not isinstance(layer, kind):
+        return False
+    try:
+        image = image_from_layer(source)
+        Corrections(**{name: _correction(name, layer, image)}).require_fits(image)
+    except RequestError:
+        return False
+    return True

@@ -1,0 +1,284 @@
+"""Files that say odd things, and the camera's dark frame, flat field and mask."""
+
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_selfdenoise import Image, camera_correction, denoise
+from napari_selfdenoise.camera_correction import corrected
+from napari_selfdenoise.plugin import denoise_widget
+from napari_selfdenoise.plugin.layers import METADATA_KEY
+
+
+@pytest.fixture
+def wells(tmp_path, noisy):
+    """A file with three positions."""
+    path = tmp_path / "wells.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for number in range(3):
+            named = {"axes": "YX", "Name": f"well {number}"}
+            writer.write(noisy + number, metadata=named, photometric="minisblack")
+    return path
+
+
+def is_shown(widget, desk):
+    return widget.isVisibleTo(desk.controls)
+
+
+def combo(desk, name):
+    return desk.controls.corrections.combos[name]
+
+
+def items(box):
+    return [box.itemText(index) for index in range(box.count())]
+
+
+def choose(box, text):
+    """Choose an item as a person does."""
+    box.setCurrentIndex(box.findText(text))
+    box.activated.emit(box.currentIndex())
+    assert box.currentText() == text
+
+
+def open_file(desk, path):
+    count = len(desk.viewer.layers)
+    assert desk.drop(path)
+    desk.until(lambda: len(desk.viewer.layers) == count + 1)
+
+
+# Several images in a file -------------------------------------------------------------
+
+
+def test_positions_are_listed_and_opened(desk, wells, noisy):
+    open_file(desk, wells)
+    series = desk.controls.series
+    assert is_shown(series, desk)
+    assert items(series.combo) == ["well 0", "well 1", "well 2"]
+    assert "holds 3 images; this is well 0" in desk.status()
+    choose(series.combo, "well 2")
+    desk.until(lambda: len(desk.viewer.layers) == 2)
+    assert desk.controls.layer.currentText() == "wells well 2"
+    assert (desk.layer("wells well 2").data == noisy + 2).all()
+    assert series.combo.currentText() == "well 2"
+    choose(series.combo, "well 0")  # it is there already
+    desk.until(lambda: desk.controls.layer.currentText() == "wells well 0")
+    assert desk.names() == ["wells well 0", "wells well 2"]
+
+
+def test_a_file_of_one_image_has_no_list(desk, tmp_path, noisy, wells):
+    open_file(desk, wells)
+    tifffile.imwrite(tmp_path / "one.tif", noisy)
+    open_file(desk, tmp_path / "one.tif")
+    assert not is_shown(desk.controls.series, desk)
+    desk.choose("wells well 0")
+    assert is_shown(desk.controls.series, desk)
+
+
+def test_one_bad_file_does_not_stop_the_others(desk, tmp_path, noisy):
+    for name in ("a.tif", "c.tif"):
+        tifffile.imwrite(tmp_path / name, noisy)
+    (tmp_path / "broken.tif").write_text("no image")
+    desk.drop(*(tmp_path / name for name in ("a.tif", "broken.tif", "c.tif")))
+    desk.until(lambda: len(desk.viewer.layers) == 2 and desk.status())
+    assert sorted(desk.names()) == ["a", "c"]
+    assert "broken.tif is not a TIFF file" in desk.status()
+
+
+def test_what_is_odd_about_a_file_is_said(desk, tmp_path, noisy):
+    stack = np.stack([noisy] * 10)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(whole[: len(whole) // 2])
+    open_file(desk, tmp_path / "cut.tif")
+    assert desk.layer("cut").data.shape == (5, 64, 64)
+    assert "5 of its 10 images are whole" in desk.controls.axes.text()
+    desk.train()
+    assert "5 of its 10 images are whole" in desk.status()
+
+
+def test_an_inverted_file_looks_inverted_and_so_does_its_result(desk, tmp_path, noisy):
+    tifffile.imwrite(tmp_path / "a.tif", noisy, photometric="miniswhite")
+    open_file(desk, tmp_path / "a.tif")
+    assert (desk.layer("a").data == noisy).all()
+    assert desk.layer("a").colormap.name == "gray_r"
+    desk.train()
+    assert desk.layer("a denoised").colormap.name == "gray_r"
+
+
+# What axes are ------------------------------------------------------------------------
+
+
+def test_frames_that_are_called_colours_are_asked_about(desk, tmp_path, noisy):
+    frames = np.stack([noisy, noisy + 1, noisy + 2])
+    options = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "rgb.tif", frames, **options)
+    open_file(desk, tmp_path / "rgb.tif")
+    layer, choice = desk.layer("rgb"), desk.controls.axes_choice
+    assert not layer.rgb
+    assert layer.data.shape == (3, 64, 64)
+    assert desk.controls.axes.text().startswith("3 samples of 64 × 64 images")
+    assert is_shown(choice, desk)
+    (box,) = choice.findChildren(type(desk.controls.layer))
+    choose(box, "channels")
+    assert layer.axis_labels == ("c", "y", "x")
+    assert desk.controls.axes.text().startswith("3 channels of 64 × 64 images")
+    assert is_shown(choice, desk)  # to think again
+    choose(box, "time")
+    assert layer.axis_labels == ("t", "y", "x")
+
+
+def test_axes_are_asked_for_only_where_they_have_no_name(desk, noisy):
+    choice = desk.controls.axes_choice
+    stack = np.stack([[noisy] * 2] * 3)
+    for labels, count in {
+        ("t", "c", "y", "x"): 0,
+        ("axis -4", "z", "axis -2", "axis -1"): 1,
+        ("a", "b", "y", "x"): 2,
+        ("sample", "t", "y", "x"): 0,
+    }.items():
+        desk.viewer.layers.clear()
+        desk.viewer.add_image(stack, axis_labels=labels)
+        assert is_shown(choice, desk) == (count > 0), labels
+        assert len(choice._combos) == count
+    desk.viewer.layers.clear()
+    assert not is_shown(choice, desk)
+    desk.viewer.add_image(noisy)
+    assert not is_shown(choice, desk)
+
+
+def test_a_meaning_is_given_to_one_axis_only(desk, noisy):
+    layer = desk.viewer.add_image(np.stack([[noisy] * 2] * 3))
+    first, second = desk.controls.axes_choice._combos.values()
+    choose(first, "time")
+    assert not second.model().item(second.findText("time")).isEnabled()
+    choose(second, "other")
+    assert layer.axis_labels[:2] == ("t", "sample")
+    choose(first, "other")
+    assert second.model().item(second.findText("time")).isEnabled()
+
+
+def test_a_line_scan_is_denoised_in_its_own_shape(desk, noisy):
+    lines = noisy[:, None, :]
+    desk.viewer.add_image(lines, name="scan", axis_labels=("t", "y", "x"))
+    assert desk.controls.axes.text().startswith(
+        "Line scan: 64 time points × 64 positions"
+    )
+    desk.train()
+    found = desk.layer("scan denoised")
+    assert found.data.shape == lines.shape
+    assert found.axis_labels == ("t", "y", "x")
+    result = denoise(Image(noisy, "YX"), desk.widget.model).denoised
+    np.testing.assert_allclose(found.data[:, 0], result.data, rtol=1e-5)
+
+
+# Dark frame, flat field, mask ---------------------------------------------------------
+
+
+@pytest.fixture
+def bench(desk, noisy):
+    """A noisy layer, and layers that can correct it or not."""
+    luck = np.random.default_rng(0)
+    pattern = luck.uniform(90, 110, (64, 64)).astype(np.float32)
+    gain = np.linspace(0.5, 1.5, 64, dtype=np.float32)[:, None] * np.ones((1, 64))
+    gain = gain.astype(np.float32)
+    viewer = desk.viewer
+    viewer.add_image(np.stack([pattern] * 3), name="closed")
+    viewer.add_image(gain, name="lamp")
+    viewer.add_image(pattern[:32], name="half")
+    viewer.add_labels(np.ones((64, 64), int), name="field")
+    viewer.add_labels(np.ones((2, 64, 64), int), name="two")
+    viewer.add_image(noisy * gain + pattern, name="cells")
+    desk.choose("cells")
+    return desk
+
+
+def test_layers_of_the_size_are_offered(bench):
+    assert items(combo(bench, "dark")) == ["none", "closed", "lamp"]
+    assert items(combo(bench, "flat")) == ["none", "closed", "lamp"]
+    assert items(combo(bench, "mask")) == ["none", "field"]
+    choose(combo(bench, "dark"), "closed")
+    bench.viewer.layers.remove("lamp")
+    assert items(combo(bench, "flat")) == ["none", "closed"]
+    assert combo(bench, "dark").currentText() == "closed"
+    bench.choose("half")
+    assert items(combo(bench, "dark")) == ["none"]
+
+
+def test_corrections_are_applied_and_named(bench, monkeypatch):
+    threads = []
+
+    def spy(*what):
+        threads.append(threading.current_thread())
+        return corrected(*what)
+
+    monkeypatch.setattr(camera_correction, "corrected", spy)
+    choose(combo(bench, "dark"), "closed")
+    choose(combo(bench, "flat"), "lamp")
+    bench.train()
+    assert threads and threading.main_thread() not in threads
+    raw, dark, flat = (
+        Image(bench.layer(name).data, "TYX"[-bench.layer(name).ndim :])
+        for name in ("cells", "closed", "lamp")
+    )
+    expected = denoise(corrected(raw, dark, flat), bench.widget.model).denoised
+    found = bench.layer("cells denoised")
+    np.testing.assert_allclose(found.data, expected.data, rtol=1e-4)
+    for name in ("cells denoised", "cells noise std"):
+        made = bench.layer(name).metadata[METADATA_KEY]
+        assert made["corrections"] == {"dark": "closed", "flat": "lamp"}
+    assert "The dark frame 'closed' was subtracted." in bench.status()
+    choose(combo(bench, "flat"), "none")
+    choose(combo(bench, "dark"), "none")
+    bench.press("denoise")
+    bench.finish()
+    (plain,) = [n for n in bench.names() if n.startswith("cells denoised")][-1:]
+    assert "corrections" not in bench.layer(plain).metadata[METADATA_KEY]
+
+
+def test_the_mask_goes_with_the_image(bench, monkeypatch):
+    taken = []
+
+    def spy(image, *what, **options):
+        taken.append(image)
+        return train_steps(image, *what, **options)
+
+    train_steps = denoise_widget.train_steps
+    monkeypatch.setattr(denoise_widget, "train_steps", spy)
+    labels = bench.layer("field")
+    labels.data[:9] = 0
+    labels.data[20:, 3] = 7
+    choose(combo(bench, "mask"), "field")
+    bench.train()
+    mask = taken[0].read_mask(())
+    assert (mask == (labels.data != 0)).all()
+    made = bench.layer("cells denoised").metadata[METADATA_KEY]
+    assert made["corrections"] == {"mask": "field"}
+
+
+def test_what_is_chosen_is_named_on_the_folded_section(bench):
+    section = bench.controls.corrections
+    assert section.text() == "Corrections"
+    choose(combo(bench, "dark"), "closed")
+    choose(combo(bench, "mask"), "field")
+    assert section.text() == "Corrections: dark frame, mask"
+    bench.layer("closed").data = np.ones((9, 9), np.float32)  # it no longer fits
+    assert section.text() == "Corrections: mask"
+
+
+def test_a_mask_that_no_longer_fits_is_refused(bench):
+    choose(combo(bench, "mask"), "field")
+    bench.layer("field").data = np.ones((9, 9), int)
+    bench.press("train")
+    assert "The mask 'field' is one 9 × 9 image" in bench.status()
+    assert bench.widget.model is None
+
+
+def test_a_mask_of_one_plane_or_of_the_whole_stack(desk, noisy):
+    desk.viewer.add_image(np.stack([noisy] * 3), name="film")
+    desk.viewer.add_labels(np.ones((64, 64), int), name="plane")
+    desk.viewer.add_labels(np.ones((3, 64, 64), int), name="stack")
+    desk.viewer.add_labels(np.ones((2, 3, 64, 64), int), name="more")
+    desk.choose("film")
+    assert items(combo(desk, "mask")) == ["none", "plane", "stack"]
