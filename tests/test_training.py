@@ -178,7 +178,7 @@ def test_a_stop_cuts_the_settling_short(scene, brief):
     settling = [0]
 
     def stop(progress):
-        settling[0] += progress.stage == "Settling the noise curve"
+        settling[0] += progress.stage == FINISHING
         return STOP if settling[0] else None
 
     _, model = run(train_steps(scene.image, brief), stop)
@@ -192,7 +192,7 @@ def test_progress_counts_steps_up_and_time_down(scene, brief):
     first, *rest = seen
     assert first.step == 0
     assert math.isnan(first.loss)
-    assert [p.stage for p in rest[20:]] == ["Settling the noise curve"] * len(rest[20:])
+    assert [p.stage for p in rest[20:]] == [FINISHING] * len(rest[20:])
     rest = rest[:20]
     assert [p.step for p in rest] == list(range(1, 21))
     assert [p.fraction for p in rest] == pytest.approx(np.arange(1, 21) / 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -125,6 +126,11 @@ class Image:
     def channels(self) -> int:
         """Number of channels; 1 where there is no channel axis."""
         return self.sizes.get("C", 1)
+
+    @property
+    def plane_count(self) -> int:
+        """Number of planes."""
+        return math.prod(self.shape) // max(1, math.prod(self.plane_shape))
 
     @property
     def outer_axes(self) -> str:

@@ -56,6 +56,9 @@ class Command(enum.Enum):
 STOP = Command.STOP
 """Send it to end a training and keep what was learned."""
 
+LEARNING, FINISHING = "Learning", "Finishing: fitting the noise"
+"""What is being done, of most progress; before it, the image is read."""
+
 _YIELD_S = 0.15
 _SETTLE = {False: (2e11, 150), True: (3e10, 25)}
 """Operations of all predictions, and steps a channel, by whether it was stopped."""
@@ -180,7 +183,7 @@ def _train(
     if start:
         config = _continued(config, start.config)
     notes = _require_trainable(images, config, start)
-    command = yield TrainingProgress("Reading the image")
+    command = yield TrainingProgress("Reading the image and measuring its noise")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
     clean = [CleanImage(image) for image in images]
@@ -211,7 +214,7 @@ def _train(
     history, due = LossHistory(), schedule.elapsed()
     total, counted = torch.zeros((), device=device), 0
     step = turn = seen = 0
-    progress = TrainingProgress("Training", finding=finding)
+    progress = TrainingProgress(LEARNING, finding=finding)
     schedule.begin()
     while True:
         # One pass of a channel's network; a step is as many passes as it takes to
@@ -308,7 +311,7 @@ def _settle(
     trainers: list[ChannelTrainer], progress: TrainingProgress, stopped: bool
 ) -> Teaching:
     """Let the noise models settle: for long at a natural end, briefly after a stop."""
-    said = replace(progress, stage="Settling the noise curve")
+    said = replace(progress, stage=FINISHING)
     return (yield from _in_turn(trainers, ChannelTrainer.settle, said, stopped))
 
 
@@ -522,7 +525,7 @@ def _progress(
     finding: str,
 ) -> TrainingProgress:
     return TrainingProgress(
-        "Training",
+        LEARNING,
         step,
         schedule.elapsed(),
         schedule.remaining(step),

@@ -13,6 +13,7 @@ from superqt.utils import WorkerBase
 
 from napari_selfdenoise import training
 from napari_selfdenoise.calibration import fit
+from napari_selfdenoise.plugin import forecast
 from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
@@ -38,6 +39,12 @@ def short_settling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "_STEPS", 200)
     hurried = {False: (1e8, 10), True: (1e8, 10)}
     monkeypatch.setattr(training, "_SETTLE", hurried, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is tried out that no test asks for: two cores are few."""
+    monkeypatch.setattr(forecast, "WAIT_MS", 10**8)
 
 
 class Desk:

@@ -52,6 +52,15 @@ from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.plugin.series import SeriesChoice
 from napari_selfdenoise.psf import PSF
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, TITLES
+from napari_selfdenoise.run_time import (
+    Moment,
+    RunClock,
+    RunEstimate,
+    denoising_text,
+    forecast,
+    learning_text,
+    left_text,
+)
 from napari_selfdenoise.training import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
@@ -116,12 +125,16 @@ class Controls(Panel):
     refused = Signal(object)
     """What was to be taken from a layer does not fit: the error."""
 
+    settings_changed = Signal()
+    """Some setting is another, or has just been typed."""
+
     _noise_turn = False
 
     def __init__(
         self, offers: Offers | None = None, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        self.clock = RunClock(1)
         self._make_choices()
         self._make_parts(offers)
         self._make_method()
@@ -208,11 +221,27 @@ class Controls(Panel):
             curve = progress.noise_curve
             self.noise_plot.set_scatter(*progress.scatter)
             self.noise_plot.set_curve(curve.signal, curve.std)
-        said = f"{progress.stage}: step {progress.step}"
-        said = f"{said}. {progress.finding}" if progress.finding else said
-        self.show_fraction(said, progress.fraction)
-        left = progress.remaining_s
-        self.eta.setText("" if left is None else f"{left:.0f} s left")
+        moment = self.clock.learning(progress)
+        self._show_moment(learning_text(progress, self.clock), moment, progress.finding)
+
+    def show_denoising(self, fraction: float) -> None:
+        """Show a moment of the denoising: which image, and the time left."""
+        moment = self.clock.denoising(fraction)
+        self._show_moment(denoising_text(fraction, self.clock), moment)
+
+    def _show_moment(self, text: str, moment: Moment, details: str = "") -> None:
+        self.show_fraction(text, moment.fraction, details)
+        self.eta.setText(left_text(moment.left_s))
+
+    def begin(self, planes: int, estimate: RunEstimate | None = None) -> None:
+        """Let the clock run from now on, for a run over so many planes."""
+        self.clock = RunClock(planes, estimate)
+
+    def show_forecast(self, estimate: RunEstimate | None) -> None:
+        """Say before a run how long it will take."""
+        name = self.recipe.currentText().partition(" (")[0]
+        self.forecast.setText(forecast(estimate, name) if estimate else "")
+        self.forecast.setVisible(estimate is not None)
 
     def show_model(self, model: TrainedModel) -> None:
         """Draw what a trained model knows."""
@@ -233,6 +262,8 @@ class Controls(Panel):
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
         self.resume.setEnabled(model and not running)
+        # While it runs, the time left stands beside the bar.
+        self.forecast.setVisible(bool(self.forecast.text()) and not running)
 
     # ---- Making ----
 
@@ -266,6 +297,8 @@ class Controls(Panel):
         self.budget.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
         for text in BUDGETS:
             self.budget.addItem(text)
+        self.forecast = label("forecast")
+        self.forecast.hide()
         self.device = combo_box("device", "Where to compute.")
         self.device.addItem("automatic", "auto")
         for name, text in available_devices().items():
@@ -335,6 +368,7 @@ class Controls(Panel):
         form.addRow(self.axes_choice)
         form.addRow("Recipe", recipe)
         form.addRow("Time", self.budget)
+        form.addRow(self.forecast)
         return form
 
     def _grey_out(self) -> None:
@@ -343,6 +377,9 @@ class Controls(Panel):
             choices[name] = self.advanced.editor(name)
         self._greying = Greying(self._config, choices, self)
         self._greying.looked.connect(self._show_changed)
+        self._greying.looked.connect(lambda _: self.settings_changed.emit())
+        self.budget.currentTextChanged.connect(lambda _: self.settings_changed.emit())
+        self.device.currentIndexChanged.connect(self._greying.later)
         for editor in (*(p.choice for p in self._parts.values()), self.advanced):
             editor.valueChanged.connect(self._greying.later)
 

@@ -21,6 +21,7 @@ from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.corrections import corrected_first
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
+from napari_selfdenoise.plugin.forecast import Forecast
 from napari_selfdenoise.plugin.layers import (
     denoisable_image,
     understood,
@@ -61,6 +62,7 @@ class DenoiseWidget(Dock):
         self._estimator: Estimator | None = None
         self._corrections = Corrections()
         self._preview_due = 0.0
+        self._forecast = Forecast(self)
         self._connect_controls()
         napari_viewer.layers.events.removed.connect(self._on_removed)
         self._list_layers()
@@ -83,6 +85,8 @@ class DenoiseWidget(Dock):
             self._complain(error)
             return
         self._use(results, corrections, None)
+        self._forecast.pause()
+        self.controls.begin(image.plane_count, self._forecast.estimate)
         self._preview_due = 0.0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
@@ -114,6 +118,7 @@ class DenoiseWidget(Dock):
             self._complain(error)
             return
         self._use(results, corrections, estimator)
+        self.controls.begin(image.plane_count)
         self._predict()
 
     def use_noise_model(self, path: Path) -> None:
@@ -212,7 +217,7 @@ class DenoiseWidget(Dock):
     def _on_tile(self, tile: TilePrediction | None) -> None:
         if tile is None or self._results is None:
             return
-        self.controls.show_fraction("Denoising", tile.fraction)
+        self.controls.show_denoising(tile.fraction)
         if tile.index is not None:
             self._results.refresh()
 
@@ -254,6 +259,8 @@ class DenoiseWidget(Dock):
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.layer.currentIndexChanged.connect(self._show_state)
         controls.refused.connect(self._complain)
+        controls.settings_changed.connect(self._foretell)
+        self._forecast.found.connect(controls.show_forecast)
         controls.series.chosen.connect(self._open_series)
 
     def _open_series(self, path: Path, number: int) -> None:
@@ -284,13 +291,25 @@ class DenoiseWidget(Dock):
             model=self.model is not None,
             running=self._run is not None,
         )
+        self._foretell()
         self.changed.emit()
+
+    def _foretell(self) -> None:
+        """Say how long a run would take, once that is known; not during one."""
+        if self._run is not None:
+            return
+        try:
+            image = denoisable_image(self.controls.layer.currentData())
+            self._forecast.ask(image, self.controls.config())
+        except (RequestError, DenoisingError):
+            self._forecast.cancel()
 
     def _choose(self, layer: ImageLayer) -> None:
         self.controls.choose(layer)
 
     def _let_go(self) -> None:
         self._results = None
+        self._forecast.cancel()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.controls.list_layers([], None)
 
