@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.batching import Batch
+from napari_selfdenoise.clipping import measure_clipping
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import (
     CleanImage,
@@ -193,7 +194,9 @@ def _train(
     config, finding = resolve_masking(config, clean, recorded)
     config, wide = resolve_width(config, recorded)
     config, levels, shown = resolve_objective(config, recorded)
-    finding = " ".join(said for said in (defects, finding, wide, shown) if said)
+    clipped = _describe_clipping(recorded)
+    sentences = (defects, clipped, finding, wide, shown)
+    finding = " ".join(sentence for sentence in sentences if sentence)
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
     )
@@ -470,6 +473,12 @@ def _describe_defects(
     return " ".join(
         filter(None, [*sentences, describe_defects(count, config.outliers)])
     )
+
+
+def _describe_clipping(channels: list[list[NDArray[np.float32]]]) -> str:
+    """Where values end at those that could be recorded, in sentences."""
+    found = (str(measure_clipping(planes)) for planes in channels if planes)
+    return " ".join(dict.fromkeys(sentence for sentence in found if sentence))
 
 
 def _make_trainers(
