@@ -21,6 +21,7 @@ from napari_selfdenoise import (
 from napari_selfdenoise.metrics import psnr
 from napari_selfdenoise.preview import FieldOfView
 from napari_selfdenoise.samples import poisson_gaussian_stack
+from napari_selfdenoise.training import FINISHING
 
 
 def run(steps, answer=lambda progress: None):

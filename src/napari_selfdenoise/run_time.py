@@ -6,21 +6,28 @@ import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import computing, resolve_device, resolve_precision
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
-from napari_selfdenoise.model import on_device, run
+from napari_selfdenoise.model import TrainedModel, on_device, run
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.prediction import largest_side
 from napari_selfdenoise.sampling import MAX_TRAINING_PIXELS
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.tiling import tile_grid
-from napari_selfdenoise.training import FINISHING, TrainingProgress, train_steps
+from napari_selfdenoise.training import (
+    FINISHING,
+    STOP,
+    Training,
+    TrainingProgress,
+    train_steps,
+)
 
 _PROBE_S = 0.5
 """Seconds of training that tell how long a step takes; more where steps are longer."""
@@ -37,8 +44,18 @@ _DIFFERENCES = 8
 _SAMPLE = 2**20
 """Pixels of a plane that the automatic estimator looks at in all ways."""
 
-_FINISHING_S = 4.0
-"""Seconds that the noise is fitted for after learning, about."""
+_FIT_FLOP, _FIT_PASSES, _FIT_S = 2e11, 16, 1.5
+"""What the noise is fitted to after learning: so many operations, or passes over the
+image if that is less; and seconds that the fit itself takes, about."""
+
+_HURRIED_S = 30.0
+"""Budget below which the fit is shorter."""
+
+_BRIEF_S, _BRIEF_STEPS = 10, 100
+"""What takes less is not worth the seconds that it takes to foretell."""
+
+_MEASURED = 2**19
+"""Pixels that the noise is measured in before learning, at most."""
 
 _SURE = 0.05
 """Share of a plane from which on it tells how long the rest takes."""
@@ -53,10 +70,13 @@ class Speed(NamedTuple):
         Seconds of a training step of one channel.
     pixel_s : float
         Seconds of a pass over one pixel of an image that is denoised.
+    reading_s : float
+        Seconds for a pixel that is read and measured before learning.
     """
 
     step_s: float
     pixel_s: float
+    reading_s: float
 
 
 @dataclass(frozen=True)
@@ -65,8 +85,10 @@ class RunEstimate:
 
     Parameters
     ----------
+    reading_s : float
+        Until the first step.
     learning_s : float or None
-        Of the training; None where it lasts until it is stopped.
+        Of the steps; None where they go on until they are stopped.
     finishing_s : float
         Of the fit to the noise after it.
     plane_s, hidden_plane_s : float
@@ -77,15 +99,19 @@ class RunEstimate:
         Of a training step.
     steps : int or None
         Steps that were asked for.
+    speed : Speed
+        What this follows from.
     """
 
+    reading_s: float
     learning_s: float | None
     finishing_s: float
     plane_s: float
     hidden_plane_s: float
     planes: int
     step_s: float
-    steps: int | None = None
+    steps: int | None
+    speed: Speed
 
     @property
     def denoising_s(self) -> float:
@@ -97,22 +123,18 @@ class RunEstimate:
         """Seconds of all; None where the training lasts until it is stopped."""
         if self.learning_s is None:
             return None
-        return self.learning_s + self.finishing_s + self.denoising_s
+        return self.training_s + self.denoising_s
+
+    @property
+    def training_s(self) -> float:
+        """Seconds of reading, learning and finishing."""
+        return self.reading_s + (self.learning_s or 0.0) + self.finishing_s
 
     @property
     def cut_short(self) -> bool:
         """Whether the time ends the training long before its steps are done."""
         wanted = (self.steps or 0) * self.step_s
         return self.learning_s is not None and wanted > 2 * self.learning_s
-
-    def slower(self, factor: float) -> RunEstimate:
-        """The same on a machine that is so many times slower."""
-        return replace(
-            self,
-            finishing_s=self.finishing_s * factor,
-            plane_s=self.plane_s * factor,
-            hidden_plane_s=self.hidden_plane_s * factor,
-        )
 
 
 # Before a run ------------------------------------------------------------------------
@@ -176,19 +198,70 @@ def estimate_steps(
     return estimate(image, config, _known[key])
 
 
+def worth_foretelling(config: TrainingConfig) -> bool:
+    """Whether a run has an end, and takes long enough for a probe of seconds."""
+    ends = config.budget_s is not None or config.steps is not None
+    brief = (config.budget_s or math.inf) < _BRIEF_S
+    return ends and not brief and (config.steps or math.inf) >= _BRIEF_STEPS
+
+
+def foretold(
+    image: Image, config: TrainingConfig, steps: Callable[[], Training]
+) -> Generator[RunEstimate | TrainingProgress | None, Any, TrainedModel]:
+    """Run a training, its estimate before it: for whoever has none yet.
+
+    Parameters
+    ----------
+    image, config
+        As for `estimate_steps`.
+    steps : callable
+        Makes the training.
+
+    Yields
+    ------
+    RunEstimate, TrainingProgress or None
+        None while it is tried how long it takes; then the estimate, if there is one.
+
+    Returns
+    -------
+    TrainedModel
+    """
+    probe = estimate_steps(image, config)
+    try:
+        while (yield next(probe)) is not STOP:
+            pass
+    except StopIteration as end:
+        yield end.value
+    except RequestError:
+        pass  # the training says what is wrong, too
+    probe.close()
+    return (yield from steps())
+
+
 def estimate(image: Image, config: TrainingConfig, speed: Speed) -> RunEstimate:
     """Tell how long a run takes, from the speed of its network."""
     step_s = speed.step_s * image.channels
-    pixels = padded_pixels(image.plane_shape, config)
+    padded = padded_pixels(image.plane_shape, config) * speed.pixel_s
+    pixels = math.prod(image.shape)
     return RunEstimate(
+        min(pixels, _MEASURED) * speed.reading_s,
         _learning(image, config, step_s),
-        _FINISHING_S if config.noise_model.kind != "unmodelled" else 0.5,
-        speed.pixel_s * pixels * passes(config, image.plane_shape),
-        speed.pixel_s * pixels * passes(config, image.plane_shape, hidden=True),
+        _finishing(image, config, speed),
+        padded * passes(config, image.plane_shape),
+        padded * passes(config, image.plane_shape, hidden=True),
         image.plane_count,
         step_s,
         config.steps,
+        speed,
     )
+
+
+def _finishing(image: Image, config: TrainingConfig, speed: Speed) -> float:
+    """Seconds of the fit to the noise."""
+    most = _FIT_PASSES * _training_pixels(image) * image.channels
+    pixels = min(_FIT_FLOP / config.network.flops_per_pixel, most)
+    share = min(1.0, (config.budget_s or math.inf) / _HURRIED_S)
+    return share * (pixels * speed.pixel_s + _FIT_S)
 
 
 def _what_matters(config: TrainingConfig) -> TrainingConfig:
@@ -199,13 +272,15 @@ def _what_matters(config: TrainingConfig) -> TrainingConfig:
 
 def _probe(config: TrainingConfig) -> Generator[None, object, Speed]:
     """Measure the speed of a network on its device."""
-    step_s = yield from _step_seconds(config)
+    step_s, reading_s = yield from _step_seconds(config)
     yield
-    return Speed(step_s, _pixel_seconds(config))
+    return Speed(step_s, _pixel_seconds(config), reading_s)
 
 
-def _step_seconds(config: TrainingConfig) -> Generator[None, object, float]:
-    """Seconds of a training step, of the steps after the first.
+def _step_seconds(
+    config: TrainingConfig,
+) -> Generator[None, object, tuple[float, float]]:
+    """Seconds of a training step, after the first, and of reading a pixel.
 
     Of a large batch a few patches are tried: the rest takes as long each.
     """
@@ -226,10 +301,12 @@ def _step_seconds(config: TrainingConfig) -> Generator[None, object, float]:
                 continue
             spent = progress.elapsed_s - first.elapsed_s
             if spent > _PROBE_S:
-                return spent / (progress.step - first.step) / share
+                each = spent / (progress.step - first.step)
+                before = max(0.0, first.elapsed_s - first.step * each)
+                return each / share, before / noise.size
     finally:
         training.close()
-    return 0.0
+    return 0.0, 0.0
 
 
 def _pixel_seconds(config: TrainingConfig) -> float:
@@ -329,8 +406,8 @@ class RunClock:
 
     Parameters
     ----------
-    planes : int
-        Of the image that is denoised.
+    image : Image
+        What is denoised.
     estimate : RunEstimate, optional
         What was told before the run. Without it, what comes next is known late.
     now : callable, optional
@@ -339,28 +416,31 @@ class RunClock:
 
     def __init__(
         self,
-        planes: int,
+        image: Image,
         estimate: RunEstimate | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.planes, self.estimate, self._now = planes, estimate, now
+        self.image, self.planes = image, image.plane_count
+        self.estimate, self._now = estimate, now
         self._began = now()
         self._fraction = 0.0
+        self._config: TrainingConfig | None = None
         self._finishing: float | None = None
         self._plane, self._plane_began = -1, 0.0
         self._denoising = 0.0
 
     def learning(self, progress: TrainingProgress) -> Moment:
         """Where the run stands at a moment of its training."""
-        ahead = self.estimate
+        self._follow(progress)
+        known = self.estimate
         if progress.stage == FINISHING:
             return self._at(self._left_of_finishing())
         if not progress.step:
-            return Moment(0.0, ahead.total_s if ahead else None)
+            total = known.total_s if known else None
+            return self._at(None if total is None else max(0.0, total - self._spent()))
         if progress.remaining_s is None:
             self._began = self._now()  # what can be foreseen begins with Stop
             return Moment(None, None)
-        self._keep_pace(progress)
         return self._at(progress.remaining_s + self.ahead_s)
 
     @property
@@ -382,12 +462,12 @@ class RunClock:
         """Number of the plane that is denoised now, from 1."""
         return min(int(fraction * self.planes + 1e-9), self.planes - 1) + 1
 
-    def _left_of_finishing(self) -> float:
+    def _left_of_finishing(self) -> float | None:
         if self._finishing is None:
             self._finishing = self._now()
         known = self.estimate
         if known is None:
-            return 0.0
+            return None
         spent = self._now() - self._finishing
         return max(known.finishing_s - spent, 0.0) + known.denoising_s
 
@@ -412,20 +492,22 @@ class RunClock:
                 return told
         return spent / max(share, _SURE)
 
-    def _keep_pace(self, progress: TrainingProgress) -> None:
-        """Bring what was told to the machine as it is now: it may be busier."""
-        known = self.estimate
-        if known is None or progress.step < 20 or not known.step_s:
+    def _follow(self, progress: TrainingProgress) -> None:
+        """Bring what was told to settings that follow the image, once it is read."""
+        if self.estimate is None or self._config is not None:
             return
-        pace = progress.elapsed_s / progress.step / known.step_s
-        # A batch that was made smaller takes less, though the machine is the same.
-        if 1.0 < pace < 4.0:
-            self.estimate = replace(known.slower(pace), step_s=known.step_s * pace)
+        if progress.config is not None:
+            self._config = progress.config
+            again = estimate(self.image, progress.config, self.estimate.speed)
+            self.estimate = replace(again, learning_s=self.estimate.learning_s)
+
+    def _spent(self) -> float:
+        return self._now() - self._began
 
     def _at(self, left: float | None) -> Moment:
         if left is None:
             return Moment(self._fraction, None)
-        spent = self._now() - self._began
+        spent = self._spent()
         share = spent / (spent + left) if spent + left > 0 else 0.0
         self._fraction = min(max(self._fraction, share), 0.99)
         return Moment(self._fraction, left)
@@ -481,11 +563,12 @@ def forecast(found: RunEstimate, recipe: str) -> str:
     if found.total_s is None or found.learning_s is None:
         return f"Learning until you stop it, then about {denoising}."
     total = duration(found.total_s)
-    learning = found.learning_s + found.finishing_s
     if found.cut_short and found.steps:
         wanted = duration(found.steps * found.step_s)
         return (
             f"{recipe} wants {found.steps:,} steps: about {wanted} on this computer; "
             f"the time of {duration(found.learning_s)} ends it early. Try Fast."
         )
-    return f"About {total} in all: {duration(learning)} of learning, {denoising}."
+    return (
+        f"About {total} in all: {duration(found.training_s)} of learning, {denoising}."
+    )

@@ -110,6 +110,8 @@ class TrainingProgress:
         Answer to the last `FieldOfView` that was sent.
     finding : str
         What was found of the image and decided by it, in a sentence; may be empty.
+    config : TrainingConfig or None
+        With the settings that follow the image decided; None before that.
     """
 
     stage: str
@@ -125,6 +127,7 @@ class TrainingProgress:
     )
     preview: Preview | None = None
     finding: str = ""
+    config: TrainingConfig | None = None
 
 
 Training = Generator[TrainingProgress, Command | FieldOfView | None, TrainedModel]
@@ -544,6 +547,7 @@ def _progress(
         trainer.noise_curve(),
         trainer.scatter(),
         finding=finding,
+        config=trainer.config,
     )
 
 

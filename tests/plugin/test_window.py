@@ -3,6 +3,7 @@
 import gc
 import re
 import threading
+import time
 import warnings
 
 import dask.array as da
@@ -26,7 +27,7 @@ from superqt.utils import WorkerBase
 import napari_selfdenoise.sampling as sampling
 from napari_selfdenoise import Image, denoise, load_model
 from napari_selfdenoise.errors import DenoisingError
-from napari_selfdenoise.plugin import denoise_widget, layers
+from napari_selfdenoise.plugin import denoise_widget, forecast, layers
 from napari_selfdenoise.plugin.layers import METADATA_KEY, axes_of
 from napari_selfdenoise.plugin.plots import theme_colours
 from napari_selfdenoise.recipes import RECIPES
@@ -629,10 +630,93 @@ def test_time_left_is_shown(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     budget(desk, 30)
     desk.begin()
-    assert desk.controls.eta.text().endswith("s left")
+    assert desk.controls.eta.text().endswith(" left")
     assert 0 < desk.controls.progress.value() < desk.controls.progress.maximum()
     desk.press("stop")
     desk.finish()
+
+
+def test_the_whole_run_has_one_bar_and_one_time(desk, noisy):
+    """From the first step to the last image; which one is said by its number."""
+    desk.viewer.add_image(stack(noisy, 6), name="film", contrast_limits=(0, 300))
+    desk.hurry(steps=120)
+    bar, seen = desk.controls.progress, []
+    bar.valueChanged.connect(
+        lambda value: seen.append((value, desk.status(), desk.controls.eta.text()))
+    )
+    said = []
+    show = desk.controls.show_denoising
+
+    def watch(fraction):
+        show(fraction)
+        said.append(desk.status())
+
+    desk.controls.show_denoising = watch
+    desk.train()
+    shares = [value for value, *_ in seen if value]
+    running = shares[: shares.index(bar.maximum())]
+    assert running == sorted(running)
+    while_learning = [v for v, text, _ in seen if text.startswith("Learning") and v]
+    assert while_learning and max(while_learning) < bar.maximum()
+    assert said[0] == "Denoising image 1 of 6."
+    assert {f"Denoising image {n} of 6." for n in range(1, 7)} >= set(said)
+    assert len(set(said)) > 3
+
+
+def test_before_train_the_window_says_how_long_it_will_take(desk, noisy, monkeypatch):
+    threads = []
+    probe = forecast.estimate_steps
+
+    def watched(*args, **options):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return probe(*args, **options)
+
+    monkeypatch.setattr(forecast, "estimate_steps", watched)
+    monkeypatch.setattr(forecast, "WAIT_MS", 10)
+    told = desk.widget.findChild(QLabel, "forecast")
+    assert told.isHidden()
+    desk.hurry(steps=None)
+    desk.controls.budget.setCurrentText("1 min")
+    desk.viewer.add_image(stack(noisy, 20), name="film", contrast_limits=(0, 300))
+    desk.until(lambda: told.text().startswith("About 1 min"))
+    assert told.text().endswith("of denoising 20 images.")
+    assert not told.isHidden() and threads == [False]
+    desk.controls.budget.setCurrentText("3 min")  # the same network: nothing is tried
+    desk.until(lambda: told.text().startswith("About"))
+    desk.endless()
+    desk.until(lambda: told.text().startswith("Learning until you stop it"))
+    desk.begin()
+    assert told.isHidden()
+    desk.press("stop")
+    desk.press("stop")
+    desk.finish()
+    desk.controls.advanced.editor("steps").setValue(1_000_000)
+    desk.controls.budget.setCurrentText("10 s")
+    desk.until(lambda: "1,000,000 steps" in told.text())
+    assert "Try Fast" in told.text()
+
+
+def test_a_training_does_not_wait_for_the_forecast(desk, noisy, monkeypatch):
+    closed = []
+
+    def endless(*_, **__):
+        try:
+            while True:
+                yield time.sleep(0.01)
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(forecast, "estimate_steps", endless)
+    monkeypatch.setattr(forecast, "WAIT_MS", 0)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.hurry(steps=12)
+    desk.until(lambda: desk.widget._forecast._run is not None)
+    desk.press("train")
+    desk.until(lambda: closed)
+    monkeypatch.setattr(forecast, "WAIT_MS", 10**8)
+    desk.finish()
+    assert desk.widget.model is not None
+    assert desk.controls.forecast.isHidden()
 
 
 def test_prediction_can_be_stopped(desk, noisy):

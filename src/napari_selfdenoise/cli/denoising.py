@@ -23,7 +23,7 @@ from napari_selfdenoise.cli.outputs import (
     require_writable,
 )
 from napari_selfdenoise.cli.report import reports, say, training_report
-from napari_selfdenoise.cli.runs import predict_aloud, train_aloud
+from napari_selfdenoise.cli.runs import foretell, predict_aloud, train_aloud
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.errors import DenoisingError, RequestError
 
@@ -56,10 +56,11 @@ def denoise_verb(
     require_given(config, paths)
     require_writable(save_model)
     image = inputs.read(source)
-    model = train_aloud([image], config, None)
+    clock = foretell(image, config)
+    model = train_aloud([image], config, None, clock)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    _, chosen = predict_aloud(model, image, paths, config.device, None)
+    _, chosen = predict_aloud(model, image, paths, config.device, None, clock=clock)
     report = training_report(model, time.perf_counter() - started, kept)
     written = {name: str(path) for name, path in paths.items()}
     return report | {"outputs": written, "chosen": chosen} | inputs.report()

@@ -7,12 +7,17 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_selfdenoise.cli.report import say
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
+
+if TYPE_CHECKING:
+    from napari_selfdenoise.run_time import RunClock
 
 Result = TypeVar("Result")
 
@@ -61,13 +66,42 @@ def drive(
         signal.signal(signal.SIGINT, before)
 
 
-def train_aloud(images: list[Image], config: TrainingConfig, start: Any) -> Any:
-    """Train, and say how far it is; returns the model."""
+def foretell(image: Image, config: TrainingConfig) -> RunClock:
+    """Say how long a run will take, and return the clock that goes with it."""
+    from napari_selfdenoise.run_time import (
+        RunClock,
+        estimate_run,
+        forecast,
+        worth_foretelling,
+    )
+
+    if not worth_foretelling(config):
+        return RunClock(image)
+    try:
+        found = estimate_run(image, config)
+    except RequestError:  # the training says what is wrong, too
+        return RunClock(image)
+    say(forecast(found, config.recipe))
+    return RunClock(image, found)
+
+
+def train_aloud(
+    images: list[Image],
+    config: TrainingConfig,
+    start: Any,
+    clock: RunClock | None = None,
+) -> Any:
+    """Train, and say how far it is; returns the model.
+
+    With a clock, the time left is that of a whole run, denoising and all.
+    """
+    from napari_selfdenoise.run_time import RunClock
     from napari_selfdenoise.training import STOP, train_steps
 
     for image in images:
         say(f"{image.name}: {image.describe()}")
-    return drive(train_steps(images, config, start=start), STOP, _training_line)
+    line = partial(_training_line, clock or RunClock(images[0]))
+    return drive(train_steps(images, config, start=start), STOP, line)
 
 
 def predict_aloud(
@@ -77,6 +111,7 @@ def predict_aloud(
     device: str,
     memory: int | None,
     estimator: Any = None,
+    clock: RunClock | None = None,
 ) -> tuple[int, str]:
     """Denoise straight into files, and say how far it is.
 
@@ -94,6 +129,8 @@ def predict_aloud(
         Bytes that a tile may take.
     estimator : Estimator, optional
         Instead of the model's own.
+    clock : RunClock, optional
+        Of the run that this is the end of.
 
     Returns
     -------
@@ -103,7 +140,9 @@ def predict_aloud(
         What the automatic estimator chose; empty for others.
     """
     from napari_selfdenoise.prediction import predict_tiles
+    from napari_selfdenoise.run_time import RunClock
 
+    line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator
     with ExitStack() as stack:
         steps = predict_tiles(
@@ -114,10 +153,10 @@ def predict_aloud(
             device=device,
             max_memory=memory,
         )
-        return _count_tiles(steps, image.name)
+        return _count_tiles(steps, line)
 
 
-def _count_tiles(steps: Any, name: str) -> tuple[int, str]:
+def _count_tiles(steps: Any, line: Callable[[Any], str]) -> tuple[int, str]:
     """Run a prediction to its end; returns its tiles, and what was chosen."""
     tiles, said = 0, time.perf_counter()
     while True:
@@ -126,9 +165,10 @@ def _count_tiles(steps: Any, name: str) -> tuple[int, str]:
         except StopIteration as end:
             return tiles, end.value.chosen
         tiles += tile.index is not None
+        text = line(tile)
         if time.perf_counter() - said > _SAY_S:
             said = time.perf_counter()
-            say(f"Denoising {name}: {tile.fraction:.0%}")
+            say(text)
 
 
 def _open_outputs(
@@ -148,9 +188,28 @@ def _open_outputs(
     return into
 
 
-def _training_line(progress: Any) -> str:
+def _tile_line(name: str, clock: RunClock, tile: Any) -> str:
+    """Such as "cells: denoising image 7 of 20 (40 s left)"."""
+    from napari_selfdenoise.run_time import denoising_text
+
+    left = _left(clock.denoising(tile.fraction).left_s, f"{tile.fraction:.0%}")
+    text = denoising_text(tile.fraction, clock).rstrip(".")
+    return f"{name}: {text[0].lower()}{text[1:]}{left}"
+
+
+def _training_line(clock: RunClock, progress: Any) -> str:
+    """Such as "Learning, 12 %, then about 10 s more (53 s left; step 80, …)"."""
+    from napari_selfdenoise.run_time import learning_text
+
+    moment = clock.learning(progress)
+    text = learning_text(progress, clock).rstrip(".")
     if not progress.step:
-        return str(progress.stage)
-    left = progress.remaining_s
-    eta = "until Ctrl-C" if left is None else f"{left:.0f} s left"
-    return f"{progress.stage}: step {progress.step}, loss {progress.loss:.4g}, {eta}"
+        return text
+    more = f"step {progress.step}, loss {progress.loss:.4g}"
+    return text.replace("you stop it", "Ctrl-C") + _left(moment.left_s, more)
+
+
+def _left(seconds: float | None, more: str) -> str:
+    from napari_selfdenoise.run_time import left_text
+
+    return f" ({', '.join(filter(None, (left_text(seconds), more)))})"

@@ -27,6 +27,7 @@ from napari_selfdenoise.config import (
 )
 from napari_selfdenoise.device import available_devices
 from napari_selfdenoise.estimators import Estimator
+from napari_selfdenoise.image import Image
 from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel
@@ -134,7 +135,7 @@ class Controls(Panel):
         self, offers: Offers | None = None, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self.clock = RunClock(1)
+        self.clock: RunClock | None = None
         self._make_choices()
         self._make_parts(offers)
         self._make_method()
@@ -221,21 +222,29 @@ class Controls(Panel):
             curve = progress.noise_curve
             self.noise_plot.set_scatter(*progress.scatter)
             self.noise_plot.set_curve(curve.signal, curve.std)
-        moment = self.clock.learning(progress)
-        self._show_moment(learning_text(progress, self.clock), moment, progress.finding)
+        if self.clock is not None:
+            moment = self.clock.learning(progress)
+            text = learning_text(progress, self.clock)
+            self._show_moment(text, moment, progress.finding)
 
     def show_denoising(self, fraction: float) -> None:
         """Show a moment of the denoising: which image, and the time left."""
-        moment = self.clock.denoising(fraction)
-        self._show_moment(denoising_text(fraction, self.clock), moment)
+        if self.clock is not None:
+            moment = self.clock.denoising(fraction)
+            self._show_moment(denoising_text(fraction, self.clock), moment)
 
     def _show_moment(self, text: str, moment: Moment, details: str = "") -> None:
         self.show_fraction(text, moment.fraction, details)
         self.eta.setText(left_text(moment.left_s))
 
-    def begin(self, planes: int, estimate: RunEstimate | None = None) -> None:
-        """Let the clock run from now on, for a run over so many planes."""
-        self.clock = RunClock(planes, estimate)
+    def begin(self, image: Image, estimate: RunEstimate | None = None) -> None:
+        """Let the clock run from now on, for a run over an image."""
+        self.clock = RunClock(image, estimate)
+
+    def know(self, estimate: RunEstimate) -> None:
+        """Let the clock know how long the run takes, which goes on already."""
+        if self.clock is not None:
+            self.clock.estimate = estimate
 
     def show_forecast(self, estimate: RunEstimate | None) -> None:
         """Say before a run how long it will take."""

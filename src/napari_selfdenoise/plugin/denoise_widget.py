@@ -31,6 +31,7 @@ from napari_selfdenoise.plugin.series import layer_of
 from napari_selfdenoise.plugin.sources import sources
 from napari_selfdenoise.plugin.worker import Run
 from napari_selfdenoise.prediction import Denoised, TilePrediction, predict_tiles
+from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
 from napari_selfdenoise.training import TrainingProgress, preload, train_steps
 
 PREVIEW_EVERY_S = 2.0
@@ -86,20 +87,15 @@ class DenoiseWidget(Dock):
             return
         self._use(results, corrections, None)
         self._forecast.pause()
-        self.controls.begin(image.plane_count, self._forecast.estimate)
+        self.controls.begin(image, self._forecast.estimate)
         self._preview_due = 0.0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
-        self._begin(
-            partial(
-                corrected_first,
-                corrections,
-                image,
-                partial(train_steps, config=config, start=start, in_background=True),
-            ),
-            self._on_training,
-            self._on_trained,
-        )
+        steps = partial(train_steps, config=config, start=start, in_background=True)
+        make = partial(corrected_first, corrections, image, steps)
+        if self._forecast.estimate is None and worth_foretelling(config):
+            make = partial(foretold, image, config, make)
+        self._begin(make, self._on_training, self._on_trained)
 
     def denoise(self) -> None:
         """Denoise the chosen layer with the model in hand and the chosen estimator."""
@@ -118,7 +114,7 @@ class DenoiseWidget(Dock):
             self._complain(error)
             return
         self._use(results, corrections, estimator)
-        self.controls.begin(image.plane_count)
+        self.controls.begin(image)
         self._predict()
 
     def use_noise_model(self, path: Path) -> None:
@@ -171,7 +167,10 @@ class DenoiseWidget(Dock):
 
     # ---- What the worker says ----
 
-    def _on_training(self, progress: TrainingProgress | None) -> None:
+    def _on_training(self, progress: TrainingProgress | RunEstimate | None) -> None:
+        if isinstance(progress, RunEstimate):
+            self.controls.know(progress)
+            return
         if progress is None or self._results is None or self._run is None:
             return
         self.controls.show_progress(progress)
