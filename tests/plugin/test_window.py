@@ -10,6 +10,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
+from napari.utils import progress as napari_progress
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -27,7 +28,7 @@ from superqt.utils import WorkerBase
 import napari_selfdenoise.sampling as sampling
 from napari_selfdenoise import Image, denoise, load_model
 from napari_selfdenoise.errors import DenoisingError
-from napari_selfdenoise.plugin import denoise_widget, forecast, layers
+from napari_selfdenoise.plugin import activity, denoise_widget, forecast, layers
 from napari_selfdenoise.plugin.layers import METADATA_KEY, axes_of
 from napari_selfdenoise.plugin.plots import theme_colours
 from napari_selfdenoise.recipes import RECIPES
@@ -717,6 +718,32 @@ def test_a_training_does_not_wait_for_the_forecast(desk, noisy, monkeypatch):
     desk.finish()
     assert desk.widget.model is not None
     assert desk.controls.forecast.isHidden()
+
+
+def test_naparis_activity_shows_the_run(open_desk, noisy, monkeypatch):
+    """As one, from Train to the last image; its end is told where it was long."""
+    desk = open_desk(show=True)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.hurry(steps=60)
+    going_on = napari_progress._all_instances
+    with notified() as told:
+        desk.press("train")
+        (run,) = going_on
+        assert run.desc.startswith("Denoise")
+        desk.finish()
+        desk.until(lambda: not going_on)
+        assert run.n > 50 and not told
+        monkeypatch.setattr(activity, "LONG_S", 0.0)
+        desk.press("denoise")
+        assert len(going_on) == 1
+        desk.finish()
+        desk.until(lambda: told)
+    assert "the run has ended" in told[0].message and "Done" in told[0].message
+    desk.endless()
+    desk.begin()
+    assert len(going_on) == 1
+    desk.viewer.window.remove_dock_widget(desk.widget)
+    desk.until(lambda: not going_on)
 
 
 def test_prediction_can_be_stopped(desk, noisy):

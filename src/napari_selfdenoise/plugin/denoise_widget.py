@@ -52,6 +52,7 @@ class DenoiseWidget(Dock):
         The model in hand.
     """
 
+    title: ClassVar[str] = "Denoise"
     suffixes: ClassVar[tuple[str, ...]] = (*IMAGES, SUFFIX, NOISE_SUFFIX)
 
     def __init__(self, napari_viewer: Viewer) -> None:

@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-def
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.plugin.activity import Activity
 from napari_selfdenoise.plugin.panel import Panel
 from napari_selfdenoise.plugin.plots import Plot, follow_theme
 from napari_selfdenoise.plugin.series import read_layer, several_note
@@ -39,12 +40,16 @@ class Dock(QWidget):
     changed = Signal()
     """A run has begun or ended, or something else is in hand."""
 
+    title: ClassVar[str] = "Run"
+    """What a run is called in napari's activity dock."""
+
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Ends of the names of files that can be dropped."""
 
     def __init__(self, viewer: Viewer, controls: Panel, *plots: Plot) -> None:
         super().__init__()
         self.viewer, self.panel = viewer, controls
+        self._activity = Activity(controls.progress, controls.status.shown, self)
         self._run: Run | None = None
         self._placed = self._docked = self._closing = self._closed = False
         self._placing = QTimer(self)  # a child, so that it ends with the dock
@@ -90,11 +95,13 @@ class Dock(QWidget):
         on_result: Callable[[Any], None],
     ) -> None:
         self._run = Run(make, on_progress, on_result, self._on_error, self._on_abort)
+        self._activity.begin(self.title)
         self._run.start()
         self._show_state()
 
     def _ended(self) -> None:
         self._run = None
+        self._activity.end()
         self.panel.show_idle()
         self._show_state()
 
@@ -208,6 +215,7 @@ class Dock(QWidget):
         if self._run is not None:
             self._run.abandon()
         self._run = None
+        self._activity.close()
         self._unfollow_theme()
         for event in self._layer_list_events():
             event.disconnect(self._list_layers)

@@ -57,6 +57,7 @@ class NoiseModelWidget(Dock):
         The noise model in hand.
     """
 
+    title: ClassVar[str] = "Noise model"
     suffixes: ClassVar[tuple[str, ...]] = (*IMAGES, SUFFIX)
 
     def __init__(self, napari_viewer: Viewer) -> None:

@@ -43,6 +43,10 @@ class Status(QLabel):
         """Return all that there is to read, also what is folded."""
         return " ".join(filter(None, (self._text, self._details)))
 
+    def shown(self) -> str:
+        """Return what there is to read without the details."""
+        return self._text
+
     def setText(self, text: str | None) -> None:
         """Show sentences."""
         self.say(text or "")
