@@ -58,7 +58,7 @@ def _starts(plane: NDArray[np.float32]) -> list[int]:
 
     Across the border of two blocks, neighbours differ more than within one.
     """
-    steps = np.nanmean(np.abs(np.diff(plane, axis=0)), axis=1)
+    steps = np.nan_to_num(np.abs(np.diff(plane, axis=0))).mean(1)
     means = [steps[phase::_SIDE].mean() for phase in range(_SIDE)]
     return [(int(phase) + 1) % _SIDE for phase in np.argsort(means)[-_LIKELY:]]
 
