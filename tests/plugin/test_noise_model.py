@@ -89,7 +89,7 @@ def test_story(open_noise_desk, frames, tmp_path, monkeypatch):
     truth = np.sqrt(GAIN * (dots[0] - OFFSET) + 25)
     np.testing.assert_allclose(dots[1], truth, rtol=0.25)
     layer = desk.layer("camera noise distribution")
-    assert not layer.visible and layer.axis_labels == ("residual", "signal")
+    assert not layer.visible and layer.axis_labels == ("y", "x")
     assert layer.metadata[METADATA_KEY]["noise_curves"] == [fitted.curve.to_json()]
 
     path = tmp_path / "camera.noise.json"

@@ -22,6 +22,8 @@ from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
     METADATA_KEY,
+    Box,
+    bounding_box,
     denoisable_image,
     understood,
 )
@@ -64,7 +66,8 @@ class NoiseModelWidget(Dock):
         super().__init__(napari_viewer, self.controls, self.controls.noise_plot)
         self.fitted: FittedNoise | None = None
         self._path: Path | None = None
-        self._name, self._units = "", ("pixel", "pixel")
+        self._name = ""
+        self._box: Box | None = None
         self._connect_controls()
         self._list_layers()
         self._show_state()
@@ -83,7 +86,7 @@ class NoiseModelWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._name, self._units = layer.name, layer.units
+        self._name, self._box = layer.name, bounding_box(layer)
         controls.noise_plot.clear()
         controls.findings.setText("")
         make = partial(_calibrating, stack, config, mean)
@@ -173,6 +176,7 @@ class NoiseModelWidget(Dock):
         self._show_state()
 
     def _add_distribution(self, fitted: FittedNoise) -> None:
+        assert self._box is not None
         name = f"{self._name} noise distribution"
         made = {
             "source": self._name,
@@ -182,7 +186,7 @@ class NoiseModelWidget(Dock):
         }
         active = self.viewer.layers.selection.active
         metadata = {METADATA_KEY: made}
-        add_distribution(self.viewer, fitted.curve, name, self._units, metadata)
+        add_distribution(self.viewer, fitted.curve, name, self._box, metadata)
         self.viewer.layers.selection.active = active
 
     # ---- What the viewer does ----

@@ -15,10 +15,13 @@ from napari.viewer import Viewer
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve, noise_distribution
+from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.layers import (
+    METADATA_KEY,
+    Box,
     appearance,
-    distribution_options,
+    bounding_box,
+    distribution_layer,
     provenance,
     result_appearance,
 )
@@ -26,9 +29,6 @@ from napari_selfdenoise.prediction import allocate, result_shapes
 from napari_selfdenoise.preview import FieldOfView, Preview
 
 REFRESH_EVERY_S = 0.2
-
-_MOST_STEPS = 2**30
-"""Of a slider: Qt counts them in 32 bits."""
 
 
 class Results:
@@ -57,7 +57,7 @@ class Results:
         self.viewer, self.image, self.name = viewer, image, source.name
         # Neither layer nor viewer must be kept alive by a run.
         self._source = weakref.ref(source)
-        self._look = appearance(source)
+        self._look, self._box = appearance(source), bounding_box(source)
         shapes = result_shapes(image, config)
         self.arrays = {name: allocate(shape) for name, shape in shapes.items()}
         self._layer: ImageLayer | None = None
@@ -131,7 +131,7 @@ class Results:
         for number, curve in enumerate(curves):
             suffix = f" {number}" if several else ""
             name = f"{self.name} noise distribution{suffix}"
-            add_distribution(self.viewer, curve, name, self._look["units"], made)
+            add_distribution(self.viewer, curve, name, self._box, made)
         self.viewer.layers.selection.active = self._layer
 
     def _show(self) -> None:
@@ -162,23 +162,27 @@ def _same_view(viewer: Viewer) -> Iterator[None]:
 
 
 def add_distribution(
-    viewer: Viewer,
-    curve: NoiseCurve,
-    name: str,
-    units: tuple[Any, ...],
-    metadata: dict[str, Any],
+    viewer: Viewer, curve: NoiseCurve, name: str, box: Box, made: dict[str, Any]
 ) -> None:
     """Add the layer that shows how residuals scatter at each signal.
 
-    It is left out where its steps are so small that napari cannot count them along the
-    images beside it: where there is next to no noise, or intensities are far below one.
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where it goes.
+    curve : NoiseCurve
+        Of the image.
+    name : str
+        Of the layer.
+    box : Box
+        Of the image's layer.
+    made : dict
+        What the layer's metadata say of where it came from.
     """
-    found = noise_distribution(curve)
-    extent = float(np.ptp(viewer.layers.extent.world, axis=0).max(initial=1.0))
-    if min(found.steps) * _MOST_STEPS < extent:
-        return
-    options = distribution_options(found, name, units)
-    viewer.add_image(found.density, **options, metadata=dict(metadata))
+    density, options = distribution_layer(curve, box)
+    axes = options.pop("metadata")[METADATA_KEY]
+    kept = {METADATA_KEY: made[METADATA_KEY] | axes}
+    viewer.add_image(density, name=name, **options, metadata=kept)
 
 
 def _words(name: str) -> str:

@@ -1,0 +1,68 @@
+"""What a run leaves in the viewer, and what it leaves as it was."""
+
+import numpy as np
+import pytest
+
+from napari_selfdenoise.plugin.layers import METADATA_KEY
+
+pytestmark = pytest.mark.gl
+
+NAMES = ["cells denoised", "cells noise std", "cells noise distribution"]
+
+
+def stack(noisy, *counts):
+    """Copies of the noisy image, each a little brighter than the one before."""
+    steps = np.arange(np.prod(counts), dtype=np.uint16).reshape(*counts, 1, 1)
+    return noisy + 5 * steps
+
+
+def made(layer):
+    return layer.metadata[METADATA_KEY]
+
+
+# The view ----------------------------------------------------------------------------
+
+
+def view_from_home(desk):
+    """What Home, the sliders, the grid and the scale bar go by."""
+    desk.viewer.reset_view()
+    camera = getattr(desk.viewer, "scene", desk.viewer).camera
+    dims, extent = desk.viewer.dims, desk.viewer.layers.extent
+    home = [camera.zoom, *camera.center[-2:]]
+    step = extent.step.tolist()
+    sliders = [float(number) for span in dims.range for number in span]
+    labels = [*dims.axis_labels, *(f"{unit:~}" for unit in extent.units)]
+    return home + step + sliders, labels
+
+
+UM = {"units": "um", "scale": (0.108, 0.108)}
+PLACES = {
+    "16-bit, 0.108 um": ((), UM),
+    "pixels": ((), {}),
+    "named axes": ((), {"axis_labels": ("y", "x")}),
+    "time": ((3,), {"axis_labels": tuple("tyx"), "scale": (30, 0.1, 0.1)}),
+    "nowhere near zero": ((), {"translate": (900, -40), "scale": (0.3, 0.2)}),
+    "4-D": ((2, 2), {"axis_labels": tuple("tzyx"), "scale": (30, 0.5, 0.1, 0.1)}),
+    "turned": ((), {"rotate": 20, "shear": [0.3], "scale": (0.1, 0.7)}),
+    "mirrored": ((2,), {"affine": np.diag([1, -0.4, 0.2, 1])}),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_view_is_the_same_after_a_run(open_desk, noisy, place):
+    counts, options = PLACES[place]
+    desk = open_desk(show=place == "16-bit, 0.108 um")
+    image = 400 * (stack(noisy, *counts) if counts else noisy)
+    desk.viewer.add_image(image, name="cells", **options)
+    _, labels = view_from_home(desk)
+    desk.train()
+    assert desk.names() == ["cells", *NAMES]
+    after, now = view_from_home(desk)
+    assert now == labels
+    layer = desk.layer(NAMES[-1])
+    assert layer.data.shape <= noisy.shape and min(layer.data.shape) > 20
+    low, high = made(layer)["axes"]["signal"]
+    assert low < np.median(image) < high  # grey values, wherever it lies
+    for name in NAMES:  # the canvas is as large as after the run
+        desk.viewer.layers.remove(name)
+    np.testing.assert_allclose(after, view_from_home(desk)[0], rtol=1e-9)
