@@ -66,3 +66,41 @@ def test_the_view_is_the_same_after_a_run(open_desk, noisy, place):
     for name in NAMES:  # the canvas is as large as after the run
         desk.viewer.layers.remove(name)
     np.testing.assert_allclose(after, view_from_home(desk)[0], rtol=1e-9)
+
+
+# What is chosen ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["fish", "synthetic"])
+@pytest.mark.parametrize("dock_first", [False, True])
+def test_the_noisy_sample_is_chosen(make_napari_viewer, key, dock_first):
+    viewer = make_napari_viewer()
+    if not dock_first:
+        viewer.open_sample("napari-selfdenoise", key)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
+    if dock_first:
+        viewer.open_sample("napari-selfdenoise", key)
+    clean, noisy = viewer.layers
+    assert noisy.data.dtype.kind == "u"
+    assert dock.controls.layer.currentText() == noisy.name
+    assert viewer.layers.selection.active == noisy
+    assert clean.name.endswith("(reference)") and not clean.visible
+    assert made(clean)["reference"]
+    viewer.layers.remove(noisy)
+    assert dock.controls.layer.currentText() == ""
+    assert "(reference)" in dock.controls.layer.itemText(0)  # it can still be chosen
+
+
+def test_a_result_is_never_the_next_source_by_itself(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.viewer.add_image(noisy, name="other")
+    combo = desk.controls.layer
+    offered = [combo.itemText(index) for index in range(combo.count())]
+    assert offered == ["cells", "other", *NAMES]
+    for name in ("cells", "other"):
+        desk.viewer.layers.remove(name)
+    assert desk.controls.axes.text().startswith("Choose an image.")
+    assert combo.currentText() == "" and not desk.button("train").isEnabled()
+    desk.choose("cells denoised")  # who wants it can
+    assert desk.button("train").isEnabled()

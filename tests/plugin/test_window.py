@@ -989,7 +989,7 @@ def test_two_docks_do_not_disturb_each_other(open_desk, noisy):
 @pytest.mark.parametrize(("key", "shape"), [("fish", 2), ("synthetic", 3)])
 def test_samples_open(make_napari_viewer, key, shape):
     viewer = make_napari_viewer()
-    noisy, truth = viewer.open_sample("napari-selfdenoise", key)
+    truth, noisy = viewer.open_sample("napari-selfdenoise", key)
     assert noisy.data.ndim == truth.data.ndim == shape
     assert noisy.data.shape == truth.data.shape
     assert noisy.metadata["credit"]

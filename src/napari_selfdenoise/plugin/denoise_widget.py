@@ -32,6 +32,10 @@ from napari_selfdenoise.training import TrainingProgress, preload, train_steps
 PREVIEW_EVERY_S = 2.0
 """Seconds of training between two previews."""
 
+_NOT_CHOSEN = (
+    "Choose an image. Results and reference images are never chosen by themselves."
+)
+
 
 class DenoiseWidget(Dock):
     """Denoise an image layer with nothing but itself.
@@ -240,7 +244,7 @@ class DenoiseWidget(Dock):
         for layer in images:  # to connect twice is to connect once
             for name in ("data", "axis_labels", "scale", "units"):
                 layer.events[name].connect(self._show_state)
-        self.controls.list_layers(images, self.viewer.layers.selection.active)
+        self.controls.list_layers(images, self._first_choice())
 
     def _on_removed(self, event: Any) -> None:
         if self._results is not None and self._results.belongs_to(event.value):
@@ -248,7 +252,8 @@ class DenoiseWidget(Dock):
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
-        self.controls.show_axes(understood(layer))
+        nothing = layer is None and self.controls.layer.count()
+        self.controls.show_axes(_NOT_CHOSEN if nothing else understood(layer))
         self.controls.enable(
             layer=layer is not None,
             model=self.model is not None,

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.io import read_image
+from napari_selfdenoise.plugin.layer_choice import first_choice, offered
 from napari_selfdenoise.plugin.layers import layer_from_image
 from napari_selfdenoise.plugin.panel import Panel
 from napari_selfdenoise.plugin.plots import Plot, follow_theme
@@ -136,7 +137,11 @@ class Dock(QWidget):
     # ---- The viewer ----
 
     def _images(self) -> list[ImageLayer]:
-        return [layer for layer in self.viewer.layers if isinstance(layer, ImageLayer)]
+        return offered(self.viewer.layers)
+
+    def _first_choice(self) -> Any:
+        layers = self.viewer.layers
+        return first_choice(layers, layers.selection.active)
 
     def _layer_list_events(self) -> list[Any]:
         events = self.viewer.layers.events

@@ -14,12 +14,10 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import UNNAMED_AXES, Image, require_denoisable
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve, noise_distribution
+from napari_selfdenoise.plugin.marks import METADATA_KEY as METADATA_KEY
 
 _WORDS = {"t": "T", "time": "T", "z": "Z", "depth": "Z", "plane": "Z", "c": "C"}
 _WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}
-
-METADATA_KEY = "selfdenoise"
-"""Where result layers keep their provenance in `layer.metadata`."""
 
 
 def image_from_layer(layer: ImageLayer) -> Image:

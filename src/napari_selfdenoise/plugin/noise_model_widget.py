@@ -205,7 +205,7 @@ class NoiseModelWidget(Dock):
         for layer in images:  # to connect twice is to connect once
             for name in ("data", "axis_labels"):
                 layer.events[name].connect(self._show_state)
-        self.controls.list_layers(images, self.viewer.layers.selection.active)
+        self.controls.list_layers(images, self._first_choice())
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.frames.currentData()

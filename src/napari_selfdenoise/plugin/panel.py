@@ -125,6 +125,7 @@ def list_layers(combo: CalmComboBox, layers: Sequence[ImageLayer], first: Any) -
             combo.removeItem(index)
     for layer in layers:
         combo.addItem(layer.name, layer)
+    combo.setCurrentIndex(-1)  # Qt chooses the first one that comes
     combo.blockSignals(False)
     choose_layer(combo, chosen if chosen in layers else first)
     combo.currentIndexChanged.emit(combo.currentIndex())
