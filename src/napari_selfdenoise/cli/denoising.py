@@ -20,7 +20,7 @@ from napari_selfdenoise.cli.outputs import (
     require_writable,
 )
 from napari_selfdenoise.cli.report import reports, training_report
-from napari_selfdenoise.cli.runs import predict_aloud, train_aloud
+from napari_selfdenoise.cli.runs import Written, predict_aloud, train_aloud
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.errors import RequestError
 
@@ -55,10 +55,12 @@ def denoise_verb(
     model = train_aloud([image], config, None)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    _, chosen = predict_aloud(model, image, paths, config.device, None)
+    result = predict_aloud(model, image, paths, config.device, None)
     report = training_report(model, time.perf_counter() - started, kept)
+    if result.warning:
+        report["warnings"] = [*report["warnings"], result.warning]
     written = {name: str(path) for name, path in paths.items()}
-    return report | {"outputs": written, "chosen": chosen}
+    return report | {"outputs": written, "chosen": result.chosen}
 
 
 @click.command(name="train")
@@ -130,26 +132,27 @@ def predict_verb(
     changes = config_changes(values, "estimator")
     config = model.config.override(changes) if changes else model.config
     written: dict[str, Any] = {}
-    tiles, chosen = 0, []
+    results: list[Written] = []
     places = output_places(Path(target), sources)
     for source, place in zip(sources, places, strict=True):
         names = output_paths(place, outputs)
         require_given(config, names)
         image = read_image(source, frame=frame)
-        done, blend = predict_aloud(
-            model, image, names, device, memory, config.estimator
-        )
-        tiles += done
-        chosen += [blend] if blend else []
+        results += [
+            predict_aloud(model, image, names, device, memory, config.estimator)
+        ]
         for name, path in names.items():
             written.setdefault(name, []).append(str(path))
+        if results[-1].warning:  # stopped: the other inputs as well
+            break
+    chosen = [result.chosen for result in results if result.chosen]
     return {
         "seconds": time.perf_counter() - started,
         "outputs": {n: p if len(p) > 1 else p[0] for n, p in written.items()},
-        "tiles": tiles,
+        "tiles": sum(result.tiles for result in results),
         "chosen": chosen if len(chosen) > 1 else "".join(chosen),
         "peak_memory_bytes": _peak_memory(),
-        "warnings": [],
+        "warnings": [result.warning for result in results if result.warning],
     }
 
 
