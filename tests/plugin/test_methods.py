@@ -208,10 +208,11 @@ def test_noise_is_taken_from_a_result(desk, noisy):
     desk.train()
     desk.pick(noise_model="file")
     desk.take("noise_model.file", "cells noise distribution")
+    desk.controls.keep.click()
     desk.train()
     first, again = (
         desk.layer(f"cells noise distribution{end}").metadata[METADATA_KEY]
-        for end in ("", " [1]")
+        for end in ("", " [2]")
     )
     assert again["config"]["noise_model"]["kind"] == "file"
     widths = [

@@ -212,10 +212,16 @@ class Controls(Panel):
         """Enable what can be pressed now."""
         self.train.setEnabled(layer and not running)
         self.stop.setEnabled(running)
+        self.cancel.setEnabled(running)
         self.denoise.setEnabled(layer and model and not running)
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
         self.resume.setEnabled(model and not running)
+
+    def show_stop(self, text: str, tip: str) -> None:
+        """Say what Stop does now."""
+        self.stop.setText(text)
+        self.stop.setToolTip(tip)
 
     # ---- Making ----
 
@@ -274,6 +280,14 @@ class Controls(Panel):
     def _make_buttons(self) -> None:
         self.train = button("train", "Train", "Train on the layer, then denoise it.")
         self.stop = button("stop", "Stop", "End now and keep what was learned.")
+        self.cancel = button(
+            "cancel", "Cancel", "End now and keep nothing: all is as before the run."
+        )
+        self.keep = QCheckBox("Keep earlier results")
+        self.keep.setObjectName("keep")
+        self.keep.setToolTip(
+            "Else the next run on a layer takes the place of its last one."
+        )
         self.denoise = button(
             "denoise", "Denoise", "Denoise the layer with the model in hand."
         )
@@ -306,6 +320,8 @@ class Controls(Panel):
         grid.addWidget(self.save_model, 1, 0)
         grid.addWidget(self.load_model, 1, 1)
         grid.addWidget(self.resume, 1, 2)
+        grid.addWidget(self.cancel, 2, 0)
+        grid.addWidget(self.keep, 2, 1, 1, 2)
         return grid
 
     def _grey_out(self) -> None:

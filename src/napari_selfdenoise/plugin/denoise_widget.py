@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.config import TrainingConfig
@@ -23,14 +25,30 @@ from napari_selfdenoise.plugin.layers import (
     denoisable_image,
     understood,
 )
+from napari_selfdenoise.plugin.outcome import outcome
 from napari_selfdenoise.plugin.results import Results
 from napari_selfdenoise.plugin.sources import sources
 from napari_selfdenoise.plugin.worker import Run
-from napari_selfdenoise.prediction import Denoised, TilePrediction, predict_tiles
+from napari_selfdenoise.prediction import (
+    Denoised,
+    Prediction,
+    TilePrediction,
+    predict_tiles,
+)
 from napari_selfdenoise.training import TrainingProgress, preload, train_steps
+from napari_selfdenoise.unfinished import over_raw, predict_over_raw
 
 PREVIEW_EVERY_S = 2.0
 """Seconds of training between two previews."""
+
+_STOP_TRAINING = (
+    "Stop",
+    "End the training and keep what was learned: the image is then denoised with it.",
+)
+_STOP_DENOISING = (
+    "Stop denoising",
+    "End here: what is denoised is kept, the rest shows the raw image.",
+)
 
 _NOT_CHOSEN = (
     "Choose an image. Results and reference images are never chosen by themselves."
@@ -61,6 +79,8 @@ class DenoiseWidget(Dock):
         self._results: Results | None = None
         self._estimator: Estimator | None = None
         self._preview_due = 0.0
+        self._stops = 0
+        self._before: TrainedModel | None = None
         self._connect_controls()
         napari_viewer.layers.events.removed.connect(self._on_removed)
         self._list_layers()
@@ -80,17 +100,12 @@ class DenoiseWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._results, self._estimator = results, None
-        self._preview_due = 0.0
+        self._results, self._estimator, self._before = results, None, self.model
+        self._preview_due, self._stops = 0.0, 0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
-        self._begin(
-            partial(
-                train_steps, results.image, config, start=start, in_background=True
-            ),
-            self._on_training,
-            self._on_trained,
-        )
+        make = partial(_training, results, config, start)
+        self._begin(make, self._on_training, self._on_trained)
 
     def denoise(self) -> None:
         """Denoise the chosen layer with the model in hand and the chosen estimator."""
@@ -107,8 +122,14 @@ class DenoiseWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._estimator = estimator
+        self._estimator, self._before = estimator, self.model
         self._predict()
+
+    def stop(self) -> None:
+        """End the training and go on to denoise; pressed again, end that too."""
+        super().stop()
+        self._stops += 1
+        self.controls.show_stop(*_STOP_DENOISING)
 
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file for the next training."""
@@ -171,51 +192,79 @@ class DenoiseWidget(Dock):
             self._run.send(self._results.field_of_view())
 
     def _on_trained(self, model: TrainedModel) -> None:
-        self.model = model
+        stops, self.model = self._stops, model
         self.controls.show_model(model)
         self._ended()
         if self._results is None or not self._results.source_is_there:
-            self.controls.say("The layer is gone: its model is kept, nothing denoised.")
-            return
-        self._predict()
+            self._tell_gone()
+        elif stops > 1:
+            self._tell_nothing_denoised()
+        else:
+            self._predict()
 
     def _predict(self) -> None:
         results, model = self._results, self.model
         if results is None or model is None:
             return
+        self._stops = 0
         make = partial(
             predict_tiles,
             results.image,
             model,
-            into=results.arrays,
+            into=results.into,
             estimator=self._estimator,
             device=self.controls.device.currentData(),
+            first=results.field_of_view().plane,
             in_background=True,
         )
-        results.show_denoised()
+        make = partial(_predicting, results, make)
         self._begin(make, self._on_tile, self._on_denoised)
+        self.controls.show_stop(*_STOP_DENOISING)
 
     def _on_tile(self, tile: TilePrediction | None) -> None:
         if tile is None or self._results is None:
             return
         self.controls.show_fraction("Denoising", tile.fraction)
         if tile.index is not None:
+            self._results.show()
             self._results.refresh()
 
     def _on_denoised(self, result: Denoised) -> None:
         self._ended()
         if self._results is None or self.model is None:
             return
-        self._results.finish(self.model, result.noise_curves)
-        done = (
-            f"Done. {self._results.hidden()} are hidden: press their eyes."
-            if result.complete
-            else "Stopped: not all of it is denoised. Press Denoise for all of it."
-        )
-        known = self.model.provenance
-        made_of = f"The result is made of: {result.chosen}." if result.chosen else ""
-        notes = (made_of, known.get("finding", ""), *known.get("warnings", []))
-        self.controls.show_fraction(" ".join(filter(None, (done, *notes))), 1.0)
+        if not self._results.source_is_there:
+            self._tell_gone()
+        elif not result.done_fraction:
+            self._tell_nothing_denoised()
+        else:
+            self._results.finish(self.model, result, self.controls.keep.isChecked())
+            said = outcome(self.model, result, self._results.hidden())
+            self.controls.show_fraction(said, 1.0)
+
+    def _tell_gone(self) -> None:
+        self._discard()
+        self.controls.say("The layer is gone: its model is kept, nothing denoised.")
+
+    def _tell_nothing_denoised(self) -> None:
+        self._discard()
+        self.controls.say("Stopped: nothing is denoised. The model is kept.")
+
+    def _discard(self) -> None:
+        if self._results is not None:
+            self._results.discard()
+
+    def _on_cancelled(self) -> None:
+        """Be as before the run."""
+        self.model = self._before
+        self.controls.clear_plots()
+        if self.model is not None:
+            self.controls.show_model(self.model)
+        super()._on_cancelled()
+
+    def _ended(self) -> None:
+        self.controls.show_stop(*_STOP_TRAINING)
+        super()._ended()
 
     def _on_loaded(self, model: TrainedModel) -> None:
         self.model = model
@@ -231,8 +280,10 @@ class DenoiseWidget(Dock):
 
     def _connect_controls(self) -> None:
         controls = self.controls
+        controls.show_stop(*_STOP_TRAINING)
         controls.train.clicked.connect(self.train)
         controls.stop.clicked.connect(self.stop)
+        controls.cancel.clicked.connect(self.cancel)
         controls.denoise.clicked.connect(self.denoise)
         controls.save_model.clicked.connect(lambda: self.save_model())
         controls.load_model.clicked.connect(lambda: self.load_model())
@@ -249,6 +300,8 @@ class DenoiseWidget(Dock):
     def _on_removed(self, event: Any) -> None:
         if self._results is not None and self._results.belongs_to(event.value):
             self.stop()
+            # Not now: napari may be about to remove them itself.
+            QTimer.singleShot(0, self._discard)
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
@@ -268,6 +321,17 @@ class DenoiseWidget(Dock):
         self._results = None
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.controls.list_layers([], None)
+
+
+def _training(
+    results: Results, config: TrainingConfig, start: TrainedModel | None
+) -> Any:
+    steps = train_steps(results.image, config, start=start, in_background=True)
+    return over_raw(results.unfinished, steps)
+
+
+def _predicting(results: Results, make: Callable[[], Prediction]) -> Any:
+    return predict_over_raw(results.unfinished, results.into, make())
 
 
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:

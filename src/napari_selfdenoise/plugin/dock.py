@@ -49,6 +49,7 @@ class Dock(QWidget):
         super().__init__()
         self.viewer, self.panel = viewer, controls
         self._run: Run | None = None
+        self._then: Callable[[Any], None] = ignore
         self._placed = self._docked = self._closing = self._closed = False
         self._placing = QTimer(self)  # a child, so that it ends with the dock
         self._placing.setSingleShot(True)
@@ -75,6 +76,9 @@ class Dock(QWidget):
     def _choose(self, layer: ImageLayer) -> None:
         """Choose a layer that was opened here."""
 
+    def _discard(self) -> None:
+        """Take away the layers of a run that came to no end."""
+
     def _let_go(self) -> None:
         """Forget the viewer's layers: the dock is closed."""
 
@@ -86,13 +90,22 @@ class Dock(QWidget):
             self._run.send(STOP, final=True)
             self.panel.say("Stopping…")
 
+    def cancel(self) -> None:
+        """End the run and throw away all that it has made."""
+        if self._run is not None:
+            self._run.cancel()
+            self.panel.say("Cancelling…")
+
     def _begin(
         self,
         make: Callable[[], Any],
         on_progress: Callable[[Any], None],
         on_result: Callable[[Any], None],
     ) -> None:
-        self._run = Run(make, on_progress, on_result, self._on_error, self._on_abort)
+        self._then = on_result
+        self._run = Run(
+            make, on_progress, self._on_result, self._on_error, self._on_abort
+        )
         self._run.start()
         self._show_state()
 
@@ -118,13 +131,26 @@ class Dock(QWidget):
         data, options = layer_from_image(image)
         self._choose(self.viewer.add_image(data, **options))
 
+    def _on_result(self, result: Any) -> None:
+        if self._run is not None and self._run.cancelled:
+            self._on_cancelled()
+        else:
+            self._then(result)
+
+    def _on_cancelled(self) -> None:
+        self._ended()
+        self._discard()
+        self.panel.say("Cancelled: nothing of the run is kept.")
+
     def _on_error(self, error: Exception) -> None:
         self._ended()
+        self._discard()
         self._complain(error)
 
     def _on_abort(self) -> None:
         if self._run is not None:
             self._ended()
+            self._discard()
             self.panel.say("The run was ended by napari; nothing was kept.")
 
     def _complain(self, error: Exception) -> None:

@@ -211,12 +211,11 @@ _ROWS, _COLUMNS = 201, 256
 
 def distribution_layer(
     curve: NoiseCurve, box: Box
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Return data and options of the layer that shows how residuals scatter.
+) -> tuple[NDArray[np.float32], dict[str, Any], dict[str, Any]]:
+    """Draw how residuals scatter, as a layer that fills the box of the image.
 
-    It fills the box of the image, whatever the residuals (down) and signals (across)
-    are: what lies elsewhere, or is larger, changes the view, the sliders and the grid.
-    Its true axes are in its metadata, in grey values.
+    Residuals (down) and signals (across) are intensities: what lies elsewhere than the
+    image, or is larger, changes the view, the sliders and the grid.
 
     Parameters
     ----------
@@ -224,6 +223,15 @@ def distribution_layer(
         Of the image.
     box : Box
         Of the layer.
+
+    Returns
+    -------
+    data : ndarray
+        Density, (residual, signal).
+    options : dict
+        Of the layer.
+    axes : dict
+        First and last residual and signal, in grey values.
     """
     most = np.floor((box.high - box.low) / box.pixel + 1e-6).astype(int)
     counts = np.clip(most, 2, (_ROWS, _COLUMNS))
@@ -242,8 +250,7 @@ def distribution_layer(
         "contrast_limits": (0.0, float(np.max(found.density))),
         "visible": False,
     }
-    axes = {"residual": ends[0], "signal": ends[1]}
-    return found.density, options | {"metadata": {METADATA_KEY: {"axes": axes}}}
+    return found.density, options, {"residual": ends[0], "signal": ends[1]}
 
 
 def provenance(

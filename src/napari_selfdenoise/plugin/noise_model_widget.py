@@ -21,13 +21,13 @@ from napari_selfdenoise.noise_models import NoiseModel
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
-    METADATA_KEY,
     Box,
     bounding_box,
     denoisable_image,
     understood,
 )
 from napari_selfdenoise.plugin.noise_model_controls import NoiseModelControls
+from napari_selfdenoise.plugin.origin import Origin, free_suffix
 from napari_selfdenoise.plugin.panel import choose_layer
 from napari_selfdenoise.plugin.results import add_distribution
 
@@ -67,7 +67,7 @@ class NoiseModelWidget(Dock):
         self.fitted: FittedNoise | None = None
         self._path: Path | None = None
         self._name = ""
-        self._box: Box | None = None
+        self._place: tuple[Box, Origin] | None = None
         self._connect_controls()
         self._list_layers()
         self._show_state()
@@ -86,7 +86,8 @@ class NoiseModelWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._name, self._box = layer.name, bounding_box(layer)
+        self._name = layer.name
+        self._place = bounding_box(layer), Origin.of(layer, "calibration")
         controls.noise_plot.clear()
         controls.findings.setText("")
         make = partial(_calibrating, stack, config, mean)
@@ -176,17 +177,18 @@ class NoiseModelWidget(Dock):
         self._show_state()
 
     def _add_distribution(self, fitted: FittedNoise) -> None:
-        assert self._box is not None
-        name = f"{self._name} noise distribution"
+        assert self._place is not None
+        box, origin = self._place
         made = {
-            "source": self._name,
             "config": fitted.config.model_dump(mode="json"),
             "provenance": fitted.provenance,
             "noise_curves": [fitted.curve.to_json()],
         }
-        active = self.viewer.layers.selection.active
-        metadata = {METADATA_KEY: made}
-        add_distribution(self.viewer, fitted.curve, name, self._box, metadata)
+        layers = self.viewer.layers
+        active = layers.selection.active
+        name = f"{self._name} noise distribution"
+        name += free_suffix([name], {layer.name for layer in layers})
+        add_distribution(self.viewer, fitted.curve, name, box, made, origin)
         self.viewer.layers.selection.active = active
 
     # ---- What the viewer does ----
