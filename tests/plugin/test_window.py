@@ -335,10 +335,32 @@ def test_stack_keeps_axes_and_pixel_size(desk, noisy, tmp_path):
     assert [f"{unit:~}" for unit in layer.units] == ["µm"] * 3
 
 
-def test_text_file_is_refused(desk, tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
-    assert not desk.drop(tmp_path / "notes.txt")
+REFUSED = {
+    "notes.txt": "notes.txt is no file that can be opened here",
+    "cells.czi": "cells.czi is a Zeiss file, which only other programs read. Save it",
+    "cells.LIF": "cells.LIF is a Leica file",
+    "cells.png": "cells.png is a picture for the screen",
+    "folder.tif": "folder.tif is a folder. Drop the image files that are in it.",
+}
+
+
+def test_a_refused_file_is_told_why_and_what_to_do(desk, noisy, tmp_path):
+    for name, sentence in REFUSED.items():
+        path = tmp_path / name
+        path.mkdir() if "folder" in name else path.write_text("no image")
+        with notified() as told:
+            assert desk.drop(path)
+        assert desk.status().startswith(sentence) and len(told) == 1
+    assert desk.drop(*(tmp_path / name for name in REFUSED))
+    assert "4 more cannot be opened either" in desk.status()
     assert not desk.names()
+    tifffile.imwrite(tmp_path / "cells.tif", noisy)
+    assert desk.drop(tmp_path / "cells.tif", tmp_path / "cells.czi")
+    desk.until(lambda: desk.names() == ["cells"])
+    assert "Zeiss" in desk.status()  # the other one
+    desk.drop(tmp_path / "cells.tif")
+    assert desk.status() == ""  # an old complaint goes
+    desk.until(lambda: len(desk.names()) == 2)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".safetensors"])

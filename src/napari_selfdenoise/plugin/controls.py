@@ -35,6 +35,7 @@ from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, Offers
 from napari_selfdenoise.plugin.greying import Greying
 from napari_selfdenoise.plugin.panel import (
     Panel,
+    beside,
     button,
     choose_layer,
     combo_box,
@@ -227,6 +228,9 @@ class Controls(Panel):
 
     def _make_choices(self) -> None:
         self.layer = combo_box("layer", "The image to denoise.")
+        self.pin = QCheckBox("Pin")
+        self.pin.setObjectName("pin")
+        self.pin.setToolTip("Keep to this layer, whatever is selected in napari.")
         self.axes = label("axes")
         self.recipe = combo_box("recipe", "Published methods, and the default.")
         for name in RECIPES:
@@ -304,7 +308,11 @@ class Controls(Panel):
         fix_height(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
-        form = rows(("Layer", self.layer), ("", self.axes), ("Recipe", self.recipe))
+        form = rows(
+            ("Layer", beside(self.layer, self.pin)),
+            ("", self.axes),
+            ("Recipe", self.recipe),
+        )
         for part in self._parts.values():
             form.addRow(part.title, part.choice.combo)
             form.addRow(part.below)
@@ -332,10 +340,16 @@ class Controls(Panel):
         for editor in (*(p.choice for p in self._parts.values()), self.advanced):
             editor.valueChanged.connect(self._greying.later)
 
+    def _measured_noise(self) -> bool:
+        """Whether a noise model from a file or a layer is chosen: no recipe has it."""
+        chosen = self.part("noise_model").value()
+        return isinstance(chosen, NoiseFromFile) and bool(chosen.file or chosen.curve)
+
     def _fill_from_recipe(self) -> None:
         config = RECIPES[self.recipe.currentData()]
         for name in _PARTS:
-            self.part(name).setValue(getattr(config, name))
+            if name != "noise_model" or not self._measured_noise():
+                self.part(name).setValue(getattr(config, name))
         self.advanced.setValue(config)
         self.budget.setCurrentText(budget_text(config.budget_s))
         self._greying.later()

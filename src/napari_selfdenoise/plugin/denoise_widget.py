@@ -18,9 +18,11 @@ from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
 from napari_selfdenoise.noise_file import SUFFIX as NOISE_SUFFIX
+from napari_selfdenoise.noise_file import load_noise_model
 from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
+from napari_selfdenoise.plugin.layer_choice import is_plain
 from napari_selfdenoise.plugin.layers import (
     denoisable_image,
     understood,
@@ -83,6 +85,7 @@ class DenoiseWidget(Dock):
         self._before: TrainedModel | None = None
         self._connect_controls()
         napari_viewer.layers.events.removed.connect(self._on_removed)
+        napari_viewer.layers.selection.events.active.connect(self._follow)
         self._list_layers()
         self._show_state()
         # While the user looks for an image. What fails here is told by the training.
@@ -133,10 +136,11 @@ class DenoiseWidget(Dock):
 
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file for the next training."""
-        self.controls.use_noise_model(path)
         try:
+            load_noise_model(path)  # now, not at Train
+            self.controls.use_noise_model(path)
             self.controls.config()
-        except RequestError as error:
+        except (RequestError, DenoisingError) as error:
             self._complain(error)
         else:
             self.controls.say(f"The next training uses the noise model {path.name}.")
@@ -288,6 +292,8 @@ class DenoiseWidget(Dock):
         controls.save_model.clicked.connect(lambda: self.save_model())
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.layer.currentIndexChanged.connect(self._show_state)
+        controls.layer.activated.connect(controls.forget_problem)
+        controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
 
     def _list_layers(self, event: Any = None) -> None:
@@ -296,6 +302,16 @@ class DenoiseWidget(Dock):
             for name in ("data", "axis_labels", "scale", "units"):
                 layer.events[name].connect(self._show_state)
         self.controls.list_layers(images, self._first_choice())
+
+    def _follow(self, *_: Any) -> None:
+        """Choose the layer that is selected in napari, unless the choice is pinned."""
+        active = self.viewer.layers.selection.active
+        if not is_plain(active) or self.controls.pin.isChecked():
+            return
+        if active != self.controls.layer.currentData():
+            self.controls.forget_problem()
+            self._list_layers()  # napari may say this before it lists a new layer
+            self.controls.choose(active)
 
     def _on_removed(self, event: Any) -> None:
         if self._results is not None and self._results.belongs_to(event.value):
@@ -320,6 +336,7 @@ class DenoiseWidget(Dock):
     def _let_go(self) -> None:
         self._results = None
         self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)
 
 

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.io import read_image
+from napari_selfdenoise.plugin.drops import refusals
 from napari_selfdenoise.plugin.layer_choice import first_choice, offered
 from napari_selfdenoise.plugin.layers import layer_from_image
 from napari_selfdenoise.plugin.panel import Panel
@@ -24,6 +25,7 @@ from napari_selfdenoise.plugin.worker import Run, sentence
 from napari_selfdenoise.training import STOP
 
 IMAGES = (".tif", ".tiff")
+PLUGIN = "napari-selfdenoise"
 
 
 class Dock(QWidget):
@@ -102,6 +104,7 @@ class Dock(QWidget):
         on_progress: Callable[[Any], None],
         on_result: Callable[[Any], None],
     ) -> None:
+        self.panel.forget_problem()
         self._then = on_result
         self._run = Run(
             make, on_progress, self._on_result, self._on_error, self._on_abort
@@ -176,18 +179,22 @@ class Dock(QWidget):
     # ---- Files dropped on the dock ----
 
     def dragEnterEvent(self, event: Any) -> None:
-        """Accept files that can be opened here."""
-        if self._dropped(event):
+        """Accept any file: what cannot be opened is told why."""
+        if _dropped(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: Any) -> None:
-        """Open the files."""
+        """Open the files that can be opened, and say why others are not."""
         event.acceptProposedAction()
-        self.open_files(self._dropped(event))
+        self.panel.forget_problem()
+        paths = _dropped(event)
+        wrong = [path for path in paths if not self._opens(path)]
+        self.open_files([path for path in paths if path not in wrong])
+        if wrong:
+            self._complain(refusals(wrong, self.suffixes))
 
-    def _dropped(self, event: Any) -> list[Path]:
-        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-        return [path for path in paths if path.name.lower().endswith(self.suffixes)]
+    def _opens(self, path: Path) -> bool:
+        return path.name.lower().endswith(self.suffixes) and not path.is_dir()
 
     # ---- The end ----
 
@@ -243,6 +250,19 @@ class Dock(QWidget):
         for event in self._layer_list_events():
             event.disconnect(self._list_layers)
         self._let_go()
+
+
+def open_dock(viewer: Any, name: str) -> Any:
+    """Open one of this plugin's docks, or bring it to the front; returns its widget."""
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    dock.show()
+    dock.raise_()
+    return widget
+
+
+def _dropped(event: Any) -> list[Path]:
+    urls = event.mimeData().urls()
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
 
 
 def _dock_of(widget: QWidget) -> Any:

@@ -18,7 +18,7 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import NoiseModel
-from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
+from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading, open_dock
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
     Box,
@@ -30,8 +30,6 @@ from napari_selfdenoise.plugin.noise_model_controls import NoiseModelControls
 from napari_selfdenoise.plugin.origin import Origin, free_suffix
 from napari_selfdenoise.plugin.panel import choose_layer
 from napari_selfdenoise.plugin.results import add_distribution
-
-PLUGIN, DENOISE = "napari-selfdenoise", "Denoise"
 
 _FILES = f"Noise models (*{SUFFIX})"
 
@@ -133,10 +131,7 @@ class NoiseModelWidget(Dock):
         """Save where that is still to be done; train with it in the Denoise dock."""
         if self._path is None and not self.save():
             return
-        dock, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, DENOISE)
-        dock.show()
-        dock.raise_()
-        widget.use_noise_model(self._path)
+        open_dock(self.viewer, "Denoise").use_noise_model(self._path)
 
     def open_files(self, paths: list[Path]) -> None:
         """Open TIFF files as layers; take a noise model from its file."""

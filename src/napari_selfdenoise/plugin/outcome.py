@@ -19,17 +19,20 @@ def outcome(model: TrainedModel, result: Denoised, hidden: str) -> str:
         Names of the layers that are not shown at first.
     """
     known = model.provenance
-    few, notes = known.get("few_steps", ""), list(known.get("warnings", []))
+    few, finding = known.get("few_steps", ""), known.get("finding", "")
+    notes = list(known.get("warnings", []))
     if result.complete:
         said = f"Done. {hidden} are hidden: press their eyes."
     else:
         said = f"Stopped: {_reached(result)} Press Denoise for all of it."
-    if few:  # whatever else is said of the result means nothing
+    if few:  # what else is said of the result means nothing
         others = [note for note in notes if note != few]
         stopped = [] if result.complete else [said]
-        return " ".join([f"Hardly trained. {few}", *stopped, *others])
-    made_of = f"The result is made of: {result.chosen}." if result.chosen else ""
-    return " ".join(filter(None, (said, made_of, known.get("finding", ""), *notes)))
+        parts = [f"Hardly trained. {few}", *stopped, finding, *others]
+    else:
+        made_of = f"The result is made of: {result.chosen}." if result.chosen else ""
+        parts = [said, made_of, finding, *notes]
+    return " ".join(filter(None, parts))
 
 
 def _reached(result: Denoised) -> str:

@@ -32,6 +32,9 @@ from napari_selfdenoise.unfinished import Unfinished
 
 REFRESH_EVERY_S = 0.2
 
+_NO_NOISE = 1e-6
+"""Noise std that is none, as a share of the signal."""
+
 
 class Results:
     """Layers of one run, in the place and look that the source has at its start.
@@ -254,7 +257,7 @@ def add_distribution(
     made: dict[str, Any],
     origin: Origin,
 ) -> None:
-    """Add the layer that shows how residuals scatter at each signal.
+    """Add the layer that shows how residuals scatter at each signal, where they do.
 
     Parameters
     ----------
@@ -271,6 +274,8 @@ def add_distribution(
     origin : Origin
         Where it came from.
     """
+    if curve.std.max() < _NO_NOISE * np.abs(curve.signal).max():
+        return
     density, options, axes = distribution_layer(curve, box)
     layer = ImageLayer(density, name=name, multiscale=False, **options)
     _add_made(viewer, layer, made | {"axes": axes}, origin)
