@@ -42,8 +42,7 @@ class Unfinished:
     @property
     def in_memory(self) -> bool:
         """Whether image and result are at hand, so that copying costs little."""
-        arrays = self.image.data, self.array
-        return all(type(array) is np.ndarray for array in arrays)
+        return is_in_memory(self.image.data) and is_in_memory(self.array)
 
     @property
     def shown(self) -> Any:
@@ -113,6 +112,11 @@ class Unfinished:
             done.put_in_rest(self.array, plane, self.image.read_plane(plane))
 
 
+def is_in_memory(array: Any) -> bool:
+    """Whether an array is neither lazy nor in a file."""
+    return type(array) is np.ndarray
+
+
 def over_raw(
     unfinished: Unfinished, steps: Generator[Any, Any, Any]
 ) -> Generator[Any, Any, Any]:
@@ -145,7 +149,8 @@ def predict_over_raw(
     unfinished : Unfinished
         What the denoised image is written to.
     into : mapping
-        All that is written to, as for `predict_tiles`; NaN where it did not come.
+        All that is written to, as for `predict_tiles`; what is in memory becomes NaN
+        where it did not come. Whole files are not rewritten for a stop.
     steps : generator
         From `predict_tiles`.
     """
@@ -153,6 +158,6 @@ def predict_over_raw(
     if not result.complete:
         unfinished.take_back_previews(result.coverage)
         for array in into.values():
-            if array is not unfinished:
+            if is_in_memory(array):
                 result.coverage.blank_rest(array)
     return result

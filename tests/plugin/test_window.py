@@ -925,6 +925,7 @@ def test_closing_the_dock_ends_the_worker(open_desk, noisy, qtbot, show):
     desk.dock.findChild(QPushButton, "QTitleBarCloseButton").click()
     ends_quietly(qtbot)
     before = desk.names()
+    assert before == ["cells"]  # no preview stays
     desk.viewer.add_image(noisy, name="other")  # nobody listens any more
     desk.viewer.theme = "light"
     qtbot.wait(50)

@@ -245,6 +245,8 @@ class Dock(QWidget):
         self._closed = True
         if self._run is not None:
             self._run.abandon()
+            if not self._closing:
+                self._discard()
         self._run = None
         self._unfollow_theme()
         for event in self._layer_list_events():

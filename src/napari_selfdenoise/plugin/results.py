@@ -28,7 +28,7 @@ from napari_selfdenoise.plugin.marks import METADATA_KEY, marks
 from napari_selfdenoise.plugin.origin import Origin, free_suffix, note_edits
 from napari_selfdenoise.prediction import Denoised, allocate, result_shapes
 from napari_selfdenoise.preview import FieldOfView, Preview
-from napari_selfdenoise.unfinished import Unfinished
+from napari_selfdenoise.unfinished import Unfinished, is_in_memory
 
 REFRESH_EVERY_S = 0.2
 
@@ -162,7 +162,8 @@ class Results:
         made = provenance(model, self.name, curves)[METADATA_KEY] | _done(result)
         self._settle(f"{self._named('denoised')}{suffix}{share}", made, result.complete)
         for name, data in self._arrays.items():
-            if name != "denoised":
+            # Large ones have no NaN where nothing came: they are shown when all did.
+            if name != "denoised" and (result.complete or is_in_memory(data)):
                 look = result_appearance(name, self._look, curves)
                 title = f"{self._named(name)}{suffix}{share}"
                 self._add(data, title, look | {"visible": False}, made)
