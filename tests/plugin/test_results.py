@@ -280,6 +280,20 @@ def test_no_layer_comes_back(desk, noisy, slow_tiles, stage, clear):
     assert desk.widget.model is not None
 
 
+def test_results_stay_whatever_comes_after_the_run(desk, noisy, tmp_path):
+    (tmp_path / "bad.safetensors").write_text("no model")
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    model = desk.widget.model
+    desk.drop(tmp_path / "bad.safetensors")
+    desk.until(lambda: "bad.safetensors" in desk.status())
+    assert desk.names() == ["cells", *NAMES] and desk.widget.model is model
+    desk.viewer.layers.remove("cells")
+    desk.qtbot.wait(50)
+    assert desk.names() == NAMES
+    assert desk.button("stop").text() == "Stop"
+
+
 # Several runs ------------------------------------------------------------------------
 
 

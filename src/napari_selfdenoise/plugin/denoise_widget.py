@@ -130,9 +130,10 @@ class DenoiseWidget(Dock):
 
     def stop(self) -> None:
         """End the training and go on to denoise; pressed again, end that too."""
-        super().stop()
-        self._stops += 1
-        self.controls.show_stop(*_STOP_DENOISING)
+        if self._run is not None:
+            super().stop()
+            self._stops += 1
+            self.controls.show_stop(*_STOP_DENOISING)
 
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file for the next training."""
@@ -171,6 +172,7 @@ class DenoiseWidget(Dock):
         except RequestError as error:
             self._complain(error)
             return
+        self._results, self._before = None, self.model
         self._begin(partial(loading, load_model, path), ignore, self._on_loaded)
 
     def open_files(self, paths: list[Path]) -> None:
@@ -245,6 +247,7 @@ class DenoiseWidget(Dock):
             self._results.finish(self.model, result, self.controls.keep.isChecked())
             said = outcome(self.model, result, self._results.hidden())
             self.controls.show_fraction(said, 1.0)
+            self._results = None  # what is there now is the user's
 
     def _tell_gone(self) -> None:
         self._discard()
@@ -255,6 +258,10 @@ class DenoiseWidget(Dock):
         self.controls.say("Stopped: nothing is denoised. The model is kept.")
 
     def _discard(self) -> None:
+        self._take_away()
+        self._results = None
+
+    def _take_away(self) -> None:
         if self._results is not None:
             self._results.discard()
 
@@ -317,7 +324,7 @@ class DenoiseWidget(Dock):
         if self._results is not None and self._results.belongs_to(event.value):
             self.stop()
             # Not now: napari may be about to remove them itself.
-            QTimer.singleShot(0, self._discard)
+            QTimer.singleShot(0, self._take_away)
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()

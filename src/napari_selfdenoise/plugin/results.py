@@ -123,11 +123,13 @@ class Results:
 
     def discard(self) -> None:
         """Take the layers of the run away, and leave the viewer as it was before."""
-        for layer in self._origin.own(self.viewer.layers):
-            self.viewer.layers.remove(layer)
+        layers, own = self.viewer.layers, self._origin.own(self.viewer.layers)
+        selected = layers.selection.active in own
+        for layer in own:
+            layers.remove(layer)
         self._layer = None
-        if self._active in self.viewer.layers:
-            self.viewer.layers.selection.active = self._active
+        if selected and self._active in layers:
+            layers.selection.active = self._active
 
     def finish(self, model: TrainedModel, result: Denoised, keep: bool) -> None:
         """Show all that was found, with its provenance, in place of the last run's.
