@@ -39,9 +39,9 @@ _LEAST = 0.08
 """Std of the offsets over that of the noise, at least: weaker ones do no harm."""
 
 _ALONE = 0.0
-"""Correlation of neighbouring lines' offsets, at most. That of offsets is a little below
-zero, as each is compared with its neighbours; sharp edges along lines have 0.03 and
-more, what optics have blurred much more."""
+"""Correlation of neighbouring lines' offsets, at most. That of offsets is a little
+below zero, as each is compared with its neighbours; sharp edges along lines have 0.03
+and more, what optics have blurred much more."""
 
 _LEAST_LINES = 32
 _MOST_PIXELS = 2**22

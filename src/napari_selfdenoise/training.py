@@ -256,8 +256,8 @@ def _train(
             break
         due = schedule.elapsed() + _YIELD_S
     notes += batch.notes()
-    few = start is None and schedule.out_of_time(step)
-    notes += [_few_steps_note(step)] if few else []
+    few = "" if start else _few_steps(schedule, step, command is STOP)
+    notes += [few] if few else []
     for trainer in trainers:
         trainer.recover()
     yield from _settle(trainers, progress, command is STOP)
@@ -271,6 +271,8 @@ def _train(
     notes += [note for trainer in trainers for note in trainer.notes()]
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     provenance["finding"] = finding
+    if few:
+        provenance["few_steps"] = few
     if start:
         provenance["continues"] = _earlier(start)
     return TrainedModel(config, channels, history, provenance)
@@ -521,11 +523,19 @@ _EARLY_NOTE = (
 )
 
 
-def _few_steps_note(steps: int) -> str:
-    return (
-        f"The time was enough for {_steps_text(steps)} only, too few to learn much. "
-        "Give more; other programs may keep this machine busy."
-    )
+def _few_steps(schedule: Schedule, steps: int, stopped: bool) -> str:
+    """A note where a training ended with hardly anything learned."""
+    if schedule.out_of_time(steps):
+        return (
+            f"The time was enough for {_steps_text(steps)} only, too few to learn "
+            "much. Give more; other programs may keep this machine busy."
+        )
+    if stopped and schedule.few(steps):
+        return (
+            f"The training was stopped after {_steps_text(steps)}, too few to learn "
+            "much. Train longer, or continue from this model."
+        )
+    return ""
 
 
 def _steps_text(steps: int) -> str:

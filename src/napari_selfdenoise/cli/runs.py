@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from napari_selfdenoise.cli.report import say
 from napari_selfdenoise.config import TrainingConfig
@@ -19,8 +20,36 @@ Result = TypeVar("Result")
 _SAY_S = 2
 
 
+_KEPT = "keeping what was learned"
+_REST = "keeping what is denoised; the rest is NaN"
+
+
+class Written(NamedTuple):
+    """What a prediction wrote: its tiles, what was chosen, and what is missing.
+
+    Parameters
+    ----------
+    tiles : int
+        How many.
+    chosen : str
+        By the automatic estimator; empty for others.
+    warning : str
+        Empty where the whole image was denoised.
+    notes : tuple of str
+        What the user should know of the image.
+    """
+
+    tiles: int
+    chosen: str
+    warning: str
+    notes: tuple[str, ...] = ()
+
+
 def drive(
-    steps: Generator[Any, Any, Result], stop: Any, line: Callable[[Any], str]
+    steps: Generator[Any, Any, Result],
+    stop: Any,
+    line: Callable[[Any], str],
+    stopping: str = _KEPT,
 ) -> Result:
     """Run a generator to its end; the first Ctrl-C stops it and keeps its result.
 
@@ -32,6 +61,8 @@ def drive(
         What it is sent to end it.
     line : callable
         Makes a line to say of its progress.
+    stopping : str
+        What becomes of it after the first Ctrl-C, as a phrase.
     """
     asked: list[bool] = []
 
@@ -39,7 +70,7 @@ def drive(
         if asked:
             raise KeyboardInterrupt
         asked.append(True)
-        say("Stopping: keeping what was learned. Ctrl-C again to throw it away.")
+        say(f"Stopping: {stopping}. Ctrl-C again to throw it away.")
 
     before = signal.signal(signal.SIGINT, _interrupt)
     said, command, told = 0.0, None, ""
@@ -77,8 +108,8 @@ def predict_aloud(
     device: str,
     memory: int | None,
     estimator: Any = None,
-) -> tuple[int, str]:
-    """Denoise straight into files, and say how far it is.
+) -> Written:
+    """Denoise straight into files, and say how far it is; NaN where it is stopped.
 
     Parameters
     ----------
@@ -94,41 +125,48 @@ def predict_aloud(
         Bytes that a tile may take.
     estimator : Estimator, optional
         Instead of the model's own.
-
-    Returns
-    -------
-    int
-        Number of tiles.
-    str
-        What the automatic estimator chose; empty for others.
     """
     from napari_selfdenoise.prediction import predict_tiles
+    from napari_selfdenoise.training import STOP
 
     estimator = estimator or model.config.estimator
+    tiles: list[Any] = []
     with ExitStack() as stack:
+        into = _open_outputs(stack, image, paths, estimator)
         steps = predict_tiles(
             image,
             model,
-            into=_open_outputs(stack, image, paths, estimator),
+            into=into,
             estimator=estimator,
             device=device,
             max_memory=memory,
         )
-        return _count_tiles(steps, image.name)
+        counted = _counted(steps, tiles)
+        result = drive(counted, STOP, partial(_tile_line, image.name), _REST)
+        if not result.complete:
+            for data in into.values():
+                result.coverage.blank_rest(data)
+    share = f"{result.done_fraction:.0%} of {image.name}"
+    warning = f"Stopped: {share} is denoised, the rest is NaN."
+    warning = "" if result.complete else warning
+    return Written(len(tiles), result.chosen, warning, result.notes)
 
 
-def _count_tiles(steps: Any, name: str) -> tuple[int, str]:
-    """Run a prediction to its end; returns its tiles, and what was chosen."""
-    tiles, said = 0, time.perf_counter()
-    while True:
-        try:
-            tile = next(steps)
-        except StopIteration as end:
-            return tiles, end.value.chosen
-        tiles += tile.index is not None
-        if time.perf_counter() - said > _SAY_S:
-            said = time.perf_counter()
-            say(f"Denoising {name}: {tile.fraction:.0%}")
+def _counted(steps: Any, tiles: list[Any]) -> Generator[Any, Any, Any]:
+    """Run a prediction, and collect the places of its tiles."""
+    message = None
+    try:
+        while True:
+            tile = steps.send(message)
+            if tile.index is not None:
+                tiles.append(tile.index)
+            message = yield tile
+    except StopIteration as end:
+        return end.value
+
+
+def _tile_line(name: str, tile: Any) -> str:
+    return f"Denoising {name}: {tile.fraction:.0%}"
 
 
 def _open_outputs(

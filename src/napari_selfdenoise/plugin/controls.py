@@ -37,6 +37,7 @@ from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, Offers
 from napari_selfdenoise.plugin.greying import Greying
 from napari_selfdenoise.plugin.panel import (
     Panel,
+    beside,
     button,
     choose_layer,
     combo_box,
@@ -222,15 +223,24 @@ class Controls(Panel):
         """Enable what can be pressed now."""
         self.train.setEnabled(layer and not running)
         self.stop.setEnabled(running)
+        self.cancel.setEnabled(running)
         self.denoise.setEnabled(layer and model and not running)
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
         self.resume.setEnabled(model and not running)
 
+    def show_stop(self, text: str, tip: str) -> None:
+        """Say what Stop does now."""
+        self.stop.setText(text)
+        self.stop.setToolTip(tip)
+
     # ---- Making ----
 
     def _make_choices(self) -> None:
         self.layer = combo_box("layer", "The image to denoise.")
+        self.pin = QCheckBox("Pin")
+        self.pin.setObjectName("pin")
+        self.pin.setToolTip("Keep to this layer, whatever is selected in napari.")
         self.axes = label("axes")
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.corrections = CorrectionsSection()
@@ -286,6 +296,14 @@ class Controls(Panel):
     def _make_buttons(self) -> None:
         self.train = button("train", "Train", "Train on the layer, then denoise it.")
         self.stop = button("stop", "Stop", "End now and keep what was learned.")
+        self.cancel = button(
+            "cancel", "Cancel", "End now and keep nothing: all is as before the run."
+        )
+        self.keep = QCheckBox("Keep earlier results")
+        self.keep.setObjectName("keep")
+        self.keep.setToolTip(
+            "Else the next run on a layer takes the place of its last one."
+        )
         self.denoise = button(
             "denoise", "Denoise", "Denoise the layer with the model in hand."
         )
@@ -302,7 +320,7 @@ class Controls(Panel):
         fix_height(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
-        form = rows(("Layer", self.layer), ("", self.axes))
+        form = rows(("Layer", beside(self.layer, self.pin)), ("", self.axes))
         form.addRow(self.series)
         form.addRow(self.axes_choice)
         form.addRow("Recipe", self.recipe)
@@ -321,6 +339,8 @@ class Controls(Panel):
         grid.addWidget(self.save_model, 1, 0)
         grid.addWidget(self.load_model, 1, 1)
         grid.addWidget(self.resume, 1, 2)
+        grid.addWidget(self.cancel, 2, 0)
+        grid.addWidget(self.keep, 2, 1, 1, 2)
         return grid
 
     def _grey_out(self) -> None:
@@ -331,10 +351,16 @@ class Controls(Panel):
         for editor in (*(p.choice for p in self._parts.values()), self.advanced):
             editor.valueChanged.connect(self._greying.later)
 
+    def _measured_noise(self) -> bool:
+        """Whether a noise model from a file or a layer is chosen: no recipe has it."""
+        chosen = self.part("noise_model").value()
+        return isinstance(chosen, NoiseFromFile) and bool(chosen.file or chosen.curve)
+
     def _fill_from_recipe(self) -> None:
         config = RECIPES[self.recipe.currentData()]
         for name in _PARTS:
-            self.part(name).setValue(getattr(config, name))
+            if name != "noise_model" or not self._measured_noise():
+                self.part(name).setValue(getattr(config, name))
         self.advanced.setValue(config)
         self.budget.setCurrentText(budget_text(config.budget_s))
         self._greying.later()

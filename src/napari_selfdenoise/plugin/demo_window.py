@@ -36,10 +36,7 @@ def photograph(picture: Path, budget: str, timeout_s: float = 500) -> None:
     viewer.window.resize(1500, 950)
     viewer.open_sample("napari-selfdenoise", "fish")
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
-    source = viewer.layers[0]
-    for other in viewer.layers[1:]:
-        other.visible = False
-    dock.controls.choose(source)
+    source = dock.controls.layer.currentData()
     dock.controls.budget.setCurrentText(budget)
     dock.controls.train.click()
     result = f"{source.name} noise distribution"

@@ -46,13 +46,20 @@ class Panel(QScrollArea):
         self.eta, self.status = label("eta"), label("status")
         self.eta.setWordWrap(False)
         self._content = QWidget()
+        self._problem = False
 
     # ---- Showing ----
 
     def say(self, text: str, problem: bool = False) -> None:
         """Show a sentence."""
+        self._problem = problem
         self.status.setText(text)
         self.status.setStyleSheet(_PROBLEM if problem else "")
+
+    def forget_problem(self) -> None:
+        """Take back a complaint: something has worked since."""
+        if self._problem:
+            self.say("")
 
     def show_fraction(self, text: str, fraction: float | None) -> None:
         """Show how far a run is; None where it has no end of its own."""
@@ -125,6 +132,7 @@ def list_layers(combo: CalmComboBox, layers: Sequence[ImageLayer], first: Any) -
             combo.removeItem(index)
     for layer in layers:
         combo.addItem(layer.name, layer)
+    combo.setCurrentIndex(-1)  # Qt chooses the first one that comes
     combo.blockSignals(False)
     choose_layer(combo, chosen if chosen in layers else first)
     combo.currentIndexChanged.emit(combo.currentIndex())
@@ -145,6 +153,16 @@ def rows(*titled: tuple[str, QWidget]) -> QFormLayout:
         form.addRow(title, widget)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     return form
+
+
+def beside(*widgets: QWidget) -> QWidget:
+    """Controls in one row; the first one takes what room there is."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for number, widget in enumerate(widgets):
+        layout.addWidget(widget, 0 if number else 1)
+    return row
 
 
 def fix_height(*plots: Plot) -> None:
