@@ -224,13 +224,14 @@ def predict_tiles(
         planes = _Planes(image, model, into, side, target)
         complete = yield from planes.predict()
     images = {name: _result(image, name, data) for name, data in into.items()}
-    note = describe_defects(planes.count, model.config.outliers)
+    notes = [describe_defects(planes.count, model.config.outliers)]
+    notes += [str(planes.clean.patterns(n)) for n in range(image.channels)]
     return Denoised(
         images,
         tuple(planes.curves),
         complete,
         tuple(planes.blends),
-        (note,) if note else (),
+        tuple(dict.fromkeys(note for note in notes if note)),
     )
 
 
@@ -246,7 +247,8 @@ class _Planes:
         device: torch.device,
     ) -> None:
         self.image, self.model, self.into = image, model, into
-        self.clean, self.count = CleanImage(image), DefectCount()
+        subtract = model.config.line_offsets == "subtract"
+        self.clean, self.count = CleanImage(image, subtract), DefectCount()
         self.side, self.device = side, device
         self.generator = torch.Generator(device).manual_seed(model.config.seed)
         self.curves = list(model.noise_curves)

@@ -184,7 +184,8 @@ def _train(
     command = yield TrainingProgress("Reading the image")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
-    clean = [CleanImage(image) for image in images]
+    subtract = config.line_offsets == "subtract"
+    clean = [CleanImage(image, subtract) for image in images]
     planes = _read_planes(clean, config)
     defects = _describe_defects(clean, planes, config)
     recorded = [[plane.recorded for plane in channel] for channel in planes]
@@ -192,7 +193,8 @@ def _train(
     config, wide = resolve_width(config, recorded)
     config, levels, shown = resolve_objective(config, recorded)
     clipped = _describe_clipping(recorded)
-    sentences = (defects, clipped, finding, wide, shown)
+    patterns = _describe_patterns(clean)
+    sentences = (defects, clipped, patterns, finding, wide, shown)
     finding = " ".join(sentence for sentence in sentences if sentence)
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
@@ -475,6 +477,13 @@ def _describe_defects(
 def _describe_clipping(channels: list[list[NDArray[np.float32]]]) -> str:
     """Where values end at those that could be recorded, in sentences."""
     found = (str(measure_clipping(planes)) for planes in channels if planes)
+    return " ".join(dict.fromkeys(sentence for sentence in found if sentence))
+
+
+def _describe_patterns(images: list[CleanImage]) -> str:
+    """Offsets of lines that were subtracted, in sentences."""
+    channels = range(images[0].image.channels)
+    found = (str(image.patterns(channel)) for image in images for channel in channels)
     return " ".join(dict.fromkeys(sentence for sentence in found if sentence))
 
 
