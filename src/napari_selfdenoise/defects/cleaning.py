@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +16,7 @@ from napari_selfdenoise.defects.outliers import Scatter, find_outliers
 from napari_selfdenoise.fixed_patterns import (
     MOST_PLANES,
     FixedPatterns,
-    column_offsets,
     measure_patterns,
-    row_offsets,
 )
 from napari_selfdenoise.image import Image, PlaneIndex
 
@@ -196,6 +194,7 @@ class CleanImage:
         self.image, self._subtract = image, subtract
         self._rules: dict[PlaneIndex, PlaneDefects] = {}
         self._patterns: dict[int, FixedPatterns] = {}
+        self._columns: dict[int, Array] = {}
         self._rows: dict[PlaneIndex, Array] = {}
         self._kept: tuple[PlaneIndex, CleanPlane] | None = None
 
@@ -263,29 +262,34 @@ class CleanImage:
     def _measure_patterns(self, channel: int) -> FixedPatterns:
         if not self._subtract:
             return FixedPatterns()
+        middle = tuple(_middle(length, _PART_SIDE) for length in self.plane_shape)
+        planes = self._some(channel)
+        found = measure_patterns([self._recorded(p, *middle).recorded for p in planes])
+        if found.columns is not None:
+            band = _middle(self.plane_shape[0], _BAND)
+            bands = [self._recorded(p, band, slice(None)).recorded for p in planes]
+            self._columns[channel] = found.columns.of_columns(*bands)
+        return found
+
+    def _some(self, channel: int) -> list[PlaneIndex]:
+        """Planes of a channel that are not blank, a few all over it."""
         planes = list(self.image.planes(channel))
         planes = planes[:: max(1, len(planes) // MOST_PLANES)][:MOST_PLANES]
-        planes = [plane for plane in planes if not self.is_blank(plane)]
-        middle = tuple(_middle(length, _PART_SIDE) for length in self.plane_shape)
-        found = measure_patterns([self._recorded(p, *middle).recorded for p in planes])
-        if found.columns is None or self._is_small:
-            return found
-        band = _middle(self.plane_shape[0], _BAND)
-        bands = [self._recorded(p, band, slice(None)).recorded for p in planes]
-        return replace(found, columns=column_offsets(bands))
+        return [plane for plane in planes if not self.is_blank(plane)]
 
     def _offsets(
         self, plane: PlaneIndex, patterns: FixedPatterns
     ) -> tuple[Array, Array]:
         """Offsets of a plane's rows (Y,) and columns (X,), raw units."""
         height, width = self.plane_shape
-        by_column = np.zeros(width) if patterns.columns is None else patterns.columns
-        if not patterns.rows:
+        channel = self.image.channel_of(plane)
+        by_column = self._columns.get(channel, np.zeros(width))
+        if patterns.rows is None:
             return np.zeros(height), by_column
         if plane not in self._rows:
             band = _middle(self.plane_shape[1], _BAND)
             part = self._recorded(plane, slice(None), band).recorded - by_column[band]
-            self._rows[plane] = row_offsets(part)
+            self._rows[plane] = patterns.rows.of_rows(part)
         return self._rows[plane], by_column
 
     def _whole(self, plane: PlaneIndex) -> CleanPlane:
