@@ -60,8 +60,9 @@ _GROWTH, _OUTLYING = 1.22, 1.5
 """Noise std at one end of the signals over that at the other, at most, and that of the
 noisiest range over that of most pixels, at least.
 
-Of 174 photographs with Gaussian noise of std 10 to 50 whose groups are even, 15 have
-more, by structure. Of counted light, 100 scenes with even groups have 1.25 and more.
+Of 165 photographs with Gaussian noise of std 10 to 50 whose groups are even, 5 have
+more, by structure. Of 618 scenes of counted light, none has less whose noise grows by
+more than a quarter from the darkest pixels to the brightest hundredth.
 """
 
 _SKEW, _EXCESS = 0.2, 0.3
