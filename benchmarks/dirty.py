@@ -2,12 +2,12 @@
 
     python benchmarks/dirty.py [--steps 400] [--only hot_pixels jpeg] [--recipe fast]
 
-Small synthetic images with their truth, most from `make_cases.py` in the folder "cases"
-beside that of the benchmark data; the rest are made here from the same scene. PSNR in dB
-with the range of the truth, over the pixels that have one: of the image, of its best
-Gaussian blur (width chosen with the truth), of the result, and of the result for the
-same image without the defect, where there is one. The last column is what the user is
-told before the training. Seed 0, one thread. Images that are refused say so.
+Small synthetic images with their truth, most from `make_cases.py` in the folder
+"cases" beside that of the benchmark data; the rest are made here from the same scene.
+PSNR in dB with the range of the truth, over the pixels that have one: of the image, of
+its best Gaussian blur (width chosen with the truth), of the result, and of the result
+for the same image without the defect, where there is one. The last column is what the
+user is told before the training. Seed 0, one thread. Images that are refused say so.
 """
 
 from __future__ import annotations

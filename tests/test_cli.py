@@ -546,6 +546,28 @@ def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_keeps_what_is_denoised(folder, selfdenoise, monkeypatch):
+    """The rest is NaN, and it is said how much is there."""
+    out = folder / "out"
+    out.mkdir()
+    monkeypatch.setattr(runs, "_SAY_S", 0)
+
+    def interrupt(line):
+        if line == "Denoising stack: 33%":  # one of three frames
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(runs, "say", interrupt)
+    paths = [folder / name for name in ("model.safetensors", "stack.tif", "noisy.tif")]
+    answer = selfdenoise("predict", *paths, out, "--json")
+    assert answer.status == 0
+    (warning,) = answer.json["warnings"]
+    assert warning == "Stopped: 33% of stack is denoised, the rest is NaN."
+    result = read_image(out / "stack denoised.tif").data
+    assert np.isfinite(result[0]).all() and np.isnan(result[1:]).all()
+    assert not (out / "noisy denoised.tif").exists()  # the next one is not begun
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_a_second_ctrl_c_throws_it_away(folder, selfdenoise, monkeypatch):
     def interrupt(line):
         if "Reading" in line or "Stopping" in line:

@@ -28,6 +28,13 @@ def test_jpeg_is_recognised_in_cut_outs_too(quality, start):
     assert went_through_jpeg([found])
 
 
+def test_jpeg_is_recognised_beside_outliers_and_padding():
+    found = compressed(noisy(), 85).astype(np.float32)
+    found[::40, ::30] += 0.3  # what takes the place of outliers
+    found[:40] = np.nan
+    assert went_through_jpeg([found])
+
+
 @pytest.mark.parametrize("std", [0.5, 2.0, 8.0, 30.0])
 def test_what_was_never_compressed_is_not(std):
     assert not went_through_jpeg([noisy(std=std).astype(np.float32)])

@@ -95,3 +95,74 @@ def test_fewer_tell_nothing(shape):
 
 def test_an_image_without_noise_has_no_level():
     assert measure_level([np.full((256, 256), 7.0)]) is None
+
+
+def cells(share, photons, seed=0, shape=(256, 256)):
+    """A few bright cells on an empty background: expected photons."""
+    rng = np.random.default_rng(seed)
+    yy, xx = np.indices(shape)
+    radius = 12 if share > 0.005 else 5
+    found = np.zeros(shape)
+    for _ in range(max(1, round(share * found.size / (np.pi * radius**2)))):
+        y, x = rng.uniform(0, shape)
+        inside = (yy - y) ** 2 + (xx - x) ** 2 < radius**2
+        found = np.maximum(found, photons * rng.uniform(0.5, 1) * inside)
+    return gaussian_filter(found, 1.5)
+
+
+def camera(photons, gain=4, read=6, seed=1):
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, read, photons.shape)
+    return np.round(100 + gain * rng.poisson(photons) + noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("photons", [8, 20, 60])
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.03, 0.1, 0.3])
+def test_noise_of_few_bright_cells_is_never_taken_for_that_of_the_background(
+    share, photons
+):
+    for seed in range(2):
+        level = measure_level([camera(cells(share, photons, seed), seed=seed)])
+        assert level.why_not_simple()
+
+
+@pytest.mark.parametrize("shape", [(16, 4096), (4096, 16), (64, 1024)])
+def test_strips_are_no_exception(shape):
+    assert measure_level([camera(cells(0.03, 20, shape=shape))]).why_not_simple()
+
+
+def test_spots_smaller_than_a_block_count():
+    spots = np.zeros((256, 256))
+    spots.ravel()[np.random.default_rng(0).integers(0, spots.size, 50)] = 800
+    level = measure_level([camera(gaussian_filter(spots, 1.1))])
+    assert "not equally strong everywhere" in level.why_not_simple()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_even_noise_of_few_bright_cells_is_even(seed):
+    noise = np.random.default_rng(seed).normal(0, 6, (256, 256))
+    level = measure_level([4 * cells(0.1, 20, seed) + noise])
+    assert level.why_not_simple() == ""
+
+
+def test_a_spot_too_small_to_tell_its_noise_is_no_proof_of_even_noise():
+    noise = np.random.default_rng(0).normal(0, 6, (256, 256))
+    noise[100:107, 100:107] += 2000
+    assert measure_level([noise]).why_not_simple()
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-9, 0), (1, 3e6), (-1, 0)])
+def test_verdicts_do_not_depend_on_the_unit(scale, offset):
+    for plane in (noisy(20, 0)[0], camera(cells(0.03, 20))):
+        there = measure_level([(scale * plane + offset).astype(np.float32)])
+        here = measure_level([plane.astype(np.float32)])
+        assert bool(there.why_not_simple()) == bool(here.why_not_simple())
+        assert there.std == pytest.approx(abs(scale) * here.std, rel=0.05)
+
+
+def test_what_was_never_recorded_does_not_count():
+    (plane,) = noisy(20, 0)
+    plane[:200] = np.nan
+    level = measure_level([plane.astype(np.float32)])
+    assert level.std == pytest.approx(20, rel=0.03)
+    assert level.why_not_simple() == ""

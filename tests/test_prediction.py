@@ -163,7 +163,8 @@ class Lazy:
 @pytest.mark.usefixtures("small_tiles")
 def test_a_lazy_image_is_read_tile_by_tile(monkeypatch):
     monkeypatch.setattr(cleaning, "WHOLE_PIXELS", 0)
-    monkeypatch.setattr(cleaning, "_SAMPLE_SIDE", 64)
+    for name in ("_SAMPLE_SIDE", "_PART_SIDE", "_BAND"):
+        monkeypatch.setattr(cleaning, name, 64)
     pixels = counts((2, 256, 256))
     lazy = Lazy(da.from_array(pixels, chunks=(1, 32, 32)))
     result = denoise(
@@ -188,7 +189,38 @@ def test_a_stopped_prediction_keeps_the_tiles_it_has():
     assert not result.complete
     denoised = result.denoised.data
     assert np.array_equal(denoised[done.index], pixels[done.index])
-    assert (denoised[16:, 16:] == 0).all()
+    assert np.isnan(denoised[16:, 16:]).all() and np.isnan(result.noise_std.data).any()
+    assert result.done_fraction == np.isfinite(denoised).mean() == 0.25
+    assert not result.coverage.planes
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_what_a_stopped_prediction_was_given_stays_where_it_did_not_come():
+    pixels = counts((3, 20, 33)) + 1
+    image, into = Image(pixels, "YTX"), {"denoised": np.full((3, 20, 33), -1, "f4")}
+    model = model_of(nn.Identity(), pixels)
+    steps = predict_tiles(image, model, into=into, first=(7,), device="cpu")
+    while next(steps).fraction < 0.1:
+        pass
+    with pytest.raises(StopIteration) as end:
+        steps.send(STOP)
+    result = end.value.value
+    assert result.coverage.planes == [(6,), (7,)]
+    reached = into["denoised"] != -1
+    assert reached.mean() == pytest.approx(result.done_fraction)
+    np.testing.assert_array_equal(into["denoised"][reached], pixels[reached])
+
+
+def test_the_frame_in_view_comes_first():
+    pixels = counts((2, 4, 16, 16))
+    image, model = Image(pixels, "ZTYX"), model_of(nn.Identity(), pixels)
+    places = [
+        tile.index[:2]
+        for tile in predict_tiles(image, model, first=(1, 2), device="cpu")
+        if tile.index
+    ]
+    assert places[:4] == [(1, 2), (0, 2), (1, 1), (1, 3)]
+    assert places[-1] == (0, 0) and len(set(places)) == 8
 
 
 @pytest.mark.usefixtures("small_tiles")

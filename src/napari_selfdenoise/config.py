@@ -143,6 +143,13 @@ class TrainingConfig(BaseModel):
         "from them. Replace: the result shows what their surroundings tell. Keep: the "
         "result has them as they were recorded.",
     )
+    line_offsets: Literal["subtract", "keep"] = Field(
+        "subtract",
+        title="Line offsets",
+        description="Offsets that whole rows or columns have of their own, as of an "
+        "sCMOS or a resonant scanner. Subtract: where they are found, they are "
+        "measured and taken out. Keep: they are taken for structure.",
+    )
     augment: bool = Field(
         True,
         title="Flip and transpose patches",

@@ -197,6 +197,11 @@ class Image:
         columns_first = self.axes.index("X") < self.axes.index("Y")
         return pixels.T if columns_first else pixels
 
+    def as_stored(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Turn values of planes, (..., Y, X), to the order of the axes in `data`."""
+        columns_first = self.axes.index("X") < self.axes.index("Y")
+        return values.swapaxes(-1, -2) if columns_first else values
+
     @property
     def pixel_size_um(self) -> tuple[float, float] | None:
         """Pixel size along Y and X in micrometres; None where it is not known."""

@@ -21,7 +21,7 @@ _STEPS = np.arange(3, 64)
 """Steps that are tried, in grey values: smaller ones do no harm."""
 
 _WHOLE = 0.8
-"""Share of whole grey values, at least: outliers were replaced, padding is no number."""
+"""Share of whole grey values, at least: outliers were replaced, padding is none."""
 
 _LIKELY = 3
 """Places along each axis at which blocks may start, of eight, that are tried."""
@@ -58,7 +58,7 @@ def _starts(plane: NDArray[np.float32]) -> list[int]:
 
     Across the border of two blocks, neighbours differ more than within one.
     """
-    steps = np.nanmean(np.abs(np.diff(plane, axis=0)), axis=1)
+    steps = np.nan_to_num(np.abs(np.diff(plane, axis=0))).mean(1)
     means = [steps[phase::_SIDE].mean() for phase in range(_SIDE)]
     return [(int(phase) + 1) % _SIDE for phase in np.argsort(means)[-_LIKELY:]]
 

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 from scipy.ndimage import maximum_filter, minimum_filter
 
+from napari_selfdenoise.evenness import Evenness, measure_evenness
+
 Array = NDArray[np.float64]
 
 _SIDE = 8
@@ -53,6 +55,15 @@ by 1 to 9 %, by structure; in micrographs, groups differ by 20 % to a factor of 
 
 _ERRORS = 4
 """Standard errors that chance may add."""
+
+_GROWTH, _OUTLYING = 1.22, 1.5
+"""Noise std at one end of the signals over that at the other, at most, and that of the
+noisiest range over that of most pixels, at least.
+
+Of 165 photographs with Gaussian noise of std 10 to 50 whose groups are even, 5 have
+more, by structure. Of 618 scenes of counted light, none has less whose noise grows by
+more than a quarter from the darkest pixels to the brightest hundredth.
+"""
 
 _SKEW, _EXCESS = 0.2, 0.3
 """Skewness and excess kurtosis of Gaussian noise, at most: of photons that count one
@@ -94,6 +105,8 @@ class NoiseLevel:
         Third and fourth standardised moments of the noise, less those of a Gaussian.
     spikes : float
         Share of the pixels that stick out of all their neighbours, which are calm.
+    evenness : Evenness or None
+        Noise in ranges of the signal, rare bright pixels included; None if unknown.
     """
 
     std: float
@@ -107,6 +120,7 @@ class NoiseLevel:
     skewness: float
     excess: float
     spikes: float
+    evenness: Evenness | None
 
     def why_not_simple(self) -> str:
         """Say why the noise is not Gaussian, independent, and the same everywhere.
@@ -133,7 +147,19 @@ class NoiseLevel:
             return "noise is not Gaussian"
         if self.spikes > _SPIKES:
             return "single pixels stick out of their neighbours"
-        return ""
+        return self._why_rare_differ()
+
+    def _why_rare_differ(self) -> str:
+        """Say why rare pixels may have other noise; empty where they do not."""
+        known = self.evenness
+        if known is None:
+            return "there are too few pixels to tell how strong the noise is"
+        if known.ratio() <= _GROWTH and known.outlying() <= _OUTLYING:
+            return ""
+        growth, error = known.growth() if len(known.std) > 1 else (0.0, 0.0)
+        if abs(growth) > 2 * error or known.outlying() > _OUTLYING:
+            return f"noise is not equally strong everywhere ({_range(known.std)})"
+        return "too few pixels are bright to tell how strong their noise is"
 
     def _spans(self) -> bool:
         """Whether flat groups tell the noise from dim to bright."""
@@ -194,6 +220,7 @@ def measure_level(planes: Sequence[NDArray[np.float32]]) -> NoiseLevel | None:
         max(part.error for part in alone),
         *flat.shape,
         _spikes(planes, flat.std),
+        measure_evenness(planes),
     )
 
 
@@ -202,7 +229,7 @@ def _differ(stds: Sequence[float], error: float) -> bool:
     return max(stds) > _EVEN * (1 + _ERRORS * error) * min(stds)
 
 
-def _range(stds: Sequence[float]) -> str:
+def _range(stds: Sequence[float] | Array) -> str:
     return f"std {min(stds):.3g} to {max(stds):.3g}"
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.coverage import Coverage
 from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
 from napari_selfdenoise.device import (
     computing,
@@ -52,8 +53,9 @@ class Denoised:
         float32, in the image's raw units.
     noise_curves : tuple of NoiseCurve
         One a channel, in raw units.
-    complete : bool
-        False where the prediction was stopped: pixels not reached are 0.
+    coverage : Coverage
+        What was denoised. Where a prediction was stopped, pixels that it did not reach
+        are NaN, or as they were in arrays that it was given.
     blends : tuple of Blend
         What the automatic estimator chose, one a plane; empty for other estimators.
     notes : tuple of str
@@ -62,9 +64,19 @@ class Denoised:
 
     images: Mapping[str, Image]
     noise_curves: tuple[NoiseCurve, ...]
-    complete: bool = True
+    coverage: Coverage
     blends: tuple[Blend, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nobody stopped the prediction before its end."""
+        return self.done_fraction == 1.0
+
+    @property
+    def done_fraction(self) -> float:
+        """Share of the pixels that was denoised."""
+        return self.coverage.fraction
 
     @property
     def chosen(self) -> str:
@@ -164,6 +176,7 @@ def predict_tiles(
     estimator: Estimator | None = None,
     device: str = "auto",
     max_memory: int | None = None,
+    first: PlaneIndex | None = None,
     in_background: bool = False,
 ) -> Prediction:
     """Denoise an image of any size.
@@ -177,13 +190,17 @@ def predict_tiles(
     into : mapping, optional
         Where to write which results: writable float32 arrays by the names and of the
         shapes that `result_shapes` gives. All are made where not given, in temporary
-        files where they are large.
+        files where they are large. What a stopped prediction did not reach is left as
+        it was in arrays that are given, and NaN in those that are made.
     estimator : Estimator, optional
         In place of the one in the model's config.
     device : str
         Name of the device.
     max_memory : int, optional
         Bytes that the computation of a tile may take.
+    first : tuple of int, optional
+        Plane to begin with; the others follow by their distance from it. The results
+        are the same in any order.
     in_background : bool
         Compute at low priority, where a window shares the machine.
 
@@ -216,21 +233,26 @@ def predict_tiles(
     target = resolve_device(device)
     model = model.to(target)
     shapes = result_shapes(image, model.config)
+    own = into is None
     if into is None:
         into = {name: allocate(shape) for name, shape in shapes.items()}
     _require_places(into, shapes)
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
         side = tile_side(model, target, max_memory)
         planes = _Planes(image, model, into, side, target)
-        complete = yield from planes.predict()
+        yield from planes.predict(first)
+    if own:
+        for data in into.values():
+            planes.coverage.blank_rest(data)
     images = {name: _result(image, name, data) for name, data in into.items()}
-    note = describe_defects(planes.count, model.config.outliers)
+    notes = [describe_defects(planes.count, model.config.outliers)]
+    notes += [str(planes.clean.patterns(n)) for n in range(image.channels)]
     return Denoised(
         images,
-        tuple(planes.curves),
-        complete,
-        tuple(planes.blends),
-        (note,) if note else (),
+        planes.curves(),
+        planes.coverage,
+        planes.chosen(),
+        tuple(dict.fromkeys(note for note in notes if note)),
     )
 
 
@@ -246,21 +268,37 @@ class _Planes:
         device: torch.device,
     ) -> None:
         self.image, self.model, self.into = image, model, into
-        self.clean, self.count = CleanImage(image), DefectCount()
+        subtract = model.config.line_offsets == "subtract"
+        self.clean, self.count = CleanImage(image, subtract), DefectCount()
         self.side, self.device = side, device
         self.generator = torch.Generator(device).manual_seed(model.config.seed)
-        self.curves = list(model.noise_curves)
-        self.blends: list[Blend] = []
+        self.coverage = Coverage(image)
+        self._curves: dict[PlaneIndex, NoiseCurve] = {}
+        self._blends: dict[PlaneIndex, Blend] = {}
 
-    def predict(self) -> Generator[TilePrediction, Command | None, bool]:
-        """Denoise all planes; returns whether nobody stopped it."""
-        planes = list(self.image.planes())
-        for number, plane in enumerate(planes):
+    def predict(
+        self, first: PlaneIndex | None
+    ) -> Generator[TilePrediction, Command | None, None]:
+        """Denoise all planes, unless somebody stops it."""
+        numbers = {plane: n for n, plane in enumerate(self.image.planes())}
+        for number, plane in enumerate(_outward(self.image, first)):
+            # Of its own for each plane: the same samples in any order.
+            self.generator.manual_seed(self.model.config.seed + numbers[plane])
             for share, index in self._predict_plane(plane):
-                done = (number + share) / len(planes)
+                done = (number + share) / len(numbers)
                 if (yield TilePrediction(done, index)) is STOP:
-                    return False
-        return True
+                    return
+
+    def curves(self) -> tuple[NoiseCurve, ...]:
+        """Noise of each channel: of its last plane, where it follows the image."""
+        found = list(self.model.noise_curves)
+        for plane in sorted(self._curves):
+            found[self.image.channel_of(plane)] = self._curves[plane]
+        return tuple(found)
+
+    def chosen(self) -> tuple[Blend, ...]:
+        """Blends of the planes, in the order of the image."""
+        return tuple(self._blends[plane] for plane in sorted(self._blends))
 
     def _predict_plane(self, plane: PlaneIndex) -> Iterator[tuple[float, Place | None]]:
         """Denoise a plane, in smaller tiles once the device had no room for them.
@@ -290,8 +328,9 @@ class _Planes:
         tiles = list(tile_grid(plane, image.plane_shape, self.side, predictor.stride))
         for share in predictor.prepare(tiles):
             yield share, None
-        self.curves[channel] = predictor.curve
-        self.blends += [predictor.blend] if predictor.blend else []
+        self._curves[plane] = predictor.curve
+        if predictor.blend:
+            self._blends[plane] = predictor.blend
         for place, tile in enumerate(tiles):
             for fraction, estimates in predictor.denoise(tile, into):
                 share = (place + fraction) / len(tiles)
@@ -299,6 +338,7 @@ class _Planes:
                 if estimates is not None:
                     index = image.slices(tile.plane, tile.rows, tile.columns)
                     _write(image, index, self._as_recorded(tile, estimates), into)
+                    self.coverage.add(tile)
                 yield predictor.prepared + (1 - predictor.prepared) * share, index
 
     def _as_recorded(self, tile: Tile, estimates: Estimates) -> Estimates:
@@ -318,13 +358,26 @@ class _Planes:
 
     def _pass_through(self, plane: PlaneIndex) -> Place:
         """Write a plane with nothing to denoise as it is; returns its place."""
-        self.count += DefectCount(planes=1, blank=1)
         index = self.image.slices(plane)
         raw = self.image.read_plane(plane)
         nothing = np.full_like(raw, np.nan)
         estimates = dict.fromkeys(self.into, nothing) | {"denoised": raw}
         _write(self.image, index, estimates, self.into)
+        self.coverage.add(Tile(plane, 0, raw.shape[0], 0, raw.shape[1]))
+        self.count += DefectCount(planes=1, blank=1)
         return index
+
+
+def _outward(image: Image, first: PlaneIndex | None) -> list[PlaneIndex]:
+    """The planes by their distance from the first one, at equal distance in order."""
+    planes = list(image.planes())
+    if first is None:
+        return planes
+
+    def distance(plane: PlaneIndex) -> int:
+        return sum(abs(a - b) for a, b in zip(plane, first, strict=True))
+
+    return sorted(planes, key=distance)
 
 
 def _predictor(model: TrainedModel) -> type[TilePredictor]:
@@ -437,8 +490,6 @@ def _write(
     estimates: Mapping[str, NDArray[np.float32]],
     into: Mapping[str, Any],
 ) -> None:
-    columns_first = image.axes.index("X") < image.axes.index("Y")
     for name, values in estimates.items():
         if name in into:
-            turned = values.swapaxes(-1, -2) if columns_first else values
-            into[name][(..., *index)] = turned
+            into[name][(..., *index)] = image.as_stored(values)

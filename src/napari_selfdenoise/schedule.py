@@ -62,7 +62,11 @@ class Schedule:
     def out_of_time(self, step: int) -> bool:
         """Whether the seconds were over before much could be learned."""
         over = self.budget_s is not None and self.trained() >= self.budget_s
-        return over and step < _FEW_STEPS
+        return over and self.few(step)
+
+    def few(self, step: int) -> bool:
+        """Whether that many steps teach next to nothing."""
+        return step < _FEW_STEPS
 
     def fraction(self, step: int) -> float | None:
         """Share of the budget that is used after `step` steps."""

@@ -190,7 +190,8 @@ def _train(
     command = yield TrainingProgress("Reading the image and measuring its noise")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
-    clean = [CleanImage(image) for image in images]
+    subtract = config.line_offsets == "subtract"
+    clean = [CleanImage(image, subtract) for image in images]
     planes = _read_planes(clean, config)
     defects = _describe_defects(clean, planes, config)
     recorded = [[plane.recorded for plane in channel] for channel in planes]
@@ -198,7 +199,8 @@ def _train(
     config, wide = resolve_width(config, recorded)
     config, levels, shown = resolve_objective(config, recorded)
     clipped = _describe_clipping(recorded)
-    sentences = (defects, clipped, finding, wide, shown)
+    patterns = _describe_patterns(clean)
+    sentences = (defects, clipped, patterns, finding, wide, shown)
     finding = " ".join(sentence for sentence in sentences if sentence)
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
@@ -260,8 +262,8 @@ def _train(
             break
         due = schedule.elapsed() + _YIELD_S
     notes += batch.notes()
-    few = start is None and schedule.out_of_time(step)
-    notes += [_few_steps_note(step)] if few else []
+    few = "" if start else _few_steps(schedule, step, command is STOP)
+    notes += [few] if few else []
     for trainer in trainers:
         trainer.recover()
     yield from _settle(trainers, progress, command is STOP)
@@ -275,6 +277,8 @@ def _train(
     notes += [note for trainer in trainers for note in trainer.notes()]
     provenance = _provenance(images, config, schedule, step, device, dtype, notes)
     provenance["finding"] = finding
+    if few:
+        provenance["few_steps"] = few
     if start:
         provenance["continues"] = _earlier(start)
     return TrainedModel(config, channels, history, provenance)
@@ -484,6 +488,13 @@ def _describe_clipping(channels: list[list[NDArray[np.float32]]]) -> str:
     return " ".join(dict.fromkeys(sentence for sentence in found if sentence))
 
 
+def _describe_patterns(images: list[CleanImage]) -> str:
+    """Offsets of lines that were subtracted, in sentences."""
+    channels = range(images[0].image.channels)
+    found = (str(image.patterns(channel)) for image in images for channel in channels)
+    return " ".join(dict.fromkeys(sentence for sentence in found if sentence))
+
+
 def _make_trainers(
     images: list[Image],
     channels: list[list[CleanPlane]],
@@ -518,11 +529,19 @@ _EARLY_NOTE = (
 )
 
 
-def _few_steps_note(steps: int) -> str:
-    return (
-        f"The time was enough for {_steps_text(steps)} only, too few to learn much. "
-        "Give more; other programs may keep this machine busy."
-    )
+def _few_steps(schedule: Schedule, steps: int, stopped: bool) -> str:
+    """A note where a training ended with hardly anything learned."""
+    if schedule.out_of_time(steps):
+        return (
+            f"The time was enough for {_steps_text(steps)} only, too few to learn "
+            "much. Give more; other programs may keep this machine busy."
+        )
+    if stopped and schedule.few(steps):
+        return (
+            f"The training was stopped after {_steps_text(steps)}, too few to learn "
+            "much. Train longer, or continue from this model."
+        )
+    return ""
 
 
 def _steps_text(steps: int) -> str:

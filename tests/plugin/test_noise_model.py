@@ -7,8 +7,9 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 from superqt.utils import WorkerBase
 
 from conftest import PLUGIN, Desk
-from napari_selfdenoise.calibration import fit
-from napari_selfdenoise.noise_file import load_noise_model
+from napari_selfdenoise.calibration import FittedNoise, fit
+from napari_selfdenoise.noise_file import load_noise_model, save_noise_model
+from napari_selfdenoise.noise_models import NoiseCurve, PoissonGaussianNoise
 from napari_selfdenoise.plugin.layers import METADATA_KEY
 from napari_selfdenoise.plugin.plots import theme_colours
 
@@ -89,7 +90,7 @@ def test_story(open_noise_desk, frames, tmp_path, monkeypatch):
     truth = np.sqrt(GAIN * (dots[0] - OFFSET) + 25)
     np.testing.assert_allclose(dots[1], truth, rtol=0.25)
     layer = desk.layer("camera noise distribution")
-    assert not layer.visible and layer.axis_labels == ("residual", "signal")
+    assert not layer.visible and layer.axis_labels == ("y", "x")
     assert layer.metadata[METADATA_KEY]["noise_curves"] == [fitted.curve.to_json()]
 
     path = tmp_path / "camera.noise.json"
@@ -208,7 +209,8 @@ def test_dropped_files(desk, frames, tmp_path):
     tifffile.imwrite(tmp_path / "camera.tif", frames)
     (tmp_path / "bad.noise.json").write_text("{}")
     (tmp_path / "notes.json").write_text("{}")
-    assert not desk.drop(tmp_path / "notes.json")
+    assert desk.drop(tmp_path / "notes.json")
+    assert desk.status().startswith("notes.json is no file that can be opened here")
     assert desk.drop(tmp_path / "camera.tif")
     desk.until(lambda: desk.controls.frames.currentText() == "camera")
     assert desk.drop(tmp_path / "bad.noise.json")
@@ -218,8 +220,11 @@ def test_dropped_files(desk, frames, tmp_path):
 
 def test_a_noise_model_dropped_on_denoise_is_used(qtbot, make_napari_viewer, tmp_path):
     desk = Desk(qtbot, make_napari_viewer())
-    path = tmp_path / "camera.noise.json"
-    path.write_text("{}")
+    curve = NoiseCurve.line(1.0, 0.0, 20.0, 150.0, 1.0)
+    fitted = FittedNoise(
+        "poisson_gaussian", PoissonGaussianNoise(), curve, (20, 150), (1, 0), 5, {}, []
+    )
+    path = save_noise_model(fitted, tmp_path / "camera.noise.json")
     desk.choose_recipe("n2v")
     assert desk.drop(path)
     assert desk.controls.config().noise_model.file == str(path)

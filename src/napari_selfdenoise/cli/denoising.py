@@ -23,7 +23,12 @@ from napari_selfdenoise.cli.outputs import (
     require_writable,
 )
 from napari_selfdenoise.cli.report import reports, say, training_report
-from napari_selfdenoise.cli.runs import foretell, predict_aloud, train_aloud
+from napari_selfdenoise.cli.runs import (
+    Written,
+    foretell,
+    predict_aloud,
+    train_aloud,
+)
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.errors import DenoisingError, RequestError
 
@@ -60,10 +65,12 @@ def denoise_verb(
     model = train_aloud([image], config, None, clock)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    _, chosen = predict_aloud(model, image, paths, config.device, None, clock=clock)
+    result = predict_aloud(model, image, paths, config.device, None, clock=clock)
     report = training_report(model, time.perf_counter() - started, kept)
+    if result.warning:
+        report["warnings"] = [*report["warnings"], result.warning]
     written = {name: str(path) for name, path in paths.items()}
-    return report | {"outputs": written, "chosen": chosen} | inputs.report()
+    return report | {"outputs": written, "chosen": result.chosen} | inputs.report()
 
 
 @click.command(name="train")
@@ -145,7 +152,7 @@ def predict_verb(
     for source, files in zip(sources, names, strict=True):
         try:
             image = inputs.read(source)
-            tiles, blend = predict_aloud(
+            result = predict_aloud(
                 model, image, files, device, memory, config.estimator
             )
         except (RequestError, DenoisingError) as error:
@@ -154,7 +161,9 @@ def predict_verb(
             done.failed.append(left_out_note(source, error))
             say(done.failed[-1])
         else:
-            done.add(files, tiles, blend, image.notes)
+            done.add(files, result, image.notes)
+            if result.warning:  # stopped: the other inputs as well
+                break
     seconds = time.perf_counter() - started
     return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
 
@@ -170,12 +179,13 @@ class _Predictions:
     failed: list[str] = field(default_factory=list)
 
     def add(
-        self, files: dict[str, Path], tiles: int, blend: str, notes: Sequence[str]
+        self, files: dict[str, Path], result: Written, notes: Sequence[str]
     ) -> None:
         """Count an input that was denoised."""
-        self.tiles += tiles
-        self.notes += notes
-        self.chosen += [blend] if blend else []
+        self.tiles += result.tiles
+        self.notes += [*notes, *result.notes]
+        self.notes += [result.warning] if result.warning else []
+        self.chosen += [result.chosen] if result.chosen else []
         for name, path in files.items():
             self.written.setdefault(name, []).append(str(path))
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from napari_selfdenoise.cli.report import say
 from napari_selfdenoise.config import TrainingConfig
@@ -24,8 +24,36 @@ Result = TypeVar("Result")
 _SAY_S = 2
 
 
+_KEPT = "keeping what was learned"
+_REST = "keeping what is denoised; the rest is NaN"
+
+
+class Written(NamedTuple):
+    """What a prediction wrote: its tiles, what was chosen, and what is missing.
+
+    Parameters
+    ----------
+    tiles : int
+        How many.
+    chosen : str
+        By the automatic estimator; empty for others.
+    warning : str
+        Empty where the whole image was denoised.
+    notes : tuple of str
+        What the user should know of the image.
+    """
+
+    tiles: int
+    chosen: str
+    warning: str
+    notes: tuple[str, ...] = ()
+
+
 def drive(
-    steps: Generator[Any, Any, Result], stop: Any, line: Callable[[Any], str]
+    steps: Generator[Any, Any, Result],
+    stop: Any,
+    line: Callable[[Any], str],
+    stopping: str = _KEPT,
 ) -> Result:
     """Run a generator to its end; the first Ctrl-C stops it and keeps its result.
 
@@ -37,6 +65,8 @@ def drive(
         What it is sent to end it.
     line : callable
         Makes a line to say of its progress.
+    stopping : str
+        What becomes of it after the first Ctrl-C, as a phrase.
     """
     asked: list[bool] = []
 
@@ -44,7 +74,7 @@ def drive(
         if asked:
             raise KeyboardInterrupt
         asked.append(True)
-        say("Stopping: keeping what was learned. Ctrl-C again to throw it away.")
+        say(f"Stopping: {stopping}. Ctrl-C again to throw it away.")
 
     before = signal.signal(signal.SIGINT, _interrupt)
     said, command, told = 0.0, None, ""
@@ -112,8 +142,8 @@ def predict_aloud(
     memory: int | None,
     estimator: Any = None,
     clock: RunClock | None = None,
-) -> tuple[int, str]:
-    """Denoise straight into files, and say how far it is.
+) -> Written:
+    """Denoise straight into files, and say how far it is; NaN where it is stopped.
 
     Parameters
     ----------
@@ -131,44 +161,46 @@ def predict_aloud(
         Instead of the model's own.
     clock : RunClock, optional
         Of the run that this is the end of.
-
-    Returns
-    -------
-    int
-        Number of tiles.
-    str
-        What the automatic estimator chose; empty for others.
     """
     from napari_selfdenoise.prediction import predict_tiles
     from napari_selfdenoise.run_time import RunClock
+    from napari_selfdenoise.training import STOP
 
     line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator
+    tiles: list[Any] = []
     with ExitStack() as stack:
+        into = _open_outputs(stack, image, paths, estimator)
         steps = predict_tiles(
             image,
             model,
-            into=_open_outputs(stack, image, paths, estimator),
+            into=into,
             estimator=estimator,
             device=device,
             max_memory=memory,
         )
-        return _count_tiles(steps, line)
+        counted = _counted(steps, tiles)
+        result = drive(counted, STOP, line, _REST)
+        if not result.complete:
+            for data in into.values():
+                result.coverage.blank_rest(data)
+    share = f"{result.done_fraction:.0%} of {image.name}"
+    warning = f"Stopped: {share} is denoised, the rest is NaN."
+    warning = "" if result.complete else warning
+    return Written(len(tiles), result.chosen, warning, result.notes)
 
 
-def _count_tiles(steps: Any, line: Callable[[Any], str]) -> tuple[int, str]:
-    """Run a prediction to its end; returns its tiles, and what was chosen."""
-    tiles, said = 0, time.perf_counter()
-    while True:
-        try:
-            tile = next(steps)
-        except StopIteration as end:
-            return tiles, end.value.chosen
-        tiles += tile.index is not None
-        text = line(tile)
-        if time.perf_counter() - said > _SAY_S:
-            said = time.perf_counter()
-            say(text)
+def _counted(steps: Any, tiles: list[Any]) -> Generator[Any, Any, Any]:
+    """Run a prediction, and collect the places of its tiles."""
+    message = None
+    try:
+        while True:
+            tile = steps.send(message)
+            if tile.index is not None:
+                tiles.append(tile.index)
+            message = yield tile
+    except StopIteration as end:
+        return end.value
 
 
 def _open_outputs(

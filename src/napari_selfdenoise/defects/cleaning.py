@@ -13,6 +13,11 @@ from napari_selfdenoise.defects import filling, missing, outliers
 from napari_selfdenoise.defects.filling import filled
 from napari_selfdenoise.defects.missing import find_padding, is_blank
 from napari_selfdenoise.defects.outliers import Scatter, find_outliers
+from napari_selfdenoise.fixed_patterns import (
+    MOST_PLANES,
+    FixedPatterns,
+    measure_patterns,
+)
 from napari_selfdenoise.image import Image, PlaneIndex
 
 Array = NDArray[np.float64]
@@ -27,6 +32,10 @@ _SAMPLES = 16
 _MARGIN = outliers.REACH + missing.REACH + filling.REACH
 """How far around a part of a large plane is read: the verdict on its pixels is then
 that of the plane, but for the ends of wide padding."""
+
+_PART_SIDE, _BAND = 2048, 1024
+"""Side in px of the part of a large plane in which offsets of lines are looked for, and
+width of the bands that they are measured in."""
 
 _SCATTER_PIXELS = 2**18
 """Pixels of a plane that its scatter is told from."""
@@ -177,11 +186,16 @@ class CleanImage:
     ----------
     image : Image
         As it was recorded.
+    subtract : bool
+        Whether offsets that whole rows or columns have of their own are subtracted.
     """
 
-    def __init__(self, image: Image) -> None:
-        self.image = image
+    def __init__(self, image: Image, subtract: bool = True) -> None:
+        self.image, self._subtract = image, subtract
         self._rules: dict[PlaneIndex, PlaneDefects] = {}
+        self._patterns: dict[int, FixedPatterns] = {}
+        self._columns: dict[int, Array] = {}
+        self._rows: dict[PlaneIndex, Array] = {}
         self._kept: tuple[PlaneIndex, CleanPlane] | None = None
 
     @property
@@ -214,15 +228,69 @@ class CleanImage:
         columns: slice = slice(None),
     ) -> CleanPlane:
         """Read a region of one plane."""
-        height, width = self.plane_shape
-        if height * width <= WHOLE_PIXELS:
+        clean = self._recorded(plane, rows, columns)
+        patterns = self.patterns(self.image.channel_of(plane))
+        if not patterns.found or self.is_blank(plane):
+            return clean
+        by_row, by_column = self._offsets(plane, patterns)
+        pixels = clean.pixels - by_row[rows, None] - by_column[columns]
+        return clean._replace(pixels=pixels.astype(np.float32))
+
+    def _recorded(self, plane: PlaneIndex, rows: slice, columns: slice) -> CleanPlane:
+        """A region of one plane with the offsets of its lines."""
+        if self._is_small:
             return self._whole(plane).part(rows, columns)
+        height, width = self.plane_shape
         (around_y, inner_y), (around_x, inner_x) = (
             _widened(part, length)
             for part, length in ((rows, height), (columns, width))
         )
         raw = self._raw(plane, around_y, around_x)
         return self.defects(plane).clean(*raw).part(inner_y, inner_x)
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether planes are cleaned as a whole."""
+        return self.plane_shape[0] * self.plane_shape[1] <= WHOLE_PIXELS
+
+    def patterns(self, channel: int) -> FixedPatterns:
+        """Offsets that lines of a channel have of their own; measured once."""
+        if channel not in self._patterns:
+            self._patterns[channel] = self._measure_patterns(channel)
+        return self._patterns[channel]
+
+    def _measure_patterns(self, channel: int) -> FixedPatterns:
+        if not self._subtract:
+            return FixedPatterns()
+        middle = tuple(_middle(length, _PART_SIDE) for length in self.plane_shape)
+        planes = self._some(channel)
+        found = measure_patterns([self._recorded(p, *middle).recorded for p in planes])
+        if found.columns is not None:
+            band = _middle(self.plane_shape[0], _BAND)
+            bands = [self._recorded(p, band, slice(None)).recorded for p in planes]
+            self._columns[channel] = found.columns.of_columns(*bands)
+        return found
+
+    def _some(self, channel: int) -> list[PlaneIndex]:
+        """Planes of a channel that are not blank, a few all over it."""
+        planes = list(self.image.planes(channel))
+        planes = planes[:: max(1, len(planes) // MOST_PLANES)][:MOST_PLANES]
+        return [plane for plane in planes if not self.is_blank(plane)]
+
+    def _offsets(
+        self, plane: PlaneIndex, patterns: FixedPatterns
+    ) -> tuple[Array, Array]:
+        """Offsets of a plane's rows (Y,) and columns (X,), raw units."""
+        height, width = self.plane_shape
+        channel = self.image.channel_of(plane)
+        by_column = self._columns.get(channel, np.zeros(width))
+        if patterns.rows is None:
+            return np.zeros(height), by_column
+        if plane not in self._rows:
+            band = _middle(self.plane_shape[1], _BAND)
+            part = self._recorded(plane, slice(None), band).recorded - by_column[band]
+            self._rows[plane] = patterns.rows.of_rows(part)
+        return self._rows[plane], by_column
 
     def _whole(self, plane: PlaneIndex) -> CleanPlane:
         """A plane that is not too large to be kept until another one is read."""
@@ -254,7 +322,7 @@ class CleanImage:
 
     def _sample(self, plane: PlaneIndex) -> tuple[Array, Flags | None]:
         """A plane, or squares all over a large one below each other."""
-        if self.plane_shape[0] * self.plane_shape[1] <= WHOLE_PIXELS:
+        if self._is_small:
             return self._raw(plane)
         squares = [self._raw(plane, *place) for place in self._places()]
         raw = np.concatenate([square for square, _ in squares])
@@ -269,6 +337,12 @@ class CleanImage:
         for _ in range(_SAMPLES):
             y, x = (int(rng.integers(n - side + 1)) for n in (height, width))
             yield slice(y, y + side), slice(x, x + side)
+
+
+def _middle(length: int, most: int) -> slice:
+    """The middle of an axis, of so many pixels at most."""
+    start = max(0, (length - most) // 2)
+    return slice(start, start + min(length, most))
 
 
 def _widened(part: slice, length: int) -> tuple[slice, slice]:

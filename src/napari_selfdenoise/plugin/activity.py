@@ -8,14 +8,11 @@ from collections.abc import Callable
 
 from napari.utils import progress
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QProgressBar
 
 LONG_S = 30.0
 """Seconds from which on a user may have turned to something else."""
-
-_PAUSE_MS = 500
-"""Between the last part of a run and its end: layers are made meanwhile."""
 
 _STEPS = 100
 
@@ -50,28 +47,18 @@ class Activity(QObject):
         self._bar, self._said, self._title = bar, said, ""
         self._shown: progress | None = None
         self._since = 0.0
-        # A run may have parts: only after the last one nothing begins at once.
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._close)
         bar.valueChanged.connect(self._follow)
 
     def begin(self, title: str) -> None:
-        """Show that a run goes on; again for its next part."""
-        self._soon.stop()
+        """Show that a run goes on; for its next part, that it still does."""
         if self._shown is None:
             self._title, self._since = title, time.monotonic()
             self._shown = progress(total=_STEPS, desc=title, file=_Nowhere())
 
-    def end(self) -> None:
-        """Show that it is over, unless its next part begins now."""
-        self._soon.start(_PAUSE_MS)
-
     def close(self) -> None:
-        """Show nothing any more."""
-        self._soon.stop()
+        """Show nothing any more, and say nothing either."""
         self._since = math.inf
-        self._close()
+        self.end()
 
     def _follow(self, value: int) -> None:
         if self._shown is None or self._bar.maximum() <= 0:
@@ -80,7 +67,8 @@ class Activity(QObject):
         if step > 0:
             self._shown.update(step)
 
-    def _close(self) -> None:
+    def end(self) -> None:
+        """Show that it is over."""
         if self._shown is None:
             return
         self._shown.close()

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
     QGroupBox,
-    QHBoxLayout,
     QLineEdit,
     QVBoxLayout,
     QWidget,
@@ -38,6 +37,7 @@ from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, Offers
 from napari_selfdenoise.plugin.greying import Greying
 from napari_selfdenoise.plugin.panel import (
     Panel,
+    beside,
     button,
     choose_layer,
     combo_box,
@@ -144,8 +144,9 @@ class Controls(Panel):
         self._make_plots()
         self.lay_out(
             self._rows(),
-            line(self.train, self.stop, self.denoise),
-            line(self.save_model, self.load_model, self.resume),
+            line(self.train, self.stop, self.cancel),
+            line(self.denoise, self.save_model, self.load_model),
+            line(self.resume, self.keep),
             self.bar(),
             # The unfolded settings push nothing out of sight that a run needs but
             # plots.
@@ -267,6 +268,7 @@ class Controls(Panel):
         """Enable what can be pressed now."""
         self.train.setEnabled(layer and not running)
         self.stop.setEnabled(running)
+        self.cancel.setEnabled(running)
         self.denoise.setEnabled(layer and model and not running)
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
@@ -274,10 +276,19 @@ class Controls(Panel):
         # While it runs, the time left stands beside the bar.
         self.forecast.setVisible(bool(self.forecast.text()) and not running)
 
+    def show_stop(self, text: str, tip: str) -> None:
+        """Say what Stop does now."""
+        self.stop.setText(text)
+        self.stop.setToolTip(tip)
+
     # ---- Making ----
 
     def _make_choices(self) -> None:
         self.layer = combo_box("layer", "The image to denoise.")
+        self.layer.setMinimumContentsLength(7)  # "Pin" stands beside it
+        self.pin = QCheckBox("Pin")
+        self.pin.setObjectName("pin")
+        self.pin.setToolTip("Keep to this layer, whatever is selected in napari.")
         self.axes = label("axes")
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.corrections = CorrectionsSection()
@@ -352,6 +363,14 @@ class Controls(Panel):
             "train", "Train", "Train on the layer, then denoise it (Ctrl+Enter)."
         )
         self.stop = button("stop", "Stop", "End now and keep what was learned (Esc).")
+        self.cancel = button(
+            "cancel", "Cancel", "End now and keep nothing: all is as before the run."
+        )
+        self.keep = QCheckBox("Keep earlier results")
+        self.keep.setObjectName("keep")
+        self.keep.setToolTip(
+            "Else the next run on a layer takes the place of its last one."
+        )
         self.denoise = button(
             "denoise", "Denoise", "Denoise the layer with the model in hand."
         )
@@ -368,14 +387,10 @@ class Controls(Panel):
         fix_height(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
-        recipe = QWidget()
-        row = bare(QHBoxLayout(recipe))
-        row.addWidget(self.recipe, 1)
-        row.addWidget(self.changed)
-        form = rows(("Layer", self.layer), ("", self.axes))
+        form = rows(("Layer", beside(self.layer, self.pin)), ("", self.axes))
         form.addRow(self.series)
         form.addRow(self.axes_choice)
-        form.addRow("Recipe", recipe)
+        form.addRow("Recipe", beside(self.recipe, self.changed))
         form.addRow("Time", self.budget)
         form.addRow(self.forecast)
         return form
@@ -410,10 +425,16 @@ class Controls(Panel):
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             key.activated.connect(press)
 
+    def _measured_noise(self) -> bool:
+        """Whether a noise model from a file or a layer is chosen: no recipe has it."""
+        chosen = self.part("noise_model").value()
+        return isinstance(chosen, NoiseFromFile) and bool(chosen.file or chosen.curve)
+
     def _fill_from_recipe(self) -> None:
         config = RECIPES[self.recipe.currentData()]
         for name in _PARTS:
-            self.part(name).setValue(getattr(config, name))
+            if name != "noise_model" or not self._measured_noise():
+                self.part(name).setValue(getattr(config, name))
         self.advanced.setValue(config)
         self.budget.setCurrentText(budget_text(config.budget_s))
         self._greying.later()

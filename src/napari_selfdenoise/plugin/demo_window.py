@@ -37,10 +37,7 @@ def photograph(picture: Path, budget: str, timeout_s: float = 500) -> None:
     viewer.open_sample("napari-selfdenoise", "fish")
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
     _wait(lambda: hasattr(dock, "controls"), 60)  # it opens before it is there
-    source = viewer.layers[0]
-    for other in viewer.layers[1:]:
-        other.visible = False
-    dock.controls.choose(source)
+    source = dock.controls.layer.currentData()
     dock.controls.budget.setCurrentText(budget)
     dock.controls.train.click()
     result = f"{source.name} noise distribution"

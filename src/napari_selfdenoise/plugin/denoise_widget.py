@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.camera_correction import Corrections
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.estimators import Estimator
+from napari_selfdenoise.image import Image
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
 from napari_selfdenoise.noise_file import SUFFIX as NOISE_SUFFIX
+from napari_selfdenoise.noise_file import load_noise_model
 from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.corrections import corrected_first
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.forecast import Forecast
+from napari_selfdenoise.plugin.layer_choice import is_plain
 from napari_selfdenoise.plugin.layers import (
     denoisable_image,
     understood,
 )
+from napari_selfdenoise.plugin.outcome import outcome
 from napari_selfdenoise.plugin.results import Results
 from napari_selfdenoise.plugin.series import layer_of
 from napari_selfdenoise.plugin.sources import sources
 from napari_selfdenoise.plugin.worker import Run
-from napari_selfdenoise.prediction import Denoised, TilePrediction, predict_tiles
+from napari_selfdenoise.prediction import (
+    Denoised,
+    Prediction,
+    TilePrediction,
+    predict_tiles,
+)
 from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
 from napari_selfdenoise.training import TrainingProgress, preload, train_steps
+from napari_selfdenoise.unfinished import over_raw, predict_over_raw
 
 PREVIEW_EVERY_S = 2.0
 """Seconds of training between two previews."""
+
+_STOP_TRAINING = (
+    "Stop",
+    "End the training and keep what was learned: the image is then denoised with it.",
+)
+_STOP_DENOISING = (
+    "Stop denoising",
+    "End here: what is denoised is kept, the rest shows the raw image.",
+)
+
+_NOT_CHOSEN = (
+    "Choose an image. Results and reference images are never chosen by themselves."
+)
 
 
 class DenoiseWidget(Dock):
@@ -65,8 +90,11 @@ class DenoiseWidget(Dock):
         self._corrections = Corrections()
         self._preview_due = 0.0
         self._forecast = Forecast(self)
+        self._stops = 0
+        self._before: TrainedModel | None = None
         self._connect_controls()
         napari_viewer.layers.events.removed.connect(self._on_removed)
+        napari_viewer.layers.selection.events.active.connect(self._follow)
         self._list_layers()
         self._show_state()
         # While the user looks for an image. What fails here is told by the training.
@@ -92,8 +120,7 @@ class DenoiseWidget(Dock):
         self._preview_due = 0.0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
-        steps = partial(train_steps, config=config, start=start, in_background=True)
-        make = partial(corrected_first, corrections, image, steps)
+        make = partial(_training, results, corrections, config, start)
         if self._forecast.estimate is None and worth_foretelling(config):
             make = partial(foretold, image, config, make)
         self._begin(make, self._on_training, self._on_trained)
@@ -118,12 +145,20 @@ class DenoiseWidget(Dock):
         self.controls.begin(image)
         self._predict()
 
+    def stop(self) -> None:
+        """End the training and go on to denoise; pressed again, end that too."""
+        if self._run is not None:
+            super().stop()
+            self._stops += 1
+            self.controls.show_stop(*_STOP_DENOISING)
+
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file for the next training."""
-        self.controls.use_noise_model(path)
         try:
+            load_noise_model(path)  # now, not at Train
+            self.controls.use_noise_model(path)
             self.controls.config()
-        except RequestError as error:
+        except (RequestError, DenoisingError) as error:
             self._complain(error)
         else:
             self.controls.say(f"The next training uses the noise model {path.name}.")
@@ -154,6 +189,7 @@ class DenoiseWidget(Dock):
         except RequestError as error:
             self._complain(error)
             return
+        self._results, self._before = None, self.model
         self._begin(partial(loading, load_model, path), ignore, self._on_loaded)
 
     def open_files(self, paths: list[Path]) -> None:
@@ -182,61 +218,91 @@ class DenoiseWidget(Dock):
             self._run.send(self._results.field_of_view())
 
     def _on_trained(self, model: TrainedModel) -> None:
-        self.model = model
+        stops, self.model = self._stops, model
         self.controls.show_model(model)
         self._ended()
         if self._results is None or not self._results.source_is_there:
-            self.controls.say("The layer is gone: its model is kept, nothing denoised.")
-            return
-        self._predict()
+            self._tell_gone()
+        elif stops > 1:
+            self._tell_nothing_denoised()
+        else:
+            self._predict()
 
     def _use(
         self, results: Results, corrections: Corrections, estimator: Estimator | None
     ) -> None:
         """Begin with these results, made of a corrected image."""
         self._results, self._corrections = results, corrections
-        self._estimator = estimator
+        self._estimator, self._before, self._stops = estimator, self.model, 0
         results.made_with = {"corrections": corrections.names()} if corrections else {}
 
     def _predict(self) -> None:
         results, model = self._results, self.model
         if results is None or model is None:
             return
+        self._stops = 0
         denoise = partial(
             predict_tiles,
             model=model,
-            into=results.arrays,
+            into=results.into,
             estimator=self._estimator,
             device=self.controls.device.currentData(),
+            first=results.field_of_view().plane,
             in_background=True,
         )
-        make = partial(corrected_first, self._corrections, results.image, denoise)
-        results.show_denoised()
+        make = partial(_predicting, results, self._corrections, denoise)
         self._begin(make, self._on_tile, self._on_denoised)
+        self.controls.show_stop(*_STOP_DENOISING)
 
     def _on_tile(self, tile: TilePrediction | None) -> None:
         if tile is None or self._results is None:
             return
         self.controls.show_denoising(tile.fraction)
         if tile.index is not None:
+            self._results.show()
             self._results.refresh()
 
     def _on_denoised(self, result: Denoised) -> None:
         self._ended()
         if self._results is None or self.model is None:
             return
-        self._results.finish(self.model, result.noise_curves)
-        done = (
-            f"Done. {self._results.hidden()} are hidden: press their eyes."
-            if result.complete
-            else "Stopped: not all of it is denoised. Press Denoise for all of it."
-        )
-        known = self.model.provenance
-        made_of = f"The result is made of: {result.chosen}." if result.chosen else ""
-        notes = (made_of, known.get("finding", ""), *known.get("warnings", []))
-        notes = (*notes, *result.denoised.notes)
-        said = dict.fromkeys(filter(None, (done, *notes)))
-        self.controls.show_fraction(" ".join(said), 1.0)
+        if not self._results.source_is_there:
+            self._tell_gone()
+        elif not result.done_fraction:
+            self._tell_nothing_denoised()
+        else:
+            self._results.finish(self.model, result, self.controls.keep.isChecked())
+            said = outcome(self.model, result, self._results.hidden())
+            self.controls.show_fraction(said, 1.0)
+            self._results = None  # what is there now is the user's
+
+    def _tell_gone(self) -> None:
+        self._discard()
+        self.controls.say("The layer is gone: its model is kept, nothing denoised.")
+
+    def _tell_nothing_denoised(self) -> None:
+        self._discard()
+        self.controls.say("Stopped: nothing is denoised. The model is kept.")
+
+    def _discard(self) -> None:
+        self._take_away()
+        self._results = None
+
+    def _take_away(self) -> None:
+        if self._results is not None:
+            self._results.discard()
+
+    def _on_cancelled(self) -> None:
+        """Be as before the run."""
+        self.model = self._before
+        self.controls.clear_plots()
+        if self.model is not None:
+            self.controls.show_model(self.model)
+        super()._on_cancelled()
+
+    def _ended(self) -> None:
+        self.controls.show_stop(*_STOP_TRAINING)
+        super()._ended()
 
     def _on_loaded(self, model: TrainedModel) -> None:
         self.model = model
@@ -252,12 +318,16 @@ class DenoiseWidget(Dock):
 
     def _connect_controls(self) -> None:
         controls = self.controls
+        controls.show_stop(*_STOP_TRAINING)
         controls.train.clicked.connect(self.train)
         controls.stop.clicked.connect(self.stop)
+        controls.cancel.clicked.connect(self.cancel)
         controls.denoise.clicked.connect(self.denoise)
         controls.save_model.clicked.connect(lambda: self.save_model())
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.layer.currentIndexChanged.connect(self._show_state)
+        controls.layer.activated.connect(controls.forget_problem)
+        controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
         controls.settings_changed.connect(self._foretell)
         self._forecast.found.connect(controls.show_forecast)
@@ -276,15 +346,28 @@ class DenoiseWidget(Dock):
         for layer in images:  # to connect twice is to connect once
             for name in ("data", "axis_labels", "scale", "units"):
                 layer.events[name].connect(self._show_state)
-        self.controls.list_layers(images, self.viewer.layers.selection.active)
+        self.controls.list_layers(images, self._first_choice())
+
+    def _follow(self, *_: Any) -> None:
+        """Choose the layer that is selected in napari, unless the choice is pinned."""
+        active = self.viewer.layers.selection.active
+        if not is_plain(active) or self.controls.pin.isChecked():
+            return
+        if active != self.controls.layer.currentData():
+            self.controls.forget_problem()
+            self._list_layers()  # napari may say this before it lists a new layer
+            self.controls.choose(active)
 
     def _on_removed(self, event: Any) -> None:
         if self._results is not None and self._results.belongs_to(event.value):
             self.stop()
+            # Not now: napari may be about to remove them itself.
+            QTimer.singleShot(0, self._take_away)
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
-        self.controls.show_axes(understood(layer))
+        nothing = layer is None and self.controls.layer.count()
+        self.controls.show_axes(_NOT_CHOSEN if nothing else understood(layer))
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
         self.controls.enable(
             layer=layer is not None,
@@ -311,7 +394,26 @@ class DenoiseWidget(Dock):
         self._results = None
         self._forecast.cancel()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)
+
+
+def _training(
+    results: Results,
+    corrections: Corrections,
+    config: TrainingConfig,
+    start: TrainedModel | None,
+) -> Any:
+    learn = partial(train_steps, config=config, start=start, in_background=True)
+    steps = corrected_first(corrections, results.image, learn)
+    return over_raw(results.unfinished, steps)
+
+
+def _predicting(
+    results: Results, corrections: Corrections, denoise: Callable[[Image], Prediction]
+) -> Any:
+    steps = corrected_first(corrections, results.image, denoise)
+    return predict_over_raw(results.unfinished, results.into, steps)
 
 
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:

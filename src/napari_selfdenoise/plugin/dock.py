@@ -15,6 +15,8 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.plugin.activity import Activity
+from napari_selfdenoise.plugin.drops import refusals
+from napari_selfdenoise.plugin.layer_choice import first_choice, offered
 from napari_selfdenoise.plugin.panel import Panel
 from napari_selfdenoise.plugin.plots import Plot, follow_theme
 from napari_selfdenoise.plugin.series import read_layer, several_note
@@ -22,6 +24,7 @@ from napari_selfdenoise.plugin.worker import Run, sentence
 from napari_selfdenoise.training import STOP
 
 IMAGES = (".tif", ".tiff")
+PLUGIN = "napari-selfdenoise"
 
 
 class Dock(QWidget):
@@ -51,6 +54,7 @@ class Dock(QWidget):
         self.viewer, self.panel = viewer, controls
         self._activity = Activity(controls.progress, controls.status.shown, self)
         self._run: Run | None = None
+        self._then: Callable[[Any], None] = ignore
         self._placed = self._docked = self._closing = self._closed = False
         self._placing = QTimer(self)  # a child, so that it ends with the dock
         self._placing.setSingleShot(True)
@@ -77,6 +81,9 @@ class Dock(QWidget):
     def _choose(self, layer: ImageLayer) -> None:
         """Choose a layer that was opened here."""
 
+    def _discard(self) -> None:
+        """Take away the layers of a run that came to no end."""
+
     def _let_go(self) -> None:
         """Forget the viewer's layers: the dock is closed."""
 
@@ -88,22 +95,36 @@ class Dock(QWidget):
             self._run.send(STOP, final=True)
             self.panel.say("Stopping…")
 
+    def cancel(self) -> None:
+        """End the run and throw away all that it has made."""
+        if self._run is not None:
+            self._run.cancel()
+            self.panel.say("Cancelling…")
+
     def _begin(
         self,
         make: Callable[[], Any],
         on_progress: Callable[[Any], None],
         on_result: Callable[[Any], None],
     ) -> None:
-        self._run = Run(make, on_progress, on_result, self._on_error, self._on_abort)
+        self.panel.forget_problem()
+        self._then = on_result
+        self._run = Run(
+            make, on_progress, self._on_result, self._on_error, self._on_abort
+        )
         self._activity.begin(self.title)
         self._run.start()
         self._show_state()
 
     def _ended(self) -> None:
         self._run = None
-        self._activity.end()
         self.panel.show_idle()
         self._show_state()
+
+    def _end_activity(self) -> None:
+        """After all has been shown, and only after the last part of a run."""
+        if self._run is None:
+            self._activity.end()
 
     def _require_idle(self) -> None:
         if self._run is not None:
@@ -124,14 +145,30 @@ class Dock(QWidget):
         if note := several_note(options):
             self.panel.say(note)
 
+    def _on_result(self, result: Any) -> None:
+        if self._run is not None and self._run.cancelled:
+            self._on_cancelled()
+        else:
+            self._then(result)
+        self._end_activity()
+
+    def _on_cancelled(self) -> None:
+        self._ended()
+        self._discard()
+        self.panel.say("Cancelled: nothing of the run is kept.")
+
     def _on_error(self, error: Exception) -> None:
         self._ended()
+        self._discard()
         self._complain(error)
+        self._end_activity()
 
     def _on_abort(self) -> None:
         if self._run is not None:
             self._ended()
+            self._discard()
             self.panel.say("The run was ended by napari; nothing was kept.")
+            self._end_activity()
 
     def _complain(self, error: Exception) -> None:
         self.panel.say(sentence(error), problem=True)
@@ -143,7 +180,11 @@ class Dock(QWidget):
     # ---- The viewer ----
 
     def _images(self) -> list[ImageLayer]:
-        return [layer for layer in self.viewer.layers if isinstance(layer, ImageLayer)]
+        return offered(self.viewer.layers)
+
+    def _first_choice(self) -> Any:
+        layers = self.viewer.layers
+        return first_choice(layers, layers.selection.active)
 
     def _layer_list_events(self) -> list[Any]:
         events = self.viewer.layers.events
@@ -152,18 +193,22 @@ class Dock(QWidget):
     # ---- Files dropped on the dock ----
 
     def dragEnterEvent(self, event: Any) -> None:
-        """Accept files that can be opened here."""
-        if self._dropped(event):
+        """Accept any file: what cannot be opened is told why."""
+        if _dropped(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: Any) -> None:
-        """Open the files."""
+        """Open the files that can be opened, and say why others are not."""
         event.acceptProposedAction()
-        self.open_files(self._dropped(event))
+        self.panel.forget_problem()
+        paths = _dropped(event)
+        wrong = [path for path in paths if not self._opens(path)]
+        self.open_files([path for path in paths if path not in wrong])
+        if wrong:
+            self._complain(refusals(wrong, self.suffixes))
 
-    def _dropped(self, event: Any) -> list[Path]:
-        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-        return [path for path in paths if path.name.lower().endswith(self.suffixes)]
+    def _opens(self, path: Path) -> bool:
+        return path.name.lower().endswith(self.suffixes) and not path.is_dir()
 
     # ---- The end ----
 
@@ -214,12 +259,27 @@ class Dock(QWidget):
         self._closed = True
         if self._run is not None:
             self._run.abandon()
+            if not self._closing:
+                self._discard()
         self._run = None
         self._activity.close()
         self._unfollow_theme()
         for event in self._layer_list_events():
             event.disconnect(self._list_layers)
         self._let_go()
+
+
+def open_dock(viewer: Any, name: str) -> Any:
+    """Open one of this plugin's docks, or bring it to the front; returns its widget."""
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    dock.show()
+    dock.raise_()
+    return widget
+
+
+def _dropped(event: Any) -> list[Path]:
+    urls = event.mimeData().urls()
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
 
 
 def _dock_of(widget: QWidget) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from napari.layers import Image as ImageLayer
@@ -17,13 +18,12 @@ from napari_selfdenoise.image import (
     require_denoisable,
 )
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve, NoiseDistribution
+from napari_selfdenoise.noise_models import NoiseCurve, noise_distribution
+from napari_selfdenoise.plugin.marks import METADATA_KEY as METADATA_KEY
 
 _WORDS = {"t": "T", "time": "T", "z": "Z", "depth": "Z", "plane": "Z", "c": "C"}
 _WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}
 
-METADATA_KEY = "selfdenoise"
-"""Where result layers keep their provenance in `layer.metadata`."""
 
 FILE_KEY = "selfdenoise_file"
 """Where layers keep what was found in the file that they were read from."""
@@ -221,25 +221,83 @@ def _with_axis(matrix: NDArray[Any]) -> NDArray[np.float64]:
     )
 
 
-def distribution_options(
-    distribution: NoiseDistribution, name: str, units: tuple[Any, ...]
-) -> dict[str, Any]:
-    """Options of the layer that shows how residuals scatter at each signal.
+class Box(NamedTuple):
+    """The rectangle that a layer fills along its last two axes, in the viewer's space.
 
-    Its axes are intensities in raw units. It is given the `units` of the image all the
-    same: napari drops the units of all layers, and the scale bar, where some differ.
+    Parameters
+    ----------
+    low, high : ndarray
+        Outer edges of its first and last pixels, (2,).
+    pixel : ndarray
+        The smallest size of a pixel that lies on no finer grid than the layer, (2,).
+    units, axis_labels : tuple
+        Of the two axes.
     """
-    return {
-        "name": name,
-        "scale": distribution.steps,
-        "translate": distribution.origin,
-        "axis_labels": ("residual", "signal"),
-        "units": units[-2:],
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    pixel: NDArray[np.float64]
+    units: tuple[Any, ...]
+    axis_labels: tuple[str, ...]
+
+
+def bounding_box(layer: ImageLayer) -> Box:
+    """Find the rectangle that a layer fills, however it is turned."""
+    extent = layer.extent
+    edges = extent.data + np.array([[-0.5], [0.5]])
+    corners = np.array([layer.data_to_world(c) for c in itertools.product(*edges.T)])
+    low, high = corners.min(0)[-2:], corners.max(0)[-2:]
+    # From the outer edge to the centre of the first pixel and back: no slider is to
+    # become longer, nor finer.
+    pixel = np.maximum(2 * (extent.world[0, -2:] - low), extent.step[-2:])
+    return Box(low, high, pixel, layer.units[-2:], layer.axis_labels[-2:])
+
+
+_ROWS, _COLUMNS = 201, 256
+
+
+def distribution_layer(
+    curve: NoiseCurve, box: Box
+) -> tuple[NDArray[np.float32], dict[str, Any], dict[str, Any]]:
+    """Draw how residuals scatter, as a layer that fills the box of the image.
+
+    Residuals (down) and signals (across) are intensities: what lies elsewhere than the
+    image, or is larger, changes the view, the sliders and the grid.
+
+    Parameters
+    ----------
+    curve : NoiseCurve
+        Of the image.
+    box : Box
+        Of the layer.
+
+    Returns
+    -------
+    data : ndarray
+        Density, (residual, signal).
+    options : dict
+        Of the layer.
+    axes : dict
+        First and last residual and signal, in grey values.
+    """
+    most = np.floor((box.high - box.low) / box.pixel + 1e-6).astype(int)
+    counts = np.clip(most, 2, (_ROWS, _COLUMNS))
+    found = noise_distribution(curve, *(int(count) for count in counts))
+    scale = (box.high - box.low) / counts
+    ends = [
+        [start, start + step * (count - 1)]
+        for start, step, count in zip(found.origin, found.steps, counts, strict=True)
+    ]
+    options = {
+        "scale": scale,
+        "translate": box.low + scale / 2,
+        "units": box.units,
+        "axis_labels": box.axis_labels,
         "colormap": "magma",
-        "contrast_limits": (0.0, float(np.max(distribution.density))),
-        # It lives in intensities, not in the image's space: shown when asked for.
+        "contrast_limits": (0.0, float(np.max(found.density))),
         "visible": False,
     }
+    return found.density, options, {"residual": ends[0], "signal": ends[1]}
 
 
 def provenance(

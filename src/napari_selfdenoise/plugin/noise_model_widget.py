@@ -18,18 +18,18 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, as_frames
 from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import NoiseModel
-from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
+from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading, open_dock
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
-    METADATA_KEY,
+    Box,
+    bounding_box,
     denoisable_image,
     understood,
 )
 from napari_selfdenoise.plugin.noise_model_controls import NoiseModelControls
+from napari_selfdenoise.plugin.origin import Origin, free_suffix
 from napari_selfdenoise.plugin.panel import choose_layer
 from napari_selfdenoise.plugin.results import add_distribution
-
-PLUGIN, DENOISE = "napari-selfdenoise", "Denoise"
 
 _FILES = f"Noise models (*{SUFFIX})"
 
@@ -65,7 +65,8 @@ class NoiseModelWidget(Dock):
         super().__init__(napari_viewer, self.controls, self.controls.noise_plot)
         self.fitted: FittedNoise | None = None
         self._path: Path | None = None
-        self._name, self._units = "", ("pixel", "pixel")
+        self._name = ""
+        self._place: tuple[Box, Origin] | None = None
         self._connect_controls()
         self._list_layers()
         self._show_state()
@@ -84,7 +85,8 @@ class NoiseModelWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._name, self._units = layer.name, layer.units
+        self._name = layer.name
+        self._place = bounding_box(layer), Origin.of(layer, "calibration")
         controls.noise_plot.clear()
         controls.findings.setText("")
         make = partial(_calibrating, stack, config, mean)
@@ -130,10 +132,7 @@ class NoiseModelWidget(Dock):
         """Save where that is still to be done; train with it in the Denoise dock."""
         if self._path is None and not self.save():
             return
-        dock, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, DENOISE)
-        dock.show()
-        dock.raise_()
-        widget.use_noise_model(self._path)
+        open_dock(self.viewer, "Denoise").use_noise_model(self._path)
 
     def open_files(self, paths: list[Path]) -> None:
         """Open TIFF files as layers; take a noise model from its file."""
@@ -174,16 +173,18 @@ class NoiseModelWidget(Dock):
         self._show_state()
 
     def _add_distribution(self, fitted: FittedNoise) -> None:
-        name = f"{self._name} noise distribution"
+        assert self._place is not None
+        box, origin = self._place
         made = {
-            "source": self._name,
             "config": fitted.config.model_dump(mode="json"),
             "provenance": fitted.provenance,
             "noise_curves": [fitted.curve.to_json()],
         }
-        active = self.viewer.layers.selection.active
-        metadata = {METADATA_KEY: made}
-        add_distribution(self.viewer, fitted.curve, name, self._units, metadata)
+        layers = self.viewer.layers
+        active = layers.selection.active
+        name = f"{self._name} noise distribution"
+        name += free_suffix([name], {layer.name for layer in layers})
+        add_distribution(self.viewer, fitted.curve, name, box, made, origin)
         self.viewer.layers.selection.active = active
 
     # ---- What the viewer does ----
@@ -202,7 +203,7 @@ class NoiseModelWidget(Dock):
         for layer in images:  # to connect twice is to connect once
             for name in ("data", "axis_labels"):
                 layer.events[name].connect(self._show_state)
-        self.controls.list_layers(images, self.viewer.layers.selection.active)
+        self.controls.list_layers(images, self._first_choice())
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.frames.currentData()

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from napari.utils.notifications import notification_manager
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_selfdenoise.plugin.worker import Run
 
@@ -56,7 +56,12 @@ class Opening(QWidget):
         self._docked = self._closed = False
         self.label = QLabel("Starting: this takes a few seconds the first time…")
         self.label.setWordWrap(True)
+        self.label.setFixedWidth(260)
         self.label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        # Else napari puts an empty space below it, which stays.
+        self.label.setSizePolicy(
+            QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding
+        )
         self._column = QVBoxLayout(self)
         self._column.addWidget(self.label)
         make = partial(_importing, f"{_PLUGIN}.{self.home[0]}")

@@ -25,7 +25,7 @@ from napari_selfdenoise.plugin.editors import CalmComboBox, bare
 from napari_selfdenoise.plugin.plots import Plot
 from napari_selfdenoise.plugin.status import Status
 
-PLOT_HEIGHT = 104, 190
+PLOT_HEIGHT = 88, 190
 """Least and greatest height of a plot, in px: small screens show both."""
 
 _SPACING = 5
@@ -54,12 +54,19 @@ class Panel(QScrollArea):
         self.details = self.status.details
         self.eta.setWordWrap(False)
         self._content = QWidget()
+        self._problem = False
 
     # ---- Showing ----
 
     def say(self, text: str, problem: bool = False, details: str = "") -> None:
         """Show a sentence, and fold what only some want to know."""
+        self._problem = problem
         self.status.say(text, details, problem)
+
+    def forget_problem(self) -> None:
+        """Take back a complaint: something has worked since."""
+        if self._problem:
+            self.say("")
 
     def show_fraction(
         self, text: str, fraction: float | None, details: str = ""
@@ -87,7 +94,7 @@ class Panel(QScrollArea):
             if isinstance(part, QLayout):
                 column.addLayout(part)
             else:
-                column.addWidget(part)
+                column.addWidget(part, int(isinstance(part, Plot)))
         column.addStretch()
         self.setWidget(self._content)
         self.setWidgetResizable(True)
@@ -144,6 +151,7 @@ def list_layers(combo: CalmComboBox, layers: Sequence[ImageLayer], first: Any) -
             combo.removeItem(index)
     for layer in layers:
         combo.addItem(layer.name, layer)
+    combo.setCurrentIndex(-1)  # Qt chooses the first one that comes
     combo.blockSignals(False)
     choose_layer(combo, chosen if chosen in layers else first)
     combo.currentIndexChanged.emit(combo.currentIndex())
@@ -165,6 +173,16 @@ def rows(*titled: tuple[str, QWidget]) -> QFormLayout:
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     form.setVerticalSpacing(_SPACING)
     return form
+
+
+def beside(*widgets: QWidget) -> QWidget:
+    """Controls in one row; the first one takes what room there is."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for number, widget in enumerate(widgets):
+        layout.addWidget(widget, 0 if number else 1)
+    return row
 
 
 def fix_height(*plots: Plot) -> None:

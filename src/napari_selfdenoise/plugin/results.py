@@ -15,21 +15,25 @@ from napari.viewer import Viewer
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve, noise_distribution
+from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.layers import (
-    METADATA_KEY,
+    Box,
     appearance,
-    distribution_options,
+    bounding_box,
+    distribution_layer,
     provenance,
     result_appearance,
 )
-from napari_selfdenoise.prediction import allocate, result_shapes
+from napari_selfdenoise.plugin.marks import METADATA_KEY, marks
+from napari_selfdenoise.plugin.origin import Origin, free_suffix, note_edits
+from napari_selfdenoise.prediction import Denoised, allocate, result_shapes
 from napari_selfdenoise.preview import FieldOfView, Preview
+from napari_selfdenoise.unfinished import Unfinished, is_in_memory
 
 REFRESH_EVERY_S = 0.2
 
-_MOST_STEPS = 2**30
-"""Of a slider: Qt counts them in 32 bits."""
+_NO_NOISE = 1e-6
+"""Noise std that is none, as a share of the signal."""
 
 
 class Results:
@@ -48,7 +52,9 @@ class Results:
 
     Attributes
     ----------
-    arrays : dict
+    unfinished : Unfinished
+        The denoised image: raw where it has not come yet.
+    into : dict
         What the run writes to, by the names of `result_shapes`.
     made_with : dict
         What the layers' metadata say beside the model's provenance.
@@ -60,9 +66,13 @@ class Results:
         self.viewer, self.image, self.name = viewer, image, source.name
         # Neither layer nor viewer must be kept alive by a run.
         self._source = weakref.ref(source)
-        self._look = appearance(source)
+        self._active = viewer.layers.selection.active
+        self._look, self._box = appearance(source), bounding_box(source)
+        self._origin = Origin.of(source, "denoise")
         shapes = result_shapes(image, config)
-        self.arrays = {name: allocate(shape) for name, shape in shapes.items()}
+        self._arrays = {name: allocate(shape) for name, shape in shapes.items()}
+        self.unfinished = Unfinished(image, self._arrays["denoised"])
+        self.into: dict[str, Any] = {**self._arrays, "denoised": self.unfinished}
         self.made_with: dict[str, Any] = {}
         self._layer: ImageLayer | None = None
         self._refreshed = 0.0
@@ -88,13 +98,16 @@ class Results:
         """Show a field of view as it is denoised by now."""
         if not self.source_is_there:  # it was on its way when the layer went
             return
-        preview.write_to(self.arrays["denoised"], self.image)
-        self._show()
+        self.unfinished.preview(preview)
+        self.show()
         self.refresh(now=True)
 
-    def show_denoised(self) -> None:
-        """Show the layer that the tiles will be written to."""
-        self._show()
+    def show(self) -> None:
+        """Show the denoised layer, if it is not shown, as long as its source is."""
+        if self.source_is_there and self._is_gone():
+            name = self._named("denoised") + self._suffix(["denoised"])
+            shown = self.unfinished.shown
+            self._layer = self._add(shown, name, self._look, {"done": 0.0})
 
     def refresh(self, now: bool = False) -> None:
         """Draw what has changed, a few times a second at most."""
@@ -106,55 +119,132 @@ class Results:
 
     def hidden(self) -> str:
         """Name the layers that are not shown at first, as a sentence begins."""
-        *others, last = [_words(name) for name in self.arrays if name != "denoised"]
+        *others, last = [_words(name) for name in self._arrays if name != "denoised"]
         text = ", ".join([*others, last, "noise distribution"])
         text = " and ".join(text.rsplit(", ", 1))
         return text[0].upper() + text[1:]
 
-    def finish(self, model: TrainedModel, curves: Sequence[NoiseCurve]) -> None:
-        """Show all that was found, with its provenance.
+    def discard(self) -> None:
+        """Take the layers of the run away, and leave the viewer as it was before."""
+        layers, own = self.viewer.layers, self._origin.own(self.viewer.layers)
+        selected = layers.selection.active in own
+        for layer in own:
+            layers.remove(layer)
+        self._layer = None
+        if selected and self._active in layers:
+            layers.selection.active = self._active
+
+    def finish(self, model: TrainedModel, result: Denoised, keep: bool) -> None:
+        """Show all that was found, with its provenance, in place of the last run's.
 
         Parameters
         ----------
         model : TrainedModel
             What it was found with.
-        curves : sequence of NoiseCurve
-            Noise of each channel of this image.
+        result : Denoised
+            What was found.
+        keep : bool
+            Whether the layers of the last run on this source stay.
         """
-        made = provenance(model, self.name, curves)
-        made[METADATA_KEY] |= self.made_with
-        self._show()
-        assert self._layer is not None
-        self._layer.metadata = dict(made)
-        self._layer.refresh()
+        if not self.source_is_there:
+            self.discard()
+            return
         with _same_view(self.viewer):
-            for name, data in self.arrays.items():
-                if name != "denoised":
-                    look = result_appearance(name, self._look, curves)
-                    self._add(data, name, look, made)
-        several = len(model.channels) > 1
-        for number, curve in enumerate(curves):
-            suffix = f" {number}" if several else ""
-            name = f"{self.name} noise distribution{suffix}"
-            add_distribution(self.viewer, curve, name, self._look["units"], made)
+            if not keep:
+                for layer in self._origin.earlier(self.viewer.layers):
+                    self.viewer.layers.remove(layer)
+            self.show()
+            self._complete(model, result)
         self.viewer.layers.selection.active = self._layer
 
-    def _show(self) -> None:
-        """Make the denoised layer, or make it again if the user removed it."""
-        if self._layer is None or self._layer not in self.viewer.layers:
-            self._layer = self._add(self.arrays["denoised"], "denoised", self._look, {})
+    def _complete(self, model: TrainedModel, result: Denoised) -> None:
+        """Bring the denoised layer to its end, and add the others."""
+        curves, several = result.noise_curves, len(model.channels) > 1
+        numbers = [f" {n}" if several else "" for n in range(len(curves))]
+        drawn = [f"noise distribution{number}" for number in numbers]
+        suffix = self._suffix([*self._arrays, *drawn])
+        share = "" if result.complete else f" ({_percent(result.done_fraction)} done)"
+        made = provenance(model, self.name, curves)[METADATA_KEY]
+        made |= self.made_with | _done(result)
+        self._settle(f"{self._named('denoised')}{suffix}{share}", made, result.complete)
+        for name, data in self._arrays.items():
+            # Large ones have no NaN where nothing came: they are shown when all did.
+            if name != "denoised" and (result.complete or is_in_memory(data)):
+                look = result_appearance(name, self._look, curves)
+                title = f"{self._named(name)}{suffix}{share}"
+                self._add(data, title, look | {"visible": False}, made)
+        for name, curve in zip(drawn, curves, strict=True):
+            title = f"{self._named(name)}{suffix}"
+            title += free_suffix([title], self._taken())
+            add_distribution(self.viewer, curve, title, self._box, made, self._origin)
+
+    def _settle(self, name: str, made: dict[str, Any], complete: bool) -> None:
+        """Give the denoised layer its last name, data and metadata."""
+        layer = self._layer
+        assert layer is not None
+        renamed = not self._origin.own([layer])
+        if complete and layer.data is not self._arrays["denoised"]:
+            layer.data = self._arrays["denoised"]
+        layer.name = layer.name if renamed else name
+        self._origin.mark(layer, name, made)
+        layer.refresh()
+
+    def _is_gone(self) -> bool:
+        """Whether the user removed the denoised layer, or put other data into it."""
+        layer = self._layer
+        shown = self.unfinished.shown
+        gone = layer is None or layer not in self.viewer.layers
+        return gone or layer.data is not shown  # type: ignore[union-attr]
+
+    def _named(self, name: str) -> str:
+        return f"{self.name} {_words(name)}"
+
+    def _suffix(self, names: Sequence[str]) -> str:
+        """End of the layers' names, so that no other layer has one of them.
+
+        But for one that was calibrated, which has the name of a single one of them.
+        """
+        taken = self._taken(but="calibration")
+        return free_suffix([self._named(name) for name in names], taken)
+
+    def _taken(self, but: str = "") -> set[str]:
+        """Names of the other layers, but for those that another dock made."""
+        return {
+            layer.name
+            for layer in self.viewer.layers
+            if layer is not self._layer
+            and (not but or marks(layer.metadata).get("made_by") != but)
+        }
 
     def _add(
-        self, data: Any, name: str, look: dict[str, Any], metadata: dict[str, Any]
+        self, data: Any, name: str, look: dict[str, Any], made: dict[str, Any]
     ) -> ImageLayer:
-        layer: ImageLayer = self.viewer.add_image(
-            data,
-            name=f"{self.name} {_words(name)}",
-            **look,
-            metadata=dict(metadata),
-            visible=name == "denoised",
-        )
+        layer = ImageLayer(data, name=name, multiscale=False, **look)
+        _add_made(self.viewer, layer, made, self._origin)
         return layer
+
+
+def _add_made(
+    viewer: Viewer, layer: ImageLayer, made: dict[str, Any], origin: Origin
+) -> None:
+    """Add a layer right above its source, and what else was made of that."""
+    # First: whoever lists the layers knows at once that it is no image to denoise.
+    origin.mark(layer, layer.name, made)
+    note_edits(layer)
+    viewer.layers.insert(origin.place(list(viewer.layers)), layer)
+
+
+def _done(result: Denoised) -> dict[str, Any]:
+    """How much of an image is denoised, and which planes are to their last pixel."""
+    if result.complete:
+        return {"done": 1.0}
+    planes = [list(plane) for plane in result.coverage.planes]
+    return {"done": result.done_fraction, "planes_done": planes}
+
+
+def _percent(share: float) -> str:
+    """A share that is neither nothing nor all, as a whole percentage."""
+    return f"{min(max(int(100 * share), 1), 99)} %"
 
 
 @contextmanager
@@ -170,20 +260,32 @@ def add_distribution(
     viewer: Viewer,
     curve: NoiseCurve,
     name: str,
-    units: tuple[Any, ...],
-    metadata: dict[str, Any],
+    box: Box,
+    made: dict[str, Any],
+    origin: Origin,
 ) -> None:
-    """Add the layer that shows how residuals scatter at each signal.
+    """Add the layer that shows how residuals scatter at each signal, where they do.
 
-    It is left out where its steps are so small that napari cannot count them along the
-    images beside it: where there is next to no noise, or intensities are far below one.
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where it goes.
+    curve : NoiseCurve
+        Of the image.
+    name : str
+        Of the layer.
+    box : Box
+        Of the image's layer.
+    made : dict
+        What the layer's metadata say of how it was made.
+    origin : Origin
+        Where it came from.
     """
-    found = noise_distribution(curve)
-    extent = float(np.ptp(viewer.layers.extent.world, axis=0).max(initial=1.0))
-    if min(found.steps) * _MOST_STEPS < extent:
+    if curve.std.max() < _NO_NOISE * np.abs(curve.signal).max():
         return
-    options = distribution_options(found, name, units)
-    viewer.add_image(found.density, **options, metadata=dict(metadata))
+    density, options, axes = distribution_layer(curve, box)
+    layer = ImageLayer(density, name=name, multiscale=False, **options)
+    _add_made(viewer, layer, made | {"axes": axes}, origin)
 
 
 def _words(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.plugin.marks import reference
 from napari_selfdenoise.samples import (
     FMD_CREDIT,
     fish_average,
@@ -16,14 +17,23 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def fish() -> list[LayerData]:
-    """Return a real noisy frame and the average of 50 such frames."""
-    return [_layer(image, FMD_CREDIT) for image in (fish_frame(), fish_average())]
+    """Return a real noisy frame, above the average of 50 such frames."""
+    return [_reference(fish_average(), FMD_CREDIT), _layer(fish_frame(), FMD_CREDIT)]
 
 
 def synthetic() -> list[LayerData]:
-    """Return four noisy frames of synthetic cells and their true signal."""
+    """Return four noisy frames of synthetic cells, above their true signal."""
     credit = "Made by napari-selfdenoise: variance = 12 (signal - 100) + 150"
-    return [_layer(image, credit) for image in poisson_gaussian_stack()]
+    noisy, signal = poisson_gaussian_stack()
+    return [_reference(signal, credit), _layer(noisy, credit)]
+
+
+def _reference(image: Image, credit: str) -> LayerData:
+    """A clean image to compare with: hidden, and never chosen for a training."""
+    data, attributes, kind = _layer(image, credit)
+    attributes["name"] += " (reference)"
+    attributes["metadata"] |= reference()
+    return data, attributes | {"visible": False}, kind
 
 
 def _layer(image: Image, credit: str) -> LayerData:

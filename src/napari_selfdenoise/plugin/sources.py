@@ -12,7 +12,7 @@ from napari.layers import Labels
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from napari_selfdenoise.plugin.layers import METADATA_KEY
+from napari_selfdenoise.plugin.marks import marks
 
 Source = tuple[str, Callable[[], Any]]
 """A layer's name, and what gives the data that is taken from it."""
@@ -46,7 +46,7 @@ def _labels(viewer: Viewer) -> Iterator[Source]:
 
 def _noise(viewer: Viewer) -> Iterator[Source]:
     for layer in viewer.layers:
-        curves = layer.metadata.get(METADATA_KEY, {}).get("noise_curves", [])
+        curves = marks(layer.metadata).get("noise_curves", [])
         for number, curve in enumerate(curves):
             channel = f", channel {number}" if len(curves) > 1 else ""
             yield f"{layer.name}{channel}", partial(dict, curve)

@@ -9,6 +9,9 @@ from superqt.utils import GeneratorWorker
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 
+_CANCEL = object()
+"""A message that is not for the generator: it is closed."""
+
 
 class Run:
     """A core generator at work in a thread of its own.
@@ -39,6 +42,7 @@ class Run:
         on_abort: Callable[..., None],
     ) -> None:
         self._mailbox = Mailbox()
+        self.cancelled = False
         # The class under napari's thread_worker. That one shows each error twice more,
         # as a traceback, and ties the worker to whichever viewer was used last: napari
         # 0.9.2 raises a TypeError there when a worker fails.
@@ -55,6 +59,11 @@ class Run:
     def send(self, message: Any, *, final: bool = False) -> None:
         """Send a message to the generator; nothing may follow a final one."""
         self._mailbox.put(message, final)
+
+    def cancel(self) -> None:
+        """End at the next yield and return nothing of worth, not even what is ready."""
+        self.cancelled = True
+        self._mailbox.put(_CANCEL, final=True)
 
     def abandon(self) -> None:
         """End at the next yield and throw the result away."""
@@ -96,7 +105,11 @@ def _translated(
         progress = next(generator)
         while True:
             yield progress
-            progress = generator.send(next_message())
+            message = next_message()
+            if message is _CANCEL:
+                generator.close()
+                return None
+            progress = generator.send(message)
     except StopIteration as end:
         return end.value
     except RuntimeError as error:

@@ -1,0 +1,82 @@
+"""Which part of an image has been denoised by now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.tiling import Tile
+
+
+class Coverage:
+    """Which pixels of an image have been denoised.
+
+    Parameters
+    ----------
+    image : Image
+        What is denoised.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self._count = sum(1 for _ in image.planes())
+        self._complete: set[PlaneIndex] = set()
+        self._partial: dict[PlaneIndex, NDArray[np.bool_]] = {}
+
+    def add(self, tile: Tile) -> None:
+        """Note that a tile has been denoised."""
+        if tile.plane in self._complete:
+            return
+        shape = self.image.plane_shape
+        done = self._partial.setdefault(tile.plane, np.zeros(shape, np.bool_))
+        done[tile.rows, tile.columns] = True
+        if done.all():
+            self._complete.add(tile.plane)
+            del self._partial[tile.plane]
+
+    @property
+    def fraction(self) -> float:
+        """Share of the pixels that is denoised; 1 where all are."""
+        parts = sum(float(done.mean()) for done in self._partial.values())
+        return (len(self._complete) + parts) / self._count
+
+    @property
+    def planes(self) -> list[PlaneIndex]:
+        """The planes that are denoised to their last pixel."""
+        return sorted(self._complete)
+
+    def rest(self, plane: PlaneIndex) -> NDArray[np.bool_] | None:
+        """Pixels of a plane that are not denoised, (Y, X); None where all are."""
+        if plane in self._complete:
+            return None
+        done = self._partial.get(plane)
+        return np.ones(self.image.plane_shape, np.bool_) if done is None else ~done
+
+    def put_in_rest(self, array: Any, plane: PlaneIndex, values: Any) -> None:
+        """Put other pixels where a plane is not denoised.
+
+        Parameters
+        ----------
+        array : array
+            With the image's axes, behind others or not.
+        plane : tuple of int
+            Which plane.
+        values : float or ndarray
+            One for all, or (Y, X).
+        """
+        rest = self.rest(plane)
+        if rest is None:
+            return
+        place = (..., *self.image.slices(plane))
+        rest, values = self.image.as_stored(rest), np.asarray(values)
+        if values.ndim:
+            values = self.image.as_stored(values)
+        array[place] = np.where(rest, values, array[place])
+
+    def blank_rest(self, array: Any) -> None:
+        """Put NaN wherever an array of results is not denoised."""
+        for plane in self.image.planes():
+            self.put_in_rest(array, plane, np.float32(np.nan))

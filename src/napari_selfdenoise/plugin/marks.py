@@ -1,0 +1,20 @@
+"""What `layer.metadata` says of layers that this plugin made, and of references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+METADATA_KEY = "selfdenoise"
+"""Where result layers keep their provenance in `layer.metadata`, references a mark."""
+
+
+def marks(metadata: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """What this plugin wrote into a layer's metadata; empty for other layers."""
+    found = metadata.get(METADATA_KEY)
+    return found if isinstance(found, Mapping) else {}
+
+
+def reference() -> dict[str, Any]:
+    """Metadata of a clean image to compare with: it is not to be denoised."""
+    return {METADATA_KEY: {"reference": True}}

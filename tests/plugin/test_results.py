@@ -1,0 +1,335 @@
+"""What a run leaves in the viewer, and what it leaves as it was."""
+
+import threading
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_selfdenoise import prediction
+from napari_selfdenoise.plugin.layers import METADATA_KEY
+
+pytestmark = pytest.mark.gl
+
+NAMES = ["cells denoised", "cells noise std", "cells noise distribution"]
+
+
+def stack(noisy, *counts):
+    """Copies of the noisy image, each a little brighter than the one before."""
+    steps = np.arange(np.prod(counts), dtype=np.uint16).reshape(*counts, 1, 1)
+    return noisy + 5 * steps
+
+
+def made(layer):
+    return layer.metadata[METADATA_KEY]
+
+
+# The view ----------------------------------------------------------------------------
+
+
+def view_from_home(desk):
+    """What Home, the sliders, the grid and the scale bar go by."""
+    desk.viewer.reset_view()
+    camera = getattr(desk.viewer, "scene", desk.viewer).camera
+    dims, extent = desk.viewer.dims, desk.viewer.layers.extent
+    home = [camera.zoom, *camera.center[-2:]]
+    step = extent.step.tolist()
+    sliders = [float(number) for span in dims.range for number in span]
+    labels = [*dims.axis_labels, *(f"{unit:~}" for unit in extent.units)]
+    return home + step + sliders, labels
+
+
+UM = {"units": "um", "scale": (0.108, 0.108)}
+PLACES = {
+    "16-bit, 0.108 um": ((), UM),
+    "pixels": ((), {}),
+    "named axes": ((), {"axis_labels": ("y", "x")}),
+    "time": ((3,), {"axis_labels": tuple("tyx"), "scale": (30, 0.1, 0.1)}),
+    "nowhere near zero": ((), {"translate": (900, -40), "scale": (0.3, 0.2)}),
+    "4-D": ((2, 2), {"axis_labels": tuple("tzyx"), "scale": (30, 0.5, 0.1, 0.1)}),
+    "turned": ((), {"rotate": 20, "shear": [0.3], "scale": (0.1, 0.7)}),
+    "mirrored": ((2,), {"affine": np.diag([1, -0.4, 0.2, 1])}),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_view_is_the_same_after_a_run(open_desk, noisy, place):
+    counts, options = PLACES[place]
+    desk = open_desk(show=place == "16-bit, 0.108 um")
+    image = 400 * (stack(noisy, *counts) if counts else noisy)
+    desk.viewer.add_image(image, name="cells", **options)
+    _, labels = view_from_home(desk)
+    desk.train()
+    assert desk.names() == ["cells", *NAMES]
+    after, now = view_from_home(desk)
+    assert now == labels
+    layer = desk.layer(NAMES[-1])
+    assert layer.data.shape <= noisy.shape and min(layer.data.shape) > 20
+    low, high = made(layer)["axes"]["signal"]
+    assert low < np.median(image) < high  # grey values, wherever it lies
+    for name in NAMES:  # the canvas is as large as after the run
+        desk.viewer.layers.remove(name)
+    np.testing.assert_allclose(after, view_from_home(desk)[0], rtol=1e-9)
+
+
+# What is chosen ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["fish", "synthetic"])
+@pytest.mark.parametrize("dock_first", [False, True])
+def test_the_noisy_sample_is_chosen(make_napari_viewer, key, dock_first):
+    viewer = make_napari_viewer()
+    if not dock_first:
+        viewer.open_sample("napari-selfdenoise", key)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
+    if dock_first:
+        viewer.open_sample("napari-selfdenoise", key)
+    clean, noisy = viewer.layers
+    assert noisy.data.dtype.kind == "u"
+    assert dock.controls.layer.currentText() == noisy.name
+    assert viewer.layers.selection.active == noisy
+    assert clean.name.endswith("(reference)") and not clean.visible
+    assert made(clean)["reference"]
+    viewer.layers.remove(noisy)
+    assert dock.controls.layer.currentText() == ""
+    assert "(reference)" in dock.controls.layer.itemText(0)  # it can still be chosen
+
+
+def test_a_result_is_never_the_next_source_by_itself(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.viewer.add_image(noisy, name="other")
+    combo = desk.controls.layer
+    offered = [combo.itemText(index) for index in range(combo.count())]
+    assert offered == ["cells", "other", *NAMES]
+    for name in ("cells", "other"):
+        desk.viewer.layers.remove(name)
+    assert desk.controls.axes.text().startswith("Choose an image.")
+    assert combo.currentText() == "" and not desk.button("train").isEnabled()
+    desk.choose("cells denoised")  # who wants it can
+    assert desk.button("train").isEnabled()
+
+
+# What is not denoised yet ------------------------------------------------------------
+
+
+def lazy(image):
+    return da.from_array(image, chunks=(1, *image.shape[1:]))
+
+
+@pytest.fixture
+def slow_tiles(monkeypatch):
+    """A prediction in which each tile is waited for."""
+    go = threading.Semaphore(0)
+    write = prediction._write
+
+    def waiting(*where):
+        assert go.acquire(timeout=20)
+        write(*where)
+
+    monkeypatch.setattr(prediction, "_write", waiting)
+    monkeypatch.setattr(prediction, "tile_side", lambda *_: 32)
+    yield go
+    go.release(1000)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, lazy])
+def test_the_raw_image_shows_until_it_is_denoised(desk, noisy, slow_tiles, kind):
+    film = stack(noisy, 5)
+    desk.viewer.add_image(kind(film), name="cells", contrast_limits=(0, 300))
+    desk.viewer.dims.set_point(0, 2)
+    desk.press("train")
+    slow_tiles.release(6)  # of four tiles a frame
+    desk.until(lambda: "cells denoised" in desk.names())
+    layer = desk.layer("cells denoised")
+    desk.until(lambda: (np.asarray(layer.data) != film).mean() > 0.29)
+    desk.press("stop")
+    slow_tiles.release(1)
+    desk.finish()
+    shown = np.asarray(layer.data)
+    changed = [share > 0.9 for share in (shown != film).mean(axis=(1, 2))]
+    assert changed == [False, False, True, False, False]  # the frame in view first
+    np.testing.assert_array_equal(shown[[0, 3, 4]], film[[0, 3, 4]])
+    known = made(layer)
+    assert known["done"] == 7 / 20 and known["planes_done"] == [[2]]
+    assert layer.name == "cells denoised (35 % done)"
+    assert np.isnan(desk.layer("cells noise std (35 % done)").data[4]).all()
+    assert "1 of 5 images are denoised, the others show the raw" in desk.status()
+
+    slow_tiles.release(100)
+    desk.press("denoise")
+    desk.finish()
+    assert desk.names() == ["cells", *NAMES]  # in the place of the unfinished one
+    layer = desk.layer("cells denoised")
+    assert type(layer.data) is np.ndarray and made(layer)["done"] == 1
+    assert (layer.data != film).mean() > 0.9
+
+
+def test_a_preview_shows_the_raw_image_around_it(desk, noisy):
+    film = stack(noisy, 3)
+    desk.viewer.add_image(film, name="cells")
+    desk.viewer.dims.set_point(0, 1)
+    desk.endless()
+    desk.press("train")
+    desk.until(lambda: "cells denoised" in desk.names())
+    shown = desk.layer("cells denoised").data.copy()
+    assert (shown[1] != film[1]).mean() > 0.9
+    np.testing.assert_array_equal(shown[[0, 2]], film[[0, 2]])
+    desk.press("stop")
+    desk.press("stop")  # the denoising as well
+    desk.finish()
+    assert desk.names() == ["cells"]
+    assert "nothing is denoised" in desk.status() and desk.widget.model is not None
+
+
+# Stop and Cancel ---------------------------------------------------------------------
+
+
+def test_the_stop_button_says_what_it_does(desk, noisy, slow_tiles):
+    stop = desk.button("stop")
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    assert stop.text() == "Stop" and "then denoised" in stop.toolTip()
+    desk.press("stop")
+    assert stop.text() == "Stop denoising" and stop.isEnabled()
+    slow_tiles.release(1)
+    desk.until(lambda: slow_tiles._value == 0)  # one tile of four is written
+    desk.press("stop")
+    slow_tiles.release(1)
+    desk.finish()
+    assert "of the image is denoised, the rest shows the raw image" in desk.status()
+    assert stop.text() == "Stop"
+
+
+def test_hardly_trained_is_said_first(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.press("train")
+    desk.press("stop")
+    desk.finish()
+    assert desk.status().startswith("Hardly trained. The training was stopped after 1")
+    assert "Done" not in desk.status() and "error about" not in desk.status()
+
+
+def test_cancel_leaves_all_as_before(desk, noisy):
+    desk.viewer.add_image(noisy, name="other")
+    source = desk.viewer.add_image(noisy, name="cells")
+    camera = getattr(desk.viewer, "scene", desk.viewer).camera
+    camera.zoom = 3.3
+    desk.choose("cells")
+    desk.endless()
+    for wait in (False, True):
+        desk.press("train")
+        if wait:
+            desk.until(lambda: "cells denoised" in desk.names())
+        desk.press("cancel")
+        desk.finish()
+        assert desk.names() == ["other", "cells"] and desk.widget.model is None
+        assert desk.viewer.layers.selection.active == source
+        assert camera.zoom == 3.3
+        assert (
+            desk.status().startswith("Cancelled")
+            and not desk.button("cancel").isEnabled()
+        )
+        assert len(desk.controls.loss_plot.series()["loss"][0]) == 0
+
+
+def test_cancel_keeps_the_last_run(desk, noisy, slow_tiles):
+    """Its layers, and its model, wherever the cancelled run is."""
+    desk.viewer.add_image(noisy, name="cells")
+    slow_tiles.release(4)
+    desk.train()
+    before = [desk.layer(name) for name in desk.names()]
+    model = desk.widget.model
+    desk.press("train")
+    slow_tiles.release(2)
+    desk.until(lambda: len(desk.names()) == 5)  # it denoises
+    desk.press("cancel")
+    slow_tiles.release(10)
+    desk.finish()
+    assert [desk.layer(name) for name in desk.names()] == before
+    assert desk.widget.model is model
+
+
+# The source goes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["training", "denoising"])
+@pytest.mark.parametrize("clear", [False, True])
+def test_no_layer_comes_back(desk, noisy, slow_tiles, stage, clear):
+    desk.viewer.add_image(stack(noisy, 3), name="cells")
+    if not clear:
+        desk.viewer.add_image(noisy, name="other")
+        desk.choose("cells")
+    if stage == "training":
+        desk.endless()
+    desk.press("train")
+    if stage == "denoising":
+        slow_tiles.release(2)
+    desk.until(lambda: "cells denoised" in desk.names())
+    if clear:
+        desk.viewer.layers.clear()
+    else:
+        desk.viewer.layers.remove("cells")
+    slow_tiles.release(100)
+    desk.finish()
+    assert desk.names() == ([] if clear else ["other"])
+    assert desk.controls.layer.currentText() == ("" if clear else "other")
+    assert "The layer is gone: its model is kept" in desk.status()
+    assert desk.widget.model is not None
+
+
+def test_results_stay_whatever_comes_after_the_run(desk, noisy, tmp_path):
+    (tmp_path / "bad.safetensors").write_text("no model")
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    model = desk.widget.model
+    desk.drop(tmp_path / "bad.safetensors")
+    desk.until(lambda: "bad.safetensors" in desk.status())
+    assert desk.names() == ["cells", *NAMES] and desk.widget.model is model
+    desk.viewer.layers.remove("cells")
+    desk.qtbot.wait(50)
+    assert desk.names() == NAMES
+    assert desk.button("stop").text() == "Stop"
+
+
+# Several runs ------------------------------------------------------------------------
+
+
+def test_a_run_takes_the_place_of_the_last_one(desk, noisy):
+    desk.viewer.add_image(noisy, name="below")
+    desk.viewer.add_image(noisy, name="cells")
+    desk.viewer.add_image(noisy, name="above")
+    for name in ("cells", "below", "cells", "cells"):
+        desk.choose(name)
+        desk.train()
+    results = [name.replace("cells", "below") for name in NAMES]
+    assert desk.names() == ["below", *results, "cells", *NAMES, "above"]
+
+
+def test_runs_that_are_kept_have_one_number_each(desk, noisy):
+    desk.viewer.add_image(stack(noisy, 2), name="cells", axis_labels=("c", "y", "x"))
+    desk.train()
+    desk.controls.keep.click()
+    for _ in range(2):
+        desk.train()
+    parts = ["denoised", "noise std", "noise distribution 0", "noise distribution 1"]
+    ends = ["", " [2]", " [3]"]
+    expected = [f"cells {part}{end}" for end in ends for part in parts]
+    assert desk.names() == ["cells", *expected]
+    desk.controls.keep.click()
+    desk.train()  # in the place of the third; the others were kept
+    assert desk.names() == ["cells", *expected]
+
+
+def test_what_the_user_changed_is_hers(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.layer("cells denoised").name = "the good one"
+    desk.layer("cells noise std").data = noisy.astype(np.float32)
+    hers = [desk.layer("the good one"), desk.layer("cells noise std")]
+    desk.train()
+    assert all(layer in desk.viewer.layers for layer in hers)
+    fresh = [f"{name} [2]" for name in NAMES]
+    assert desk.names() == ["cells", "the good one", "cells noise std", *fresh]
