@@ -393,19 +393,18 @@ def _require_trainable(
     if start:
         start.require_fits(images[0])
         made = start.config
-        parts = ("network", "signal", "noise_model", "psf")
-        if any(getattr(made, part) != getattr(config, part) for part in parts):
+        if differing := _differing(made, config):
             raise RequestError(
-                "The model to continue from has another network, signal head, noise "
-                "model or point spread function than the settings.",
-                "Leave out the settings that differ, or start afresh.",
+                "Continue needs the settings that the model was trained with; here "
+                f"differ: {differing}.",
+                "Set them as they were, or do not continue.",
             )
         sizes = made.masking.binning, config.masking.binning
         if sizes[0] != sizes[1]:
             raise RequestError(
-                f"The model to continue from knows {_bins_text(sizes[0])}, the "
-                f"settings ask for {_bins_text(sizes[1])}.",
-                "Leave out the masking, or start afresh.",
+                "Continue needs the masking that the model was trained with: "
+                f"{_bins_text(sizes[0])}, not {_bins_text(sizes[1])}.",
+                "Choose the automatic masking, or do not continue.",
             )
     return list(dict.fromkeys(notes))
 
@@ -418,6 +417,24 @@ def _continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:
     if isinstance(config.network, UNet) and config.network.scales:
         changes["network"] = made.network
     return config.model_copy(update=changes)
+
+
+def _differing(made: TrainingConfig, config: TrainingConfig) -> str:
+    """Settings of a network that differ, such as "width 4 (16 in the model)"."""
+    found = []
+    for part in ("network", "signal", "noise_model", "psf"):
+        old, new = getattr(made, part), getattr(config, part)
+        title = str(TrainingConfig.model_fields[part].title).lower()
+        if type(old) is not type(new):
+            found.append(f"{title} {new.kind} ({old.kind} in the model)")
+            continue
+        found += [
+            f"{title} {str(field.title or name).lower()} {getattr(new, name)} "
+            f"({getattr(old, name)} in the model)"
+            for name, field in type(new).model_fields.items()
+            if getattr(old, name) != getattr(new, name)
+        ]
+    return ", ".join(found)
 
 
 def _bins_text(size: int) -> str:
@@ -533,8 +550,8 @@ def _few_steps(schedule: Schedule, steps: int, stopped: bool) -> str:
     """A note where a training ended with hardly anything learned."""
     if schedule.out_of_time(steps):
         return (
-            f"The time was enough for {_steps_text(steps)} only, too few to learn "
-            "much. Give more; other programs may keep this machine busy."
+            f"Too short: the time was enough for {_steps_text(steps)} only, so the "
+            "result is hardly trained. Try 2 min or more, or continue from this model."
         )
     if stopped and schedule.few(steps):
         return (

@@ -248,9 +248,8 @@ def test_a_psf_brings_a_deconvolved_layer(desk, noisy):
     assert layer.contrast_limits == [layer.data.min(), layer.data.max()]
     assert layer.data.std() > desk.layer("cells denoised").data.std()
     assert layer.metadata[METADATA_KEY]["config"]["psf"]["kind"] == "gaussian"
-    assert desk.status().startswith(
-        "Done. Noise std, deconvolved and noise distribution are hidden"
-    )
+    assert desk.status().startswith("Done: see")
+    assert "Noise std, deconvolved and noise distribution." in desk.status()
 
 
 def test_posterior_std_and_samples_appear(desk, noisy):
@@ -352,10 +351,10 @@ def test_what_was_found_of_the_noise_is_said(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.endless()
     desk.begin()
-    desk.until(lambda: "single pixels are hidden." in desk.status())
+    desk.until(lambda: "single pixels are masked." in desk.status())
     desk.press("stop")
     desk.finish()
-    assert "single pixels are hidden." in desk.status()
+    assert "single pixels are masked." in desk.status()
     assert desk.widget.model.config.masking.kind == "random"
     assert desk.controls.config().masking.kind == "auto"
 
@@ -364,8 +363,8 @@ def test_the_window_says_what_the_result_is_made_of(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.pick(estimator="auto")
     desk.train()
-    assert "The result is made of: " in desk.status()
-    assert "observation" in desk.status()  # after so few steps, the network is worse
+    assert "How it was blended: " in desk.status()
+    assert "raw pixels" in desk.status()  # after so few steps, the network is worse
     desk.pick(estimator="single_pass")
     desk.train()
-    assert "made of" not in desk.status()
+    assert "blended" not in desk.status()

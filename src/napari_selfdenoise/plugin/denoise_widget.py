@@ -272,8 +272,8 @@ class DenoiseWidget(Dock):
             self._tell_nothing_denoised()
         else:
             self._results.finish(self.model, result, self.controls.keep.isChecked())
-            said = outcome(self.model, result, self._results.hidden())
-            self.controls.show_fraction(said, 1.0)
+            said, more = outcome(self.model, result, self._results.hidden())
+            self.controls.show_fraction(said, 1.0, more)
             self._results = None  # what is there now is the user's
 
     def _tell_gone(self) -> None:
@@ -311,7 +311,8 @@ class DenoiseWidget(Dock):
         self._ended()
         self.controls.say(
             f"Loaded a model of recipe {model.config.recipe}, trained on "
-            f"{', '.join(model.provenance.get('images', [])) or 'an image'}."
+            f"{', '.join(model.provenance.get('images', [])) or 'an image'}. "
+            "Press Denoise."
         )
 
     # ---- What the viewer does ----
@@ -422,8 +423,12 @@ def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:
         return model.config.estimating(estimator)
     except RequestError as error:
         name = member_title(type(estimator))
+        if estimator.fuses and not model.config.signal.spreads:
+            raise RequestError(
+                f"This model knows single values only, too little for {name}.",
+                "Choose the estimator Automatic, or train with a recipe such as PN2V.",
+            ) from error
         raise RequestError(
-            f"The model in hand cannot be used with the estimator {name}: "
-            f"{error.message[0].lower()}{error.message[1:]}",
-            "Choose another estimator, or train again.",
+            f"This model cannot be used with the estimator {name}. {error.message}",
+            error.hint,
         ) from error
