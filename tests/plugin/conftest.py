@@ -18,6 +18,8 @@ from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
 importlib.import_module("torch._dynamo")
+# Docks open at once where they are imported already, as all but a test's first.
+importlib.import_module("napari_selfdenoise.plugin.noise_model_widget")
 
 PLUGIN = "napari-selfdenoise"
 UNTIL_I_STOP = "until I stop"

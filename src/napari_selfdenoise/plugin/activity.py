@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import re
 import time
 from collections.abc import Callable
 
 from napari.utils import progress
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QProgressBar
 
 LONG_S = 30.0
 """Seconds from which on a user may have turned to something else."""
 
-_STEPS = 100
+_STEPS, _EVERY_MS = 100, 200
 
 
 class _Nowhere:
@@ -47,31 +47,55 @@ class Activity(QObject):
         self._bar, self._said, self._title = bar, said, ""
         self._shown: progress | None = None
         self._since = 0.0
-        bar.valueChanged.connect(self._follow)
+        self._goes_on = self._updating = False
+        # Napari works off all events when it draws a bar: that must not happen in the
+        # midst of what shows a progress here.
+        self._timer = QTimer(self)
+        self._timer.setInterval(_EVERY_MS)
+        self._timer.timeout.connect(self._update)
 
     def begin(self, title: str) -> None:
         """Show that a run goes on; for its next part, that it still does."""
-        if self._shown is None:
+        if not self._goes_on:
             self._title, self._since = title, time.monotonic()
-            self._shown = progress(total=_STEPS, desc=title, file=_Nowhere())
-
-    def close(self) -> None:
-        """Show nothing any more, and say nothing either."""
-        self._since = math.inf
-        self.end()
-
-    def _follow(self, value: int) -> None:
-        if self._shown is None or self._bar.maximum() <= 0:
-            return
-        step = round(_STEPS * value / self._bar.maximum()) - self._shown.n
-        if step > 0:
-            self._shown.update(step)
+        self._goes_on = True
+        self._timer.start()
 
     def end(self) -> None:
         """Show that it is over."""
-        if self._shown is None:
+        self._goes_on = False
+
+    def close(self) -> None:
+        """Show nothing any more, and say nothing either."""
+        self._timer.stop()
+        self._goes_on = False
+        self._hide()
+
+    def _update(self) -> None:
+        if self._updating:
             return
-        self._shown.close()
-        self._shown = None
+        self._updating = True
+        if self._goes_on:
+            self._show()
+        else:
+            self._timer.stop()
+            self._hide()
+            self._tell()
+        self._updating = False
+
+    def _show(self) -> None:
+        if self._shown is None:
+            self._shown = progress(total=_STEPS, desc=self._title, file=_Nowhere())
+        if self._bar.maximum() > 0:
+            share = self._bar.value() / self._bar.maximum()
+            self._shown.update(max(0, round(_STEPS * share) - self._shown.n))
+
+    def _hide(self) -> None:
+        shown, self._shown = self._shown, None
+        if shown is not None:
+            shown.close()
+
+    def _tell(self) -> None:
         if time.monotonic() - self._since >= LONG_S:
-            show_info(f"{self._title}: the run has ended. {self._said()}")
+            first = re.split(r"(?<=[.!?])\s", self._said(), maxsplit=1)[0]
+            show_info(f"{self._title}: the run has ended. {first}")

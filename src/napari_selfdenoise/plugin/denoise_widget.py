@@ -449,7 +449,8 @@ def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:
         name = member_title(type(estimator))
         if estimator.fuses and not model.config.signal.spreads:
             raise RequestError(
-                f"This model knows single values only, too little for {name}.",
+                "This model knows single values, not how sure they are, as the "
+                f"estimator '{name}' needs.",
                 "Choose the estimator Automatic, or train with a recipe such as PN2V.",
             ) from error
         raise RequestError(

@@ -21,6 +21,9 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 VERMILLION = "#D55E00"
 BLUISH_GREEN = "#009E73"
 
+_LEGEND_HEIGHT = 130
+"""Least height in px of a plot in which a legend leaves room for what it names."""
+
 Series = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
 """Name of a series: its x and y, 1-D arrays of equal length."""
 
@@ -136,8 +139,9 @@ class Plot(QWidget):
         self.promise.setAttribute(through)
 
     def resizeEvent(self, event: Any) -> None:
-        """Keep the promise in the middle."""
+        """Keep the promise in the middle; leave out the legend where room is small."""
         super().resizeEvent(event)
+        self._show_promise()
         self.promise.setGeometry(self.plot.rect())
 
     def sizeHint(self) -> QSize:
@@ -151,7 +155,7 @@ class Plot(QWidget):
         for side in ("left", "bottom"):
             self.plot.getPlotItem().showAxis(side, drawn)
         if self._legend is not None:
-            self._legend.setVisible(drawn)
+            self._legend.setVisible(drawn and self.height() >= _LEGEND_HEIGHT)
 
     def _add_actions(self) -> None:
         # pyqtgraph's own menu offers SVG, which fails with Qt 6.11.
@@ -239,6 +243,10 @@ class NoisePlot(Plot):
         self._curve.setZValue(1)  # over the points
         self.plot.addItem(self._curve)
         self.plot.addItem(self._points)
+        self.plot.setToolTip(
+            "Dots: measured in this image. Line: the noise model.\n"
+            + self.plot.toolTip()
+        )
         self.clear()
 
     def set_curve(self, signal: ArrayLike, std: ArrayLike) -> None:

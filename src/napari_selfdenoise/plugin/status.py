@@ -87,15 +87,15 @@ class Status(QLabel):
             return self._text
         pieces = _beginnings(self._text, r"(?<=[.!?…])\s")
         fitting = [piece for piece in pieces if self._fits(piece)]
-        if not fitting:
+        if not fitting or self._fits(fitting[-1], 1):  # too little to be all
             cut = (f"{piece} …" for piece in _beginnings(self._text, r"\s"))
             fitting = [piece for piece in cut if self._fits(piece)]
         return fitting[-1] if fitting else self._text
 
-    def _fits(self, text: str) -> bool:
+    def _fits(self, text: str, lines: int = LINES) -> bool:
         room = QRect(0, 0, max(self.width(), 120), _HIGH)
         needed = self.fontMetrics().boundingRect(room, Qt.TextFlag.TextWordWrap, text)
-        return needed.height() <= LINES * self.fontMetrics().lineSpacing()
+        return needed.height() <= lines * self.fontMetrics().lineSpacing()
 
 
 def _beginnings(text: str, gap: str) -> Iterator[str]:
