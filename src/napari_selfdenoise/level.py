@@ -60,9 +60,16 @@ _GROWTH, _OUTLYING = 1.22, 1.5
 """Noise std at one end of the signals over that at the other, at most, and that of the
 noisiest range over that of most pixels, at least.
 
-Of 165 photographs with Gaussian noise of std 10 to 50 whose groups are even, 5 have
+Of 165 photographs with Gaussian noise of std 10 to 50 whose groups are even, 9 have
 more, by structure. Of 618 scenes of counted light, none has less whose noise grows by
 more than a quarter from the darkest pixels to the brightest hundredth.
+"""
+
+_HIDDEN, _GROWTH_OF_HIDDEN = 0.3, 1.1
+"""Variance of the signal over that of the noise up to which less growth is allowed.
+
+There, a growth by a seventh cost 1.3 dB, and Stein's risk gains nothing even where it
+is right.
 """
 
 _SKEW, _EXCESS = 0.2, 0.3
@@ -154,7 +161,9 @@ class NoiseLevel:
         known = self.evenness
         if known is None:
             return "there are too few pixels to tell how strong the noise is"
-        if known.ratio() <= _GROWTH and known.outlying() <= _OUTLYING:
+        hidden = known.structure() <= _HIDDEN
+        most = _GROWTH_OF_HIDDEN if hidden else _GROWTH
+        if known.ratio() <= most and known.outlying() <= _OUTLYING:
             return ""
         growth, error = known.growth() if len(known.std) > 1 else (0.0, 0.0)
         if abs(growth) > 2 * error or known.outlying() > _OUTLYING:
