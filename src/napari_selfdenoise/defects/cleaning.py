@@ -206,7 +206,10 @@ class CleanImage:
     def defects(self, plane: PlaneIndex) -> PlaneDefects:
         """What the defects of a plane are told by; measured once."""
         if plane not in self._rules:
-            self._rules[plane] = measure_defects(*self._sample(plane))
+            if self._is_small:
+                self._whole(plane)  # read once, it is kept
+            else:
+                self._rules[plane] = measure_defects(*self._sample(plane))
         return self._rules[plane]
 
     def is_blank(self, plane: PlaneIndex) -> bool:
@@ -321,9 +324,7 @@ class CleanImage:
         return raw, self.image.read_mask(plane, rows, columns)
 
     def _sample(self, plane: PlaneIndex) -> tuple[Array, Flags | None]:
-        """A plane, or squares all over a large one below each other."""
-        if self._is_small:
-            return self._raw(plane)
+        """Squares all over a large plane, below each other."""
         squares = [self._raw(plane, *place) for place in self._places()]
         raw = np.concatenate([square for square, _ in squares])
         masks = [recorded for _, recorded in squares if recorded is not None]
