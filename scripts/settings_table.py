@@ -25,8 +25,8 @@ INTRODUCTION = """\
 
 Every setting of a training, as the program declares it. Where to change one:
 
-- **In the window** by its title: the recipe, the main parts, the budget and the device
-  above, the rest below "Advanced settings". Point at a row to read what it does.
+- **In the window** by its title: recipe and time above, the main parts in "Method",
+  the rest in "Advanced settings". Point at a row to read what it does.
 - **On the command line** by `--` and its name, with `-` for `_`:
   `--masking.spacing-max 4`. Yes-or-no settings have two flags: `--flips` and
   `--no-flips`. A part is chosen by its name, `--masking grid`. The time budget is set

@@ -108,7 +108,7 @@ def test_shared_noise_is_removed_better_than_with_pixels_or_blocks(noisy, model)
         return float(np.mean((found - blobs()) ** 2))
 
     assert model.config.masking.kind == "bins"
-    assert "bins of 3 x 3 px are hidden" in model.provenance["finding"]
+    assert "bins of 3 x 3 px are masked" in model.provenance["finding"]
     binned = error(model)
     assert binned < 0.1 * STD**2
     assert binned < 0.2 * error(teach(noisy, masking="random"))

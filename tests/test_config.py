@@ -129,6 +129,10 @@ def test_a_config_is_frozen():
         ("2min", 120),
         ("10 minutes", 600),
         ("1.5h", 5400),
+        ("1,5 min", 90),
+        ("1:30", 90),
+        (" 0:45 ", 45),
+        ("1:02:03", 3723),
         (" 5 sec ", 5),
         ("until I stop", None),
     ],
@@ -137,9 +141,15 @@ def test_budgets_are_durations(text, seconds):
     assert parse_budget(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["0", "0s", "-1", "abc", "", "s", "1.2.3s", "3 days"])
-def test_a_budget_that_is_none_is_refused(text):
+@pytest.mark.parametrize("text", ["0", "0s", "-1", "0:00"])
+def test_a_budget_must_leave_time(text):
     with pytest.raises(RequestError, match="leaves no time to learn"):
+        parse_budget(text)
+
+
+@pytest.mark.parametrize("text", ["abc", "", "s", "1.2.3s", "3 days", "1:75", ":30"])
+def test_a_budget_that_is_none_is_refused(text):
+    with pytest.raises(RequestError, match="is not a time"):
         parse_budget(text)
 
 

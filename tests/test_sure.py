@@ -100,14 +100,14 @@ def test_equal_estimates_do_no_harm():
 
 
 def test_what_is_blended_is_said():
-    parts = ("single pass", "average of 8 orientations", "observation")
+    parts = ("single pass", "average of 8 orientations", "raw pixels")
     few, many = Blend(parts, (0.0, 1.0, 0.0), 3.0), Blend(parts, (0.0, 0.5, 0.5), 4.0)
     assert str(few) == "average of 8 orientations; error about 3"
     assert str(many) == (
-        "0.50 average of 8 orientations, 0.50 observation; error about 4"
+        "0.50 average of 8 orientations, 0.50 raw pixels; error about 4"
     )
     assert summary([few, many]) == (
-        "0.75 average of 8 orientations, 0.25 observation; error about 3.54"
+        "0.75 average of 8 orientations, 0.25 raw pixels; error about 3.54"
     )
     assert summary([]) == ""
 
@@ -169,7 +169,7 @@ def test_a_hopeless_network_is_hardly_used():
     signal, observed = scene(sharp=20)
     model = model_of(observed, lambda norm: Blur(norm, side=31))
     result = run(observed, model)
-    assert weights_of(result)["observation"] > 0.7
+    assert weights_of(result)["raw pixels"] > 0.7
     assert mean_squared(result.denoised.data, signal) < 0.9 * mean_squared(
         observed, signal
     )
@@ -189,7 +189,7 @@ def test_broad_shades_are_those_of_the_image():
         run(observed, model_of(observed, lambda norm, by=by: Blur(norm, wrong=by)))
         for by in (0.0, 0.2)
     )
-    assert weights_of(wrong)["levelled average of 8 orientations"] > 0.9
+    assert weights_of(wrong)["average of 8 orientations at the raw brightness"] > 0.9
     assert wrong.denoised.data.mean() == pytest.approx(observed.mean(), rel=1e-3)
     least = mean_squared(right.denoised.data, signal)
     assert mean_squared(wrong.denoised.data, signal) < 1.05 * least
@@ -223,7 +223,7 @@ def test_a_view_that_is_better_than_the_average_is_taken():
 def test_fine_detail_is_taken_from_the_image_where_it_is():
     _, observed = scene(side=192, sharp=40)  # in bright parts only
     (blend,) = run(observed, model_of(observed)).blends
-    dark, bright = blend.at(np.float32([40, 160]))["observation"]
+    dark, bright = blend.at(np.float32([40, 160]))["raw pixels"]
     assert dark < 0.2 < 0.4 < bright
     assert np.sum(blend.table, axis=1) == pytest.approx(np.ones(len(blend.signal)))
 
@@ -237,7 +237,7 @@ def test_the_noise_is_measured_in_the_image_itself(factor):
         weights_of(run(observed, model_of(observed, curve=curve)))
         for curve in (CURVE, wrong)
     )
-    assert found["observation"] == pytest.approx(expected["observation"], abs=0.03)
+    assert found["raw pixels"] == pytest.approx(expected["raw pixels"], abs=0.03)
 
 
 def spreading(norm):
@@ -318,7 +318,7 @@ def test_a_sample_of_a_large_plane_is_enough(monkeypatch, changes):
     monkeypatch.setattr(blending, "_SAMPLE", 160 * 80)
     monkeypatch.setattr(blending, "_SAMPLE_SIDE", 32)
     sampled = run(observed, model)
-    found, expected = (weights_of(r)["observation"] for r in (sampled, whole))
+    found, expected = (weights_of(r)["raw pixels"] for r in (sampled, whole))
     assert found == pytest.approx(expected, abs=0.1)
     difference = sampled.denoised.data - whole.denoised.data
     assert 0 < np.sqrt(np.mean(difference**2)) < 0.1 * np.std(observed)

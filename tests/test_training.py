@@ -21,6 +21,7 @@ from napari_selfdenoise import (
 from napari_selfdenoise.metrics import psnr
 from napari_selfdenoise.preview import FieldOfView
 from napari_selfdenoise.samples import poisson_gaussian_stack
+from napari_selfdenoise.training import FINISHING
 
 
 def run(steps, answer=lambda progress: None):
@@ -178,7 +179,7 @@ def test_a_stop_cuts_the_settling_short(scene, brief):
     settling = [0]
 
     def stop(progress):
-        settling[0] += progress.stage == "Settling the noise curve"
+        settling[0] += progress.stage == FINISHING
         return STOP if settling[0] else None
 
     _, model = run(train_steps(scene.image, brief), stop)
@@ -192,7 +193,7 @@ def test_progress_counts_steps_up_and_time_down(scene, brief):
     first, *rest = seen
     assert first.step == 0
     assert math.isnan(first.loss)
-    assert [p.stage for p in rest[20:]] == ["Settling the noise curve"] * len(rest[20:])
+    assert [p.stage for p in rest[20:]] == [FINISHING] * len(rest[20:])
     rest = rest[:20]
     assert [p.step for p in rest] == list(range(1, 21))
     assert [p.fraction for p in rest] == pytest.approx(np.arange(1, 21) / 20)
@@ -280,7 +281,9 @@ def test_a_sampled_stack_never_leaves_pieces_smaller_than_a_patch(brief, monkeyp
 
 
 def test_an_image_smaller_than_any_patch_is_refused(brief):
-    with pytest.raises(RequestError, match="12 × 40 pixels; the smallest patch is 16"):
+    with pytest.raises(
+        RequestError, match="12 × 40 pixels; at least 16 × 16 are needed"
+    ):
         train(Image(np.random.default_rng(0).random((12, 40)), "YX"), brief)
 
 
@@ -324,12 +327,9 @@ def test_a_device_that_is_not_there_is_refused(scene, brief):
         train(scene.image, brief.override({"device": "cuda:99"}))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "words"), [("f8", "32-bit floats"), ("i2", "Signed integers")]
-)
-def test_unusual_types_are_noted_in_the_provenance(scene, brief, dtype, words):
-    model = train(Image(scene.image.data.astype(dtype), "YX"), brief)
-    assert any(words in note for note in model.provenance["warnings"])
+def test_unusual_types_are_noted_in_the_provenance(scene, brief):
+    model = train(Image(scene.image.data.astype("i2"), "YX"), brief)
+    assert any("Signed integers" in note for note in model.provenance["warnings"])
 
 
 def test_the_unit_of_the_pixels_does_not_matter(scene, config):
@@ -351,7 +351,7 @@ def test_training_continues_from_the_weights_of_a_model(scene, model, config):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"network.width": 4}, "another network"),
+        ({"network.width": 4}, "network width 4"),
         ({"noise_model": "poisson_gaussian"}, "noise model"),
         ({"noise_model.components": 2}, "noise model"),
     ],
@@ -442,7 +442,7 @@ def test_the_masking_follows_the_noise(brief):
     white, shared = striped()
     seen, model = run(train_steps(Image(white, "YX"), brief))
     assert model.config.masking.kind == "random"
-    assert "single pixels are hidden" in seen[-1].finding
+    assert "single pixels are masked" in seen[-1].finding
     seen, model = run(train_steps(Image(shared, "YX"), brief))
     assert (model.config.masking.kind, model.config.masking.axis) == ("line", "x")
     assert "along x" in seen[-1].finding
@@ -547,7 +547,7 @@ def test_only_training_counts_for_the_budget():
 def test_a_training_without_time_says_so(scene, config):
     model = train(scene.image, config.override({"steps": None, "budget_s": 1e-3}))
     assert model.provenance["steps"] < 100
-    assert "too few to learn much" in model.provenance["warnings"][0]
+    assert "hardly trained" in model.provenance["warnings"][0]
     # What it continues from was learned before.
     again = train(scene.image, model.config, start=model)
     assert not any("too few" in note for note in again.provenance["warnings"])

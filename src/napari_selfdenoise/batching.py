@@ -78,8 +78,10 @@ class Batch:
         found = []
         if self._size < self._asked:
             found.append(
-                f"Steps learn from {self._size} patches instead of {self._asked}: with "
-                "more, the budget would end before the network has learned."
+                "These settings are too heavy for this computer in the time given: "
+                f"each step learned from {self._size} "
+                f"patch{'es' if self._size != 1 else ''} instead of {self._asked}. Try "
+                "Fast, or give more time."
             )
         if self._crowded:
             found.append(

@@ -139,7 +139,7 @@ class BlendingPredictor(TilePredictor):
     @property
     def _levelled(self) -> str:
         """What the average with the broad shades of the observation is called."""
-        return f"levelled {self._average}"
+        return f"{self._average} at the raw brightness"
 
     def _sample(self, tiles: Sequence[Tile]) -> Sequence[Tile]:
         """Tiles to learn from: all, or small ones all over the plane."""

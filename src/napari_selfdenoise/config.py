@@ -42,7 +42,8 @@ class TrainingConfig(BaseModel):
     masking: Masking = Field(
         AutomaticMask(),
         title="Masking",
-        description="Which pixels are hidden from the network, and what fills them.",
+        description="Which pixels the network must predict without their own value, "
+        "and what fills them meanwhile.",
     )
     network: Network = Field(
         UNet(),
@@ -79,7 +80,7 @@ class TrainingConfig(BaseModel):
         "5 % of the training, then the noise model is fitted to the predictions, then "
         "likelihood (PPN2V); fitted anew after 20 % and 45 %. A noise model from a "
         "file is kept from the start. SURE: squared error for 20 % of the training, "
-        "then Stein's unbiased risk estimate with no pixel hidden, which is better for "
+        "then Stein's unbiased risk estimate with no pixel masked, which is better for "
         "Gaussian noise of the same strength everywhere; squared error throughout "
         "where a measurement before the training says that the noise is another.",
     )
@@ -260,9 +261,9 @@ class TrainingConfig(BaseModel):
         """
         if self.sees and estimator.hides:
             raise RequestError(
-                "The network has learned with no pixel hidden, and knows little of "
-                "hidden ones.",
-                "Choose another estimator, or train with the squared error as "
+                "This model has learned to use each pixel's own value, and cannot "
+                "predict it from the neighbours alone.",
+                "Choose the estimator Automatic, or train with the squared error as "
                 "objective.",
             )
         return self.override({"estimator": estimator.model_dump()})
@@ -367,7 +368,7 @@ _NONSENSE: tuple[tuple[_Test, str], ...] = (
     (
         lambda c: c.estimator.fuses and not c.signal.spreads,
         "a posterior needs to know how sure the network is: choose a Gaussian, mixture "
-        "or sampled signal head",
+        "or sampled signal head (advanced settings)",
     ),
     (
         lambda c: c.estimator.fuses and c.masking.correlated,
@@ -464,7 +465,7 @@ _UNITS = {
 
 
 def parse_budget(text: str) -> float | None:
-    """Seconds in a budget such as "60s", "2 min" or "until I stop" (None).
+    """Seconds in a budget such as "60s", "2 min", "1:30" or "until I stop" (None).
 
     Raises
     ------
@@ -473,18 +474,31 @@ def parse_budget(text: str) -> float | None:
     """
     if "stop" in text.lower():
         return None
-    match = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*)\s*", text)
-    unit = match[2].lower() if match else "?"
-    try:
-        seconds = float(match[1]) * _UNITS[unit] if match else 0.0
-    except (KeyError, ValueError):
-        seconds = 0.0
+    seconds = _seconds(text)
+    if seconds is None:
+        raise RequestError(f"{text!r} is not a time.", _TYPE_SUCH)
     if seconds <= 0:
-        raise RequestError(
-            f"A training budget of {text!r} leaves no time to learn.",
-            'Give a duration above zero, such as "30s" or "2min".',
-        )
+        raise RequestError(f"{text!r} leaves no time to learn.", _TYPE_SUCH)
     return seconds
+
+
+_TYPE_SUCH = "Type such as 45 s or 3 min."
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds in a duration; None if the text is none."""
+    if re.fullmatch(r"\s*\d+(:[0-5]?\d){1,2}\s*", text):  # 1:30, or 1:30:00
+        *_, hours, minutes, seconds = [0, *map(int, text.split(":"))][-3:]
+        return float(3600 * hours + 60 * minutes + seconds)
+    match = re.fullmatch(r"\s*(-?[\d.,]+)\s*([a-zA-Z]*)\s*", text)
+    try:
+        return (
+            float(match[1].replace(",", ".")) * _UNITS[match[2].lower()]
+            if match
+            else None
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def budget_text(seconds: float | None) -> str:

@@ -37,7 +37,7 @@ class AutoEstimator(_Estimator):
     times where the noise is weak. Ramani et al. 2008.
     """
 
-    model_config = ConfigDict(title="Automatic (best by SURE)")
+    model_config = ConfigDict(title="Automatic, recommended (SURE)")
 
     kind: Literal["auto"] = "auto"
     blends: ClassVar[bool] = True
@@ -50,7 +50,7 @@ class SinglePass(_Estimator):
     pixel's own value, and makes some use of it all the same. Krull et al. 2019.
     """
 
-    model_config = ConfigDict(title="Single pass")
+    model_config = ConfigDict(title="Network as it is (single pass)")
 
     kind: Literal["single_pass"] = "single_pass"
 
@@ -63,7 +63,7 @@ class BlindMean(_Estimator):
     Batson and Royer 2019, Noise2Self.
     """
 
-    model_config = ConfigDict(title="Blind (each pixel hidden)")
+    model_config = ConfigDict(title="From the neighbours only (blind)")
 
     kind: Literal["blind_mean"] = "blind_mean"
 
@@ -97,7 +97,7 @@ class PosteriorMean(_Posterior):
     to the noise's. Krull et al. 2020; Khademi et al. 2021.
     """
 
-    model_config = ConfigDict(title="Posterior mean (MMSE)")
+    model_config = ConfigDict(title="Neighbours and pixel (posterior mean)")
 
     kind: Literal["posterior_mean"] = "posterior_mean"
 
@@ -105,7 +105,7 @@ class PosteriorMean(_Posterior):
 class PosteriorMode(_Posterior):
     """The most likely signal (MAP): sharper edges, a slightly larger squared error."""
 
-    model_config = ConfigDict(title="Posterior mode (MAP)")
+    model_config = ConfigDict(title="Most likely value (posterior mode)")
 
     kind: Literal["posterior_mode"] = "posterior_mode"
 
@@ -117,7 +117,7 @@ class PosteriorSamples(_Posterior):
     posterior's std.
     """
 
-    model_config = ConfigDict(title="Posterior mean and samples")
+    model_config = ConfigDict(title="With likely variants (posterior samples)")
 
     kind: Literal["posterior_samples"] = "posterior_samples"
     samples: int = Field(

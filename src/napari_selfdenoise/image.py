@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -125,6 +126,11 @@ class Image:
     def channels(self) -> int:
         """Number of channels; 1 where there is no channel axis."""
         return self.sizes.get("C", 1)
+
+    @property
+    def plane_count(self) -> int:
+        """Number of planes."""
+        return math.prod(self.shape) // max(1, math.prod(self.plane_shape))
 
     @property
     def outer_axes(self) -> str:
@@ -268,21 +274,38 @@ class Image:
         Examples
         --------
         >>> Image(np.zeros((12, 512, 512)), "TYX").describe()
-        '12 time points of 512 × 512 images, pixel size not known'
+        '12 time points of 512 × 512 images'
+        >>> Image(np.zeros((20, 512, 512)), "IYX").describe()
+        '20 images of 512 × 512 px; one axis has no name'
         """
-        counts = [
-            f"{n} {_noun(axis, n)}"
+        outer = {
+            axis: n
             for axis, n in self.sizes.items()
             if axis not in "YXS" and not (self.line_scan and n == 1)
+        }
+        nameless = [n for axis, n in outer.items() if axis not in _NOUNS]
+        counts = [
+            f"{n} {_noun(axis, n)}" for axis, n in outer.items() if axis in _NOUNS
         ]
+        if nameless:
+            product = " × ".join(map(str, nameless))
+            counts.append(f"{product} {'image' if product == '1' else 'images'}")
+        phrase = f"{self._counted(counts)}{self._image_phrase(counts, nameless)}"
+        pixels = self._pixel_phrase() if pixel_size else ""
+        phrase = ", ".join(filter(None, (phrase, pixels)))
+        return f"{phrase}; {_nameless(len(nameless))}" if nameless else phrase
+
+    def _counted(self, counts: list[str]) -> str:
+        if counts:
+            return " of ".join([*counts, ""])
+        return "" if self.line_scan else "one image of "
+
+    def _image_phrase(self, counts: list[str], nameless: list[int]) -> str:
         if self.line_scan:
-            image = self._line_phrase(bool(counts))
-        else:
-            rows, columns = self.plane_shape
-            image = f"{rows} × {columns} {'images' if counts else 'image'}"
-        alone = "" if self.line_scan else "one "
-        counted = " of ".join([*counts, ""]) if counts else alone
-        return f"{counted}{image}" + (f", {self._pixel_phrase()}" if pixel_size else "")
+            return self._line_phrase(bool(counts))
+        rows, columns = self.plane_shape
+        named = counts and not nameless
+        return f"{rows} × {columns} {'images' if named else 'px'}"
 
     def _line_phrase(self, several: bool) -> str:
         rows, columns = self.plane_shape
@@ -295,7 +318,7 @@ class Image:
         y, x = self.axes.index("Y"), self.axes.index("X")
         y = x if self.line_scan else y
         if self.units[x] in ("pixel", "pixels", ""):
-            return "pixel size not known"
+            return ""
         unit = {"micrometer": "µm", "micron": "µm", "um": "µm", "nanometer": "nm"}.get(
             self.units[x], self.units[x]
         )
@@ -335,8 +358,13 @@ def as_frames(image: Image) -> Image:
     return replace(image, axes=image.line_scan or image.axes, line_scan="")
 
 
+def _nameless(count: int) -> str:
+    """Say how many axes have no name."""
+    return "one axis has no name" if count == 1 else f"{count} axes have no name"
+
+
 def _noun(axis: str, count: int) -> str:
-    singular, plural = _NOUNS.get(axis, ("sample", "samples"))
+    singular, plural = _NOUNS[axis]
     return singular if count == 1 else plural
 
 
@@ -426,6 +454,4 @@ def _notes(dtype: np.dtype[Any]) -> list[str]:
     notes = []
     if dtype.kind == "i":
         notes.append("Signed integers: negative values are taken as intensities.")
-    if dtype.itemsize > 2 and dtype != np.float32:
-        notes.append(f"The {dtype} values are computed as 32-bit floats.")
     return notes

@@ -141,10 +141,13 @@ class NoiseLevel:
         if not self.white:
             return "neighbours share noise, or structure hides it"
         if not self._spans():
-            return "structure hides how strong the noise is"
+            return (
+                "there is too much structure to measure how strong the noise is; that "
+                "is learned instead"
+            )
         known = self._of_flat(self.by_signal)
         if _differ(known, self.error):
-            return f"noise is not equally strong everywhere ({_range(known)})"
+            return _brighter(known)
         if _differ(self.by_plane, self.plane_error):
             return (
                 f"noise is not equally strong in all planes ({_range(self.by_plane)})"
@@ -166,7 +169,7 @@ class NoiseLevel:
             return ""
         growth, error = known.growth() if len(known.std) > 1 else (0.0, 0.0)
         if abs(growth) > 2 * error or known.outlying() > _OUTLYING:
-            return f"noise is not equally strong everywhere ({_range(known.std)})"
+            return _brighter(known.std)
         return "too few pixels are bright to tell how strong their noise is"
 
     def _spans(self) -> bool:
@@ -239,6 +242,15 @@ def _differ(stds: Sequence[float], error: float) -> bool:
 
 def _range(stds: Sequence[float] | Array) -> str:
     return f"std {min(stds):.3g} to {max(stds):.3g}"
+
+
+def _brighter(stds: Sequence[float] | Array) -> str:
+    """Say that noise differs with the signal; stds from dark to bright."""
+    said = f"noise is not equally strong everywhere ({_range(stds)})"
+    grows = stds[-1] > stds[0]
+    return (
+        f"{said}: bright regions are noisier, as usual for photons" if grows else said
+    )
 
 
 @dataclass(frozen=True)

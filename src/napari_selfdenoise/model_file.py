@@ -94,7 +94,7 @@ def _with_suffix(path: Path) -> Path:
 
 def _damaged(path: Path, why: str) -> RequestError:
     return RequestError(
-        f"{path.name} is not a model of napari-selfdenoise, or is damaged: {why}.",
+        f"{path.name} is not a model that this plugin saved, or is damaged.",
         "Choose a .safetensors file that this program saved.",
     )
 

@@ -455,12 +455,23 @@ def tile_side(
     RequestError
         If not even the smallest tile fits `max_memory`.
     """
-    network, outputs = model.config.network, model.config.signal.outputs
+    margin = _predictor(model).margin_of(model)
+    return largest_side(model.config, margin, device, max_memory)
+
+
+def largest_side(
+    config: TrainingConfig,
+    margin: int,
+    device: torch.device,
+    max_memory: int | None = None,
+) -> int:
+    """Side of tiles that are read with a margin, in pixels; as `tile_side`."""
+    network, outputs = config.network, config.signal.outputs
     budget = _TILE_FLOP["cpu" if device.type == "cpu" else "gpu"]
     # Features, skips and workspace; outputs of the views that are being averaged.
     bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
     max_memory = max_memory or _TILE_BYTES
-    margin = _predictor(model).margin_of(model) + model.config.stride
+    margin += config.stride
     for side in (*_TILE_SIDES, _LEAST_TILE):
         pixels = (side + 2 * margin) ** 2
         fits = pixels * bytes_per_pixel <= max_memory

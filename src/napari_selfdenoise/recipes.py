@@ -146,6 +146,21 @@ RECIPES: dict[str, TrainingConfig] = {
     ),
 }
 
+TITLES: dict[str, str] = {
+    "fast": "Fast (1 min)",
+    "best": "Best (10 min)",
+    "n2v": "Noise2Void (Krull 2019)",
+    "n2v2": "Noise2Void without checkerboards (Höck 2022)",
+    "structn2v": "Noise2Void for noise along rows (Broaddus 2020)",
+    "n2s": "Noise2Self (Batson 2019)",
+    "pn2v": "Probabilistic Noise2Void (Krull 2020)",
+    "ppn2v": "Parametric PN2V (Prakash 2020)",
+    "deconoising": "DecoNoising: sharpens too (Goncharova 2020)",
+    "khademi": "Noise fitted to each image (Khademi 2021)",
+    "ollion": "Signal and noise networks (Ollion 2021)",
+}
+"""What a user calls the recipes; published ones with author and year."""
+
 DESCRIPTIONS: dict[str, str] = {
     "fast": "The default: trains for a minute, and shows the camera's noise curve.",
     "best": "The highest quality, for stacks and many images: trains for ten minutes, "

@@ -148,11 +148,11 @@ def resolve_objective(
     reason = reason or _unlike(levels, sum(bool(planes) for planes in channels))
     if reason:
         squared = config.model_copy(update={"objective": "squared_error"})
-        return squared, hidden, f"Pixels stay hidden: {reason}."
+        return squared, hidden, f"{reason[0].upper()}{reason[1:]}."
     stds = ", ".join(f"{level.std:.3g}" for level in levels)
     said = (
-        f"Noise is equally strong everywhere (std {stds}), so after a fifth of the "
-        "training no pixel is hidden any more (Stein's risk)."
+        f"Noise is equally strong everywhere (std {stds}), so the network soon learns "
+        "from all pixels as they are (Stein's risk)."
     )
     return config, tuple(measured), said
 
@@ -160,20 +160,22 @@ def resolve_objective(
 def _why_hide(config: TrainingConfig) -> str:
     """Why pixels have to be hidden, whatever the noise's strength; empty if not."""
     if config.network.blind:
-        return "the network never sees what it predicts"
+        return "The network predicts each pixel from its surroundings only"
     if config.masking.correlated:
-        return "neighbours share noise"
+        return "Pixels are masked all through the training: neighbours share noise"
     if config.signal.spreads:
-        return "the signal head is to say how much they tell of each other"
+        return "Pixels are masked all through the training: the signal head asks for it"
     if config.estimator.hides:
-        return "the estimator hides them, too"
+        return "Pixels are masked all through the training: the estimator asks for it"
     return ""
 
 
 def _unlike(levels: Sequence[NoiseLevel], channels: int) -> str:
     """Why noise that was measured is not simple in all channels; empty if it is."""
     if len(levels) < channels:
-        return "too few pixels show noise to tell how strong it is"
+        return (
+            "Too few pixels show noise to tell how strong it is; it is learned instead"
+        )
     return next(filter(None, (level.why_not_simple() for level in levels)), "")
 
 

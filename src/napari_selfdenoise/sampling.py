@@ -258,8 +258,8 @@ def resolve_patch_size(
     if side < least:
         small = min(images, key=lambda image: min(image.plane_shape)).plane_shape
         raise RequestError(
-            f"The image is {small[0]} × {small[1]} pixels; the smallest patch is "
-            f"{least * binning} × {least * binning}.",
+            f"Too small: {small[0]} × {small[1]} pixels; at least {least * binning} × "
+            f"{least * binning} are needed.",
             "Choose a larger image." if binning == 1 else "Choose smaller bins.",
         )
     fits = max(min(requested, side) // stride * stride, stride)

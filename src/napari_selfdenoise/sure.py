@@ -30,8 +30,11 @@ and two-photon frames. Counting with too little mixes too much of the observatio
 which costs more than too little of it.
 """
 
-OBSERVATION = "observation"
+OBSERVATION = "raw pixels"
 """Name of the estimate that is the observation itself."""
+
+_MENTIONED = 0.05
+"""Share of the raw pixels in a result from which on it is said."""
 
 _LEAST_WEIGHT = 0.02
 """What counts less is left out: it is not worth its passes."""
@@ -83,7 +86,7 @@ class Blend:
         }
 
     def __str__(self) -> str:
-        """Such as "0.94 average of 8 orientations, 0.06 observation"."""
+        """Such as "0.94 average of 8 orientations, 0.06 raw pixels"."""
         pairs = zip(self.weights, self.parts, strict=True)
         found = [(weight, part) for weight, part in pairs if weight >= 0.005]
         told = ", ".join(f"{weight:.2f} {part}" for weight, part in found)
@@ -91,10 +94,27 @@ class Blend:
         return told if self.error is None else f"{told}; error about {self.error:.3g}"
 
 
-def summary(blends: Sequence[Blend]) -> str:
-    """Say what many planes are made of on average; empty where there are none."""
+def in_words(blends: Sequence[Blend]) -> str:
+    """Say how good the result is, for who sees it; empty where that is not known."""
     if not blends:
         return ""
+    mean = _mean(blends)
+    kept = dict(zip(mean.parts, mean.weights, strict=True)).get(OBSERVATION, 0.0)
+    said = []
+    if mean.error is not None:
+        said.append(f"Typical remaining error: ± {mean.error:.2g} grey values.")
+    if kept >= _MENTIONED:
+        said.append(f"The result keeps {kept:.0%} of the raw pixel values.")
+    return " ".join(said)
+
+
+def summary(blends: Sequence[Blend]) -> str:
+    """Say what many planes are made of on average; empty where there are none."""
+    return str(_mean(blends)) if blends else ""
+
+
+def _mean(blends: Sequence[Blend]) -> Blend:
+    """The average of the blends of many planes."""
     parts = tuple(dict.fromkeys(part for one in blends for part in one.parts))
     known = [dict(zip(one.parts, one.weights, strict=True)) for one in blends]
     weights = tuple(
@@ -102,7 +122,7 @@ def summary(blends: Sequence[Blend]) -> str:
     )
     errors = [one.error for one in blends if one.error is not None]
     error = math.sqrt(np.mean(np.square(errors))) if errors else None
-    return str(Blend(parts, weights, error))
+    return Blend(parts, weights, error)
 
 
 class Risk:

@@ -57,6 +57,9 @@ class Command(enum.Enum):
 STOP = Command.STOP
 """Send it to end a training and keep what was learned."""
 
+LEARNING, FINISHING = "Learning", "Finishing: fitting the noise"
+"""What is being done, of most progress; before it, the image is read."""
+
 _YIELD_S = 0.15
 _SETTLE = {False: (2e11, 150), True: (3e10, 25)}
 """Operations of all predictions, and steps a channel, by whether it was stopped."""
@@ -107,6 +110,8 @@ class TrainingProgress:
         Answer to the last `FieldOfView` that was sent.
     finding : str
         What was found of the image and decided by it, in a sentence; may be empty.
+    config : TrainingConfig or None
+        With the settings that follow the image decided; None before that.
     """
 
     stage: str
@@ -122,6 +127,7 @@ class TrainingProgress:
     )
     preview: Preview | None = None
     finding: str = ""
+    config: TrainingConfig | None = None
 
 
 Training = Generator[TrainingProgress, Command | FieldOfView | None, TrainedModel]
@@ -181,7 +187,7 @@ def _train(
     if start:
         config = _continued(config, start.config)
     notes = _require_trainable(images, config, start)
-    command = yield TrainingProgress("Reading the image")
+    command = yield TrainingProgress("Reading the image and measuring its noise")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
     subtract = config.line_offsets == "subtract"
@@ -216,7 +222,7 @@ def _train(
     history, due = LossHistory(), schedule.elapsed()
     total, counted = torch.zeros((), device=device), 0
     step = turn = seen = 0
-    progress = TrainingProgress("Training", finding=finding)
+    progress = TrainingProgress(LEARNING, finding=finding)
     schedule.begin()
     while True:
         # One pass of a channel's network; a step is as many passes as it takes to
@@ -315,7 +321,7 @@ def _settle(
     trainers: list[ChannelTrainer], progress: TrainingProgress, stopped: bool
 ) -> Teaching:
     """Let the noise models settle: for long at a natural end, briefly after a stop."""
-    said = replace(progress, stage="Settling the noise curve")
+    said = replace(progress, stage=FINISHING)
     return (yield from _in_turn(trainers, ChannelTrainer.settle, said, stopped))
 
 
@@ -387,19 +393,18 @@ def _require_trainable(
     if start:
         start.require_fits(images[0])
         made = start.config
-        parts = ("network", "signal", "noise_model", "psf")
-        if any(getattr(made, part) != getattr(config, part) for part in parts):
+        if differing := _differing(made, config):
             raise RequestError(
-                "The model to continue from has another network, signal head, noise "
-                "model or point spread function than the settings.",
-                "Leave out the settings that differ, or start afresh.",
+                "Continue needs the settings that the model was trained with; here "
+                f"differ: {differing}.",
+                "Set them as they were, or do not continue.",
             )
         sizes = made.masking.binning, config.masking.binning
         if sizes[0] != sizes[1]:
             raise RequestError(
-                f"The model to continue from knows {_bins_text(sizes[0])}, the "
-                f"settings ask for {_bins_text(sizes[1])}.",
-                "Leave out the masking, or start afresh.",
+                "Continue needs the masking that the model was trained with: "
+                f"{_bins_text(sizes[0])}, not {_bins_text(sizes[1])}.",
+                "Choose the automatic masking, or do not continue.",
             )
     return list(dict.fromkeys(notes))
 
@@ -412,6 +417,24 @@ def _continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:
     if isinstance(config.network, UNet) and config.network.scales:
         changes["network"] = made.network
     return config.model_copy(update=changes)
+
+
+def _differing(made: TrainingConfig, config: TrainingConfig) -> str:
+    """Settings of a network that differ, such as "width 4 (16 in the model)"."""
+    found = []
+    for part in ("network", "signal", "noise_model", "psf"):
+        old, new = getattr(made, part), getattr(config, part)
+        title = str(TrainingConfig.model_fields[part].title).lower()
+        if type(old) is not type(new):
+            found.append(f"{title} {new.kind} ({old.kind} in the model)")
+            continue
+        found += [
+            f"{title} {str(field.title or name).lower()} {getattr(new, name)} "
+            f"({getattr(old, name)} in the model)"
+            for name, field in type(new).model_fields.items()
+            if getattr(old, name) != getattr(new, name)
+        ]
+    return ", ".join(found)
 
 
 def _bins_text(size: int) -> str:
@@ -527,8 +550,8 @@ def _few_steps(schedule: Schedule, steps: int, stopped: bool) -> str:
     """A note where a training ended with hardly anything learned."""
     if schedule.out_of_time(steps):
         return (
-            f"The time was enough for {_steps_text(steps)} only, too few to learn "
-            "much. Give more; other programs may keep this machine busy."
+            f"Too short: the time was enough for {_steps_text(steps)} only, so the "
+            "result is hardly trained. Try 2 min or more, or continue from this model."
         )
     if stopped and schedule.few(steps):
         return (
@@ -550,7 +573,7 @@ def _progress(
     finding: str,
 ) -> TrainingProgress:
     return TrainingProgress(
-        "Training",
+        LEARNING,
         step,
         schedule.elapsed(),
         schedule.remaining(step),
@@ -560,6 +583,7 @@ def _progress(
         trainer.noise_curve(),
         trainer.scatter(),
         finding=finding,
+        config=trainer.config,
     )
 
 

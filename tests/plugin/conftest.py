@@ -13,6 +13,7 @@ from superqt.utils import WorkerBase
 
 from napari_selfdenoise import training
 from napari_selfdenoise.calibration import fit
+from napari_selfdenoise.plugin import forecast
 from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
@@ -38,6 +39,12 @@ def short_settling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "_STEPS", 200)
     hurried = {False: (1e8, 10), True: (1e8, 10)}
     monkeypatch.setattr(training, "_SETTLE", hurried, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is tried out that no test asks for: two cores are few."""
+    monkeypatch.setattr(forecast, "WAIT_MS", 10**8)
 
 
 class Desk:
@@ -133,10 +140,16 @@ class Desk:
         self.controls.layer.setCurrentText(name)
         assert self.controls.layer.currentText() == name
 
+    def choose_recipe(self, name: str) -> None:
+        """Choose a recipe by its key, such as "pn2v"."""
+        recipe = self.controls.recipe
+        recipe.setCurrentIndex(recipe.findData(name))
+        assert recipe.currentData() == name
+
     def is_narrow(self) -> bool:
         """Whether nothing is cut on the dock, and the image has its room."""
         inside = self.controls.viewport().width()
-        return self.controls.widget().width() <= inside < 450
+        return self.controls.widget().width() <= inside <= self.widget.width() <= 300
 
     def until(self, truth: Callable[[], Any]) -> None:
         self.qtbot.waitUntil(lambda: bool(truth()), timeout=PATIENCE_MS)

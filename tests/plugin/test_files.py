@@ -118,7 +118,7 @@ def test_frames_that_are_called_colours_are_asked_about(desk, tmp_path, noisy):
     layer, choice = desk.layer("rgb"), desk.controls.axes_choice
     assert not layer.rgb
     assert layer.data.shape == (3, 64, 64)
-    assert desk.controls.axes.text().startswith("3 samples of 64 × 64 images")
+    assert desk.controls.axes.text().startswith("3 images of 64 × 64 px")
     assert is_shown(choice, desk)
     (box,) = choice.findChildren(type(desk.controls.layer))
     choose(box, "channels")

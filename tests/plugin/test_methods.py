@@ -41,7 +41,7 @@ def bead():
 
 
 def test_choosing_a_recipe_again_undoes_all_changes(desk):
-    desk.controls.recipe.setCurrentText("pn2v")
+    desk.choose_recipe("pn2v")
     desk.pick(psf="gaussian", estimator="posterior_mode", masking="grid")
     recipe = desk.controls.recipe
     recipe.activated.emit(recipe.currentIndex())
@@ -116,9 +116,9 @@ def test_network_and_masking_rule_each_other(desk):
 
 
 def test_a_recipe_greys_out_anew(desk):
-    desk.controls.recipe.setCurrentText("n2v")
+    desk.choose_recipe("n2v")
     assert desk.why_not("signal", "gaussian")
-    desk.controls.recipe.setCurrentText("khademi")
+    desk.choose_recipe("khademi")
     assert not desk.why_not("signal", "gaussian")
     assert "total variance" in desk.why_not("signal", "mixture")
     for part in ("masking", "noise_model", "psf", "estimator", "network", "objective"):
@@ -148,8 +148,8 @@ def test_an_unreadable_budget_does_not_stop_the_greying(desk):
 
 def test_remembered_edits_trap_nobody(desk):
     """What was edited in a choice that was left does not grey it out."""
-    desk.controls.recipe.setCurrentText("khademi")
-    desk.controls.recipe.setCurrentText("n2v")
+    desk.choose_recipe("khademi")
+    desk.choose_recipe("n2v")
     assert desk.why_not("noise_model", "poisson_gaussian") == ""
 
 
@@ -248,9 +248,8 @@ def test_a_psf_brings_a_deconvolved_layer(desk, noisy):
     assert layer.contrast_limits == [layer.data.min(), layer.data.max()]
     assert layer.data.std() > desk.layer("cells denoised").data.std()
     assert layer.metadata[METADATA_KEY]["config"]["psf"]["kind"] == "gaussian"
-    assert desk.status().startswith(
-        "Done. Noise std, deconvolved and noise distribution are hidden"
-    )
+    assert desk.status().startswith("Done: see")
+    assert "Noise std, deconvolved and noise distribution." in desk.status()
 
 
 def test_posterior_std_and_samples_appear(desk, noisy):
@@ -352,10 +351,10 @@ def test_what_was_found_of_the_noise_is_said(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.endless()
     desk.begin()
-    desk.until(lambda: "single pixels are hidden." in desk.status())
+    desk.until(lambda: "single pixels are masked." in desk.status())
     desk.press("stop")
     desk.finish()
-    assert "single pixels are hidden." in desk.status()
+    assert "single pixels are masked." in desk.status()
     assert desk.widget.model.config.masking.kind == "random"
     assert desk.controls.config().masking.kind == "auto"
 
@@ -364,8 +363,8 @@ def test_the_window_says_what_the_result_is_made_of(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.pick(estimator="auto")
     desk.train()
-    assert "The result is made of: " in desk.status()
-    assert "observation" in desk.status()  # after so few steps, the network is worse
+    assert "How it was blended: " in desk.status()
+    assert "raw pixels" in desk.status()  # after so few steps, the network is worse
     desk.pick(estimator="single_pass")
     desk.train()
-    assert "made of" not in desk.status()
+    assert "blended" not in desk.status()

@@ -225,10 +225,10 @@ def test_a_noise_model_dropped_on_denoise_is_used(qtbot, make_napari_viewer, tmp
         "poisson_gaussian", PoissonGaussianNoise(), curve, (20, 150), (1, 0), 5, {}, []
     )
     path = save_noise_model(fitted, tmp_path / "camera.noise.json")
-    desk.controls.recipe.setCurrentText("n2v")
+    desk.choose_recipe("n2v")
     assert desk.drop(path)
     assert desk.controls.config().noise_model.file == str(path)
-    desk.controls.recipe.setCurrentText("pn2v")
+    desk.choose_recipe("pn2v")
     assert desk.drop(path)
     assert "camera.noise.json" in desk.status()
 

@@ -94,17 +94,30 @@ def test_clear_leaves_nothing(noise_plot, qtbot):
 def test_curve_lies_over_the_points(noise_plot):
     assert noise_plot._curve.zValue() > noise_plot._points.zValue()
     names = [label.text for _, label in noise_plot._legend.items]
-    assert names == ["predicted", "measured"]
+    assert names == ["model", "measured in this image"]
 
 
 def test_axes_are_named_with_units(loss_plot, noise_plot):
     for plot, texts in [
-        (loss_plot, ("step", "loss")),
-        (noise_plot, ("signal (raw units)", "noise std (raw units)")),
+        (loss_plot, ("step", "training error")),
+        (noise_plot, ("signal (grey values)", "noise (std)")),
     ]:
         axes = [plot.plot.getAxis(side) for side in ("bottom", "left")]
         assert tuple(axis.labelText for axis in axes) == texts
         assert plot.minimumHeight() == 160
+
+
+def test_an_empty_plot_says_what_will_come(loss_plot, noise_plot):
+    for plot, draw in [
+        (loss_plot, lambda: loss_plot.set_history([0, 1], [2, 1])),
+        (noise_plot, lambda: noise_plot.set_scatter([5], [1])),
+    ]:
+        assert plot.promise.isVisible() and plot.promise.text().startswith("Here")
+        draw()
+        assert not plot.promise.isVisible()
+        assert plot.plot.getAxis("left").isVisible()
+    noise_plot.clear()
+    assert noise_plot.promise.isVisible()
 
 
 def test_theme_colours_everything(noise_plot):

@@ -209,7 +209,7 @@ def test_hardly_trained_is_said_first(desk, noisy):
     desk.press("stop")
     desk.finish()
     assert desk.status().startswith("Hardly trained. The training was stopped after 1")
-    assert "Done" not in desk.status() and "error about" not in desk.status()
+    assert "Done" not in desk.status() and "remaining error" not in desk.status()
 
 
 def test_cancel_leaves_all_as_before(desk, noisy):

@@ -1,15 +1,20 @@
 """The window as a person uses it."""
 
 import gc
+import re
 import threading
+import time
 import warnings
 
 import dask.array as da
 import numpy as np
 import pytest
 import tifffile
+from napari.utils import progress as napari_progress
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QApplication,
     QCheckBox,
     QComboBox,
     QFileDialog,
@@ -23,7 +28,7 @@ from superqt.utils import WorkerBase
 import napari_selfdenoise.sampling as sampling
 from napari_selfdenoise import Image, denoise, load_model
 from napari_selfdenoise.errors import DenoisingError
-from napari_selfdenoise.plugin import denoise_widget, layers
+from napari_selfdenoise.plugin import activity, denoise_widget, forecast, layers
 from napari_selfdenoise.plugin.layers import METADATA_KEY, axes_of
 from napari_selfdenoise.plugin.plots import theme_colours
 from napari_selfdenoise.recipes import RECIPES
@@ -87,7 +92,9 @@ def test_story(open_desk, noisy, clean, tmp_path, monkeypatch, qtbot):
     assert desk.drop(path)
     desk.until(lambda: desk.button("train").isEnabled())
     source = desk.layer("cells")
-    assert desk.controls.axes.text().startswith("One 64 × 64 image, 0.1 µm pixels.")
+    assert desk.controls.axes.text().startswith(
+        "One image of 64 × 64 px, 0.1 µm pixels."
+    )
     source.colormap, source.contrast_limits = "magenta", (20, 130)
 
     desk.endless()
@@ -197,18 +204,126 @@ def test_folded_section_shows_the_chosen_parts_fields(desk):
 
 def test_dock_is_narrow_and_nothing_is_cut(open_desk):
     desk = open_desk(show=True)
+    desk.controls.method.expand(animate=False)
     desk.controls.folded.expand(animate=False)
     desk.until(lambda: desk.controls.verticalScrollBar().maximum() > 0)  # it scrolls
+    for name in ("fast", "khademi", "deconoising"):
+        desk.choose_recipe(name)
+        desk.until(desk.is_narrow)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [(1100, 700), (1280, 800), (1600, 1000)])
+def test_both_plots_are_in_sight(open_desk, noisy, size, theme):
+    """In a window of any usual size, with three lines of status."""
+    desk = open_desk(show=True)
+    desk.viewer.theme = theme
+    desk.viewer.add_image(noisy, name="cells")
+    desk.viewer.window.resize(*size)
+    desk.controls.say("A sentence that is as long as most. " * 3)
+
+    def bottom():
+        plot = desk.controls.noise_plot
+        return plot.mapTo(desk.controls.viewport(), plot.rect().bottomLeft()).y()
+
     desk.until(desk.is_narrow)
+    desk.until(lambda: 0 < bottom() < desk.controls.viewport().height())
+    window = desk.viewer.window._qt_window
+    assert (window.width(), window.height()) == size
+
+
+def test_experts_settings_are_folded(open_desk, noisy):
+    """What everybody needs is in sight, the rest where it is looked for."""
+    desk = open_desk(show=True)
+    controls = desk.controls
+    for name in ("layer", "recipe", "budget", "train", "stop", "denoise", "progress"):
+        desk.until(desk.widget.findChild(QWidget, name).isVisible)
+    parts = ("masking", "noise_model", "psf", "estimator", "device")
+    for name in parts:
+        assert not desk.widget.findChild(QWidget, name).visibleRegion().rectCount(), (
+            name
+        )
+    controls.method.expand(animate=False)
+    controls.folded.expand(animate=False)
+    for name in parts:
+        section = controls.folded if name == "device" else controls.method
+        assert section.isAncestorOf(desk.widget.findChild(QWidget, name)), name
+
+
+def test_recipes_explain_themselves(desk):
+    recipe = desk.controls.recipe
+    titles = [recipe.itemText(index) for index in range(recipe.count())]
+    assert titles[:2] == ["Fast (1 min)", "Best (10 min)"]
+    for title in titles[2:]:
+        assert re.fullmatch(r".+ \(\w+ 20\d\d\)", title), title
+    assert [recipe.itemData(n) for n in range(recipe.count())] == list(RECIPES)
+
+
+def test_a_changed_recipe_says_so(desk):
+    changed = desk.widget.findChild(QLabel, "changed")
+    desk.choose_recipe("n2v")
+    desk.until(changed.isHidden)
+    desk.controls.budget.setCurrentText("2 min")  # has a row of its own
+    QApplication.processEvents()
+    assert changed.isHidden()
+    desk.controls.advanced.editor("patch_size").setValue(48)
+    desk.until(lambda: not changed.isHidden())
+    assert changed.text() == "changed"
+    desk.controls.recipe.activated.emit(desk.controls.recipe.currentIndex())
+    desk.until(changed.isHidden)
+
+
+def test_status_has_three_lines_and_unfolds(open_desk):
+    desk = open_desk(show=True)
+    status, details = desk.controls.status, desk.widget.findChild(QWidget, "details")
+    assert not details.isVisible()
+    sentences = [f"This is sentence number {n} of several." for n in range(9)]
+    desk.controls.say(" ".join(sentences[:6]), details=" ".join(sentences[6:]))
+    desk.until(details.isVisible)
+    shown = QLabel.text(status)
+    assert shown.startswith(sentences[0]) and shown.endswith(".")
+    three = 3 * status.fontMetrics().lineSpacing() + 4
+    desk.until(lambda: 0 < status.height() <= three)
+    assert desk.status() == " ".join(sentences)
+    desk.qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
+    assert QLabel.text(status) == " ".join(sentences)
+    desk.until(lambda: status.height() > three)
+    desk.controls.say("word " * 200)  # no sentence that fits
+    details.setChecked(False)
+    assert QLabel.text(status).endswith("…")
+    desk.controls.say("Short.")
+    assert not details.isVisible() and QLabel.text(status) == "Short."
+
+
+def test_keys_train_and_stop_only_on_the_dock(open_desk, noisy):
+    desk = open_desk(show=True)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    window = desk.viewer.window._qt_window
+    window.activateWindow()
+    canvas = desk.viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    desk.until(canvas.hasFocus)
+    control = Qt.KeyboardModifier.ControlModifier
+    desk.qtbot.keyClick(canvas, Qt.Key.Key_Return, control)
+    assert not desk.button("stop").isEnabled()
+    desk.controls.layer.setFocus()
+    desk.until(desk.controls.layer.hasFocus)
+    desk.qtbot.keyClick(desk.controls.layer, Qt.Key.Key_Return, control)
+    assert desk.button("stop").isEnabled()
+    desk.qtbot.keyClick(desk.controls.layer, Qt.Key.Key_Escape)
+    desk.finish()
+    assert desk.widget.model is not None
 
 
 def test_budget_that_is_none(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
-    for text in ("soon", "0 s", "-1 s", ""):
+    none, short = "is not a time. Type such as 45 s", "leaves no time to learn"
+    for text, said in {"soon": none, "": none, "0 s": short, "-1 s": short}.items():
         desk.controls.say("")
         desk.controls.budget.setCurrentText(text)
         desk.press("train")
-        assert "leaves no time to learn" in desk.status(), text
+        assert said in desk.status(), text
         assert desk.names() == ["cells"] and desk.button("train").isEnabled()
 
 
@@ -216,11 +331,11 @@ AXES = [
     ((12, 64, 64), {"axis_labels": tuple("tyx")}, "12 time points of 64 × 64 images"),
     ((2, 64, 64), {"axis_labels": tuple("cyx")}, "2 channels of 64 × 64 images"),
     ((3, 5, 64, 32), {"axis_labels": tuple("tzyx")}, "3 time points of 5 planes of 64"),
-    ((64, 32), {"scale": (0.2, 0.1)}, "One 64 × 32 image, pixel size not known."),
+    ((64, 32), {"scale": (0.2, 0.1)}, "One image of 64 × 32 px."),
     (
         (64, 32),
         {"scale": (0.2, 0.1), "units": "um"},
-        "One 64 × 32 image, 0.2 × 0.1 µm pixels.",
+        "One image of 64 × 32 px, 0.2 × 0.1 µm pixels.",
     ),
     ((64, 64, 3), {"rgb": True}, "This is an RGB image"),
 ]
@@ -235,7 +350,7 @@ def test_sentence_on_axes(desk):
 
 def test_sentence_on_axes_follows_the_layer(desk, noisy):
     layer = desk.viewer.add_image(stack(noisy, 4))
-    assert "4 samples" in desk.controls.axes.text()
+    assert "4 images" in desk.controls.axes.text()
     layer.axis_labels = ("z", "y", "x")
     assert "4 planes" in desk.controls.axes.text()
     layer.units, layer.scale = "nm", (1, 50, 50)
@@ -494,7 +609,7 @@ def test_a_model_of_another_kind_is_not_continued(desk, noisy):
     desk.widget.findChild(QCheckBox, "resume").click()
     desk.controls.advanced.editor("network.width").setValue(4)
     desk.train()
-    assert "another network" in desk.status()
+    assert "network width 4 (8 in the model)" in desk.status()
     assert desk.widget.model is model
 
 
@@ -509,7 +624,7 @@ def test_even_noise_is_said_drawn_and_kept_in_mind(desk):
     np.testing.assert_allclose(drawn["measured"][1], 20, rtol=0.15)
     desk.pick(estimator="blind_mean")
     desk.press("denoise")
-    assert "learned with no pixel hidden" in desk.status()
+    assert "use each pixel's own value" in desk.status()
 
 
 def test_stop_at_once_is_a_stop(desk, noisy):
@@ -541,10 +656,119 @@ def test_time_left_is_shown(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     budget(desk, 30)
     desk.begin()
-    assert desk.controls.eta.text().endswith("s left")
+    assert desk.controls.eta.text().endswith(" left")
     assert 0 < desk.controls.progress.value() < desk.controls.progress.maximum()
     desk.press("stop")
     desk.finish()
+
+
+def test_the_whole_run_has_one_bar_and_one_time(desk, noisy):
+    """From the first step to the last image; which one is said by its number."""
+    desk.viewer.add_image(stack(noisy, 6), name="film", contrast_limits=(0, 300))
+    desk.hurry(steps=120)
+    bar, seen = desk.controls.progress, []
+    bar.valueChanged.connect(
+        lambda value: seen.append((value, desk.status(), desk.controls.eta.text()))
+    )
+    said = []
+    show = desk.controls.show_denoising
+
+    def watch(fraction):
+        show(fraction)
+        said.append(desk.status())
+
+    desk.controls.show_denoising = watch
+    desk.train()
+    shares = [value for value, *_ in seen if value]
+    running = shares[: shares.index(bar.maximum())]
+    assert running == sorted(running)
+    while_learning = [v for v, text, _ in seen if text.startswith("Learning") and v]
+    assert while_learning and max(while_learning) < bar.maximum()
+    assert said[0] == "Denoising image 1 of 6."
+    assert {f"Denoising image {n} of 6." for n in range(1, 7)} >= set(said)
+    assert len(set(said)) > 3
+
+
+def test_before_train_the_window_says_how_long_it_will_take(desk, noisy, monkeypatch):
+    threads = []
+    probe = forecast.estimate_steps
+
+    def watched(*args, **options):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return probe(*args, **options)
+
+    monkeypatch.setattr(forecast, "estimate_steps", watched)
+    monkeypatch.setattr(forecast, "WAIT_MS", 10)
+    told = desk.widget.findChild(QLabel, "forecast")
+    assert told.isHidden()
+    desk.hurry(steps=None)
+    desk.controls.budget.setCurrentText("1 min")
+    desk.viewer.add_image(stack(noisy, 20), name="film", contrast_limits=(0, 300))
+    desk.until(lambda: told.text().startswith("About 1 min"))
+    assert told.text().endswith("of denoising 20 images.")
+    assert not told.isHidden() and threads == [False]
+    desk.controls.budget.setCurrentText("3 min")  # the same network: nothing is tried
+    desk.until(lambda: told.text().startswith("About"))
+    desk.endless()
+    desk.until(lambda: told.text().startswith("Learning until you stop it"))
+    desk.begin()
+    assert told.isHidden()
+    desk.press("stop")
+    desk.press("stop")
+    desk.finish()
+    desk.controls.advanced.editor("steps").setValue(1_000_000)
+    desk.controls.budget.setCurrentText("10 s")
+    desk.until(lambda: "1,000,000 steps" in told.text())
+    assert "Try Fast" in told.text()
+
+
+def test_a_training_does_not_wait_for_the_forecast(desk, noisy, monkeypatch):
+    closed = []
+
+    def endless(*_, **__):
+        try:
+            while True:
+                yield time.sleep(0.01)
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(forecast, "estimate_steps", endless)
+    monkeypatch.setattr(forecast, "WAIT_MS", 0)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.hurry(steps=12)
+    desk.until(lambda: desk.widget._forecast._run is not None)
+    desk.press("train")
+    desk.until(lambda: closed)
+    monkeypatch.setattr(forecast, "WAIT_MS", 10**8)
+    desk.finish()
+    assert desk.widget.model is not None
+    assert desk.controls.forecast.isHidden()
+
+
+def test_naparis_activity_shows_the_run(open_desk, noisy, monkeypatch):
+    """As one, from Train to the last image; its end is told where it was long."""
+    desk = open_desk(show=True)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.hurry(steps=60)
+    going_on = napari_progress._all_instances
+    with notified() as told:
+        desk.press("train")
+        (run,) = going_on
+        assert run.desc.startswith("Denoise")
+        desk.finish()
+        desk.until(lambda: not going_on)
+        assert run.n > 50 and not told
+        monkeypatch.setattr(activity, "LONG_S", 0.0)
+        desk.press("denoise")
+        assert len(going_on) == 1
+        desk.finish()
+        desk.until(lambda: told)
+    assert "the run has ended" in told[0].message and "Done" in told[0].message
+    desk.endless()
+    desk.begin()
+    assert len(going_on) == 1
+    desk.viewer.window.remove_dock_widget(desk.widget)
+    desk.until(lambda: not going_on)
 
 
 def test_prediction_can_be_stopped(desk, noisy):
@@ -716,7 +940,7 @@ def test_lazy_layer_stays_lazy(desk, noisy, monkeypatch):
     read.clear()
     desk.controls.axes.setText("")
     desk.widget._show_state()
-    assert "40 samples" in desk.controls.axes.text() and not read
+    assert "40 images" in desk.controls.axes.text() and not read
     desk.endless()
     desk.begin()
     assert len(read) < 10
@@ -742,8 +966,8 @@ BAD = {
     "1 of 4096 pixels are NaN": nan_inside,
     "pixels are NaN or infinite": lambda n: np.where(n > 100, np.inf, n),
     "All pixels are 7": lambda n: np.full_like(n, 7),
-    "8 × 8 pixels; the smallest patch": lambda n: n[:8, :8],
-    "1 × 64 pixels; the smallest patch": lambda n: n[:1],
+    "8 × 8 pixels; at least": lambda n: n[:8, :8],
+    "1 × 64 pixels; at least": lambda n: n[:1],
 }
 
 

@@ -23,7 +23,12 @@ from napari_selfdenoise.cli.outputs import (
     require_writable,
 )
 from napari_selfdenoise.cli.report import reports, say, training_report
-from napari_selfdenoise.cli.runs import Written, predict_aloud, train_aloud
+from napari_selfdenoise.cli.runs import (
+    Written,
+    foretell,
+    predict_aloud,
+    train_aloud,
+)
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.errors import DenoisingError, RequestError
 
@@ -56,10 +61,11 @@ def denoise_verb(
     require_given(config, paths)
     require_writable(save_model)
     image = inputs.read(source)
-    model = train_aloud([image], config, None)
+    clock = foretell(image, config)
+    model = train_aloud([image], config, None, clock)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    result = predict_aloud(model, image, paths, config.device, None)
+    result = predict_aloud(model, image, paths, config.device, None, clock=clock)
     report = training_report(model, time.perf_counter() - started, kept)
     if result.warning:
         report["warnings"] = [*report["warnings"], result.warning]

@@ -9,11 +9,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from napari_selfdenoise.cli.report import say
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
+
+if TYPE_CHECKING:
+    from napari_selfdenoise.run_time import RunClock
 
 Result = TypeVar("Result")
 
@@ -92,13 +96,42 @@ def drive(
         signal.signal(signal.SIGINT, before)
 
 
-def train_aloud(images: list[Image], config: TrainingConfig, start: Any) -> Any:
-    """Train, and say how far it is; returns the model."""
+def foretell(image: Image, config: TrainingConfig) -> RunClock:
+    """Say how long a run will take, and return the clock that goes with it."""
+    from napari_selfdenoise.run_time import (
+        RunClock,
+        estimate_run,
+        forecast,
+        worth_foretelling,
+    )
+
+    if not worth_foretelling(config):
+        return RunClock(image)
+    try:
+        found = estimate_run(image, config)
+    except RequestError:  # the training says what is wrong, too
+        return RunClock(image)
+    say(forecast(found, config.recipe))
+    return RunClock(image, found)
+
+
+def train_aloud(
+    images: list[Image],
+    config: TrainingConfig,
+    start: Any,
+    clock: RunClock | None = None,
+) -> Any:
+    """Train, and say how far it is; returns the model.
+
+    With a clock, the time left is that of a whole run, denoising and all.
+    """
+    from napari_selfdenoise.run_time import RunClock
     from napari_selfdenoise.training import STOP, train_steps
 
     for image in images:
         say(f"{image.name}: {image.describe()}")
-    return drive(train_steps(images, config, start=start), STOP, _training_line)
+    line = partial(_training_line, clock or RunClock(images[0]))
+    return drive(train_steps(images, config, start=start), STOP, line)
 
 
 def predict_aloud(
@@ -108,6 +141,7 @@ def predict_aloud(
     device: str,
     memory: int | None,
     estimator: Any = None,
+    clock: RunClock | None = None,
 ) -> Written:
     """Denoise straight into files, and say how far it is; NaN where it is stopped.
 
@@ -125,10 +159,14 @@ def predict_aloud(
         Bytes that a tile may take.
     estimator : Estimator, optional
         Instead of the model's own.
+    clock : RunClock, optional
+        Of the run that this is the end of.
     """
     from napari_selfdenoise.prediction import predict_tiles
+    from napari_selfdenoise.run_time import RunClock
     from napari_selfdenoise.training import STOP
 
+    line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator
     tiles: list[Any] = []
     with ExitStack() as stack:
@@ -142,7 +180,7 @@ def predict_aloud(
             max_memory=memory,
         )
         counted = _counted(steps, tiles)
-        result = drive(counted, STOP, partial(_tile_line, image.name), _REST)
+        result = drive(counted, STOP, line, _REST)
         if not result.complete:
             for data in into.values():
                 result.coverage.blank_rest(data)
@@ -165,10 +203,6 @@ def _counted(steps: Any, tiles: list[Any]) -> Generator[Any, Any, Any]:
         return end.value
 
 
-def _tile_line(name: str, tile: Any) -> str:
-    return f"Denoising {name}: {tile.fraction:.0%}"
-
-
 def _open_outputs(
     stack: ExitStack, image: Image, paths: dict[str, Path], estimator: Any
 ) -> dict[str, Any]:
@@ -186,9 +220,28 @@ def _open_outputs(
     return into
 
 
-def _training_line(progress: Any) -> str:
+def _tile_line(name: str, clock: RunClock, tile: Any) -> str:
+    """Such as "cells: denoising image 7 of 20 (40 s left)"."""
+    from napari_selfdenoise.run_time import denoising_text
+
+    left = _left(clock.denoising(tile.fraction).left_s, f"{tile.fraction:.0%}")
+    text = denoising_text(tile.fraction, clock).rstrip(".")
+    return f"{name}: {text[0].lower()}{text[1:]}{left}"
+
+
+def _training_line(clock: RunClock, progress: Any) -> str:
+    """Such as "Learning, 12 %, then about 10 s more (53 s left; step 80, …)"."""
+    from napari_selfdenoise.run_time import learning_text
+
+    moment = clock.learning(progress)
+    text = learning_text(progress, clock).rstrip(".")
     if not progress.step:
-        return str(progress.stage)
-    left = progress.remaining_s
-    eta = "until Ctrl-C" if left is None else f"{left:.0f} s left"
-    return f"{progress.stage}: step {progress.step}, loss {progress.loss:.4g}, {eta}"
+        return text
+    more = f"step {progress.step}, loss {progress.loss:.4g}"
+    return text.replace("you stop it", "Ctrl-C") + _left(moment.left_s, more)
+
+
+def _left(seconds: float | None, more: str) -> str:
+    from napari_selfdenoise.run_time import left_text
+
+    return f" ({', '.join(filter(None, (left_text(seconds), more)))})"

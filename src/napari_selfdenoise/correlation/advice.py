@@ -99,8 +99,8 @@ def masking_of(y: int, x: int) -> Masking:
     return RandomMask()
 
 
-def hidden_by(masking: Masking) -> str:
-    """Say what a masking hides."""
+def masked_by(masking: Masking) -> str:
+    """Say what a masking masks."""
     if isinstance(masking, BinMask):
         return f"bins of {masking.size} x {masking.size} px"
     if isinstance(masking, LineMask):
@@ -111,39 +111,46 @@ def hidden_by(masking: Masking) -> str:
 
 
 def describe(correlation: NoiseCorrelation, masking: Masking | None = None) -> str:
-    """Say in one sentence what was measured, and what is hidden for it.
+    """Say in one sentence what was measured, and what is masked for it.
 
     Parameters
     ----------
     correlation : NoiseCorrelation
         As measured.
     masking : Masking, optional
-        What is hidden; if not given, what is recommended.
+        What is masked; if not given, what is recommended.
     """
     y, x = correlation.extent_y, correlation.extent_x
     if not y and not x:
-        return f"{_independent(correlation)}, so single pixels are hidden."
+        return _independent(correlation)
     end = "."
     if REACH in (y, x):
         end = "; it may be shared even further, so try to remove stripes before."
-    hidden = hidden_by(masking or recommended_masking(correlation))
+    masked = masked_by(masking or recommended_masking(correlation))
     return (
-        f"Neighbouring pixels share noise {_values(correlation)}, so {hidden} are "
-        f"hidden{end}"
+        f"Neighbouring pixels share noise {_values(correlation)}, so {masked} are "
+        f"masked together{end}"
     )
 
 
 def _independent(correlation: NoiseCorrelation) -> str:
-    """Say why noise is taken to be independent."""
+    """Say why noise is taken to be independent, the consequence first."""
     y, x = (abs(correlation.along(axis)[1]) for axis in ("y", "x"))
     values = f"correlation at 1 px: {y:.2f} along y, {x:.2f} along x"
     if not correlation.pixels:
-        return "Too few pixels show noise to tell whether neighbours share it"
-    if max(y, x) < 0.05:
-        return "Noise is independent from pixel to pixel"
+        return (
+            "Too few pixels show noise to tell whether neighbours share it, so single "
+            "pixels are masked."
+        )
     if max(y, x) < STRONG:
-        return f"Noise is nearly independent from pixel to pixel ({values})"
-    return f"Neighbouring pixels are alike ({values}), but as structure would make them"
+        return (
+            "Fine detail can be kept: neighbouring pixels do not share noise "
+            f"({values}), so single pixels are masked."
+        )
+    return (
+        "Fine detail can be kept: neighbours look alike because of the structure, not "
+        f"the noise ({values}), so single pixels are masked."
+    )
 
 
 def _values(correlation: NoiseCorrelation) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.correlation.advice import hidden_by, masking_of
+from napari_selfdenoise.correlation.advice import masked_by, masking_of
 from napari_selfdenoise.correlation.measure import (
     NoiseCorrelation,
     extent,
@@ -72,7 +72,7 @@ class LeftOver:
             )
         return (
             f"Noise that neighbours share is left in the result ({grain}): train again "
-            f"with {hidden_by(self.wider)} hidden."
+            f"with {masked_by(self.wider)} masked together."
         )
 
 

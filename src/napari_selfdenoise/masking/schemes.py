@@ -132,7 +132,7 @@ class AutomaticMask(MaskingScheme):
     chosen is said, and kept with the model.
     """
 
-    model_config = ConfigDict(title="Follows the noise")
+    model_config = ConfigDict(title="Automatic (follows the noise)")
 
     kind: Literal["auto"] = "auto"
 
@@ -355,7 +355,7 @@ class NoMask(MaskingScheme):
     pixel it predicts, such as the half-plane U-Net: any other would copy the noise.
     """
 
-    model_config = ConfigDict(title="Nothing hidden")
+    model_config = ConfigDict(title="None")
 
     kind: Literal["none"] = "none"
 

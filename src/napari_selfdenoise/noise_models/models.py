@@ -216,7 +216,7 @@ class NoiseNetwork(NoiseConfig):
     Two or three also describe skewed noise. Ollion et al. 2021.
     """
 
-    model_config = ConfigDict(title="Learned from the image (N-net)")
+    model_config = ConfigDict(title="Learned while training (N-net)")
 
     kind: Literal["network"] = "network"
     components: int = Field(

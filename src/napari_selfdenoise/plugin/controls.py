@@ -8,16 +8,15 @@ from typing import Any
 
 from napari.layers import Image as ImageLayer
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
-    QGridLayout,
     QGroupBox,
     QLineEdit,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_selfdenoise.config import (
     TrainingConfig,
@@ -27,6 +26,7 @@ from napari_selfdenoise.config import (
 )
 from napari_selfdenoise.device import available_devices
 from napari_selfdenoise.estimators import Estimator
+from napari_selfdenoise.image import Image
 from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel
@@ -42,14 +42,26 @@ from napari_selfdenoise.plugin.panel import (
     choose_layer,
     combo_box,
     fix_height,
+    folded,
     label,
+    line,
     list_layers,
     rows,
+    widen_list,
 )
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.plugin.series import SeriesChoice
 from napari_selfdenoise.psf import PSF
-from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
+from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, TITLES
+from napari_selfdenoise.run_time import (
+    Moment,
+    RunClock,
+    RunEstimate,
+    denoising_text,
+    forecast,
+    learning_text,
+    left_text,
+)
 from napari_selfdenoise.training import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
@@ -114,30 +126,39 @@ class Controls(Panel):
     refused = Signal(object)
     """What was to be taken from a layer does not fit: the error."""
 
+    settings_changed = Signal()
+    """Some setting is another, or has just been typed."""
+
     _noise_turn = False
 
     def __init__(
         self, offers: Offers | None = None, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        self.clock: RunClock | None = None
         self._make_choices()
         self._make_parts(offers)
+        self._make_method()
         self._make_advanced()
         self._make_buttons()
         self._make_plots()
         self.lay_out(
             self._rows(),
-            self._grid_of_buttons(),
+            line(self.train, self.stop, self.cancel),
+            line(self.denoise, self.save_model, self.load_model),
+            line(self.resume, self.keep),
             self.bar(),
             # The unfolded settings push nothing out of sight that a run needs but
             # plots.
-            self.status,
-            self.folded,
+            self.words(),
+            self.method,
             self.corrections,
+            self.folded,
             self.loss_plot,
             self.noise_plot,
         )
         self._grey_out()
+        self._listen_to_keys()
         self.recipe.currentIndexChanged.connect(self._fill_from_recipe)
         self.recipe.activated.connect(self._fill_from_recipe)  # the same one again
         self._fill_from_recipe()
@@ -202,11 +223,35 @@ class Controls(Panel):
             curve = progress.noise_curve
             self.noise_plot.set_scatter(*progress.scatter)
             self.noise_plot.set_curve(curve.signal, curve.std)
-        said = f"{progress.stage}: step {progress.step}"
-        said = f"{said}. {progress.finding}" if progress.finding else said
-        self.show_fraction(said, progress.fraction)
-        left = progress.remaining_s
-        self.eta.setText("" if left is None else f"{left:.0f} s left")
+        if self.clock is not None:
+            moment = self.clock.learning(progress)
+            text = learning_text(progress, self.clock)
+            self._show_moment(text, moment, progress.finding)
+
+    def show_denoising(self, fraction: float) -> None:
+        """Show a moment of the denoising: which image, and the time left."""
+        if self.clock is not None:
+            moment = self.clock.denoising(fraction)
+            self._show_moment(denoising_text(fraction, self.clock), moment)
+
+    def _show_moment(self, text: str, moment: Moment, details: str = "") -> None:
+        self.show_fraction(text, moment.fraction, details)
+        self.eta.setText(left_text(moment.left_s))
+
+    def begin(self, image: Image, estimate: RunEstimate | None = None) -> None:
+        """Let the clock run from now on, for a run over an image."""
+        self.clock = RunClock(image, estimate)
+
+    def know(self, estimate: RunEstimate) -> None:
+        """Let the clock know how long the run takes, which goes on already."""
+        if self.clock is not None:
+            self.clock.estimate = estimate
+
+    def show_forecast(self, estimate: RunEstimate | None) -> None:
+        """Say before a run how long it will take."""
+        name = self.recipe.currentText().partition(" (")[0]
+        self.forecast.setText(forecast(estimate, name) if estimate else "")
+        self.forecast.setVisible(estimate is not None)
 
     def show_model(self, model: TrainedModel) -> None:
         """Draw what a trained model knows."""
@@ -228,6 +273,8 @@ class Controls(Panel):
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
         self.resume.setEnabled(model and not running)
+        # While it runs, the time left stands beside the bar.
+        self.forecast.setVisible(bool(self.forecast.text()) and not running)
 
     def show_stop(self, text: str, tip: str) -> None:
         """Say what Stop does now."""
@@ -238,28 +285,40 @@ class Controls(Panel):
 
     def _make_choices(self) -> None:
         self.layer = combo_box("layer", "The image to denoise.")
+        self.layer.setMinimumContentsLength(7)  # "Pin" stands beside it
         self.pin = QCheckBox("Pin")
         self.pin.setObjectName("pin")
         self.pin.setToolTip("Keep to this layer, whatever is selected in napari.")
         self.axes = label("axes")
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.corrections = CorrectionsSection()
-        self.recipe = combo_box("recipe", "Published methods, and the default.")
+        self.recipe = combo_box("recipe", "Settings to start from.")
         for name in RECIPES:
-            self.recipe.addItem(name, name)
-            tip = DESCRIPTIONS[name]
+            self.recipe.addItem(TITLES[name], name)
+            tip = f"{name}: {DESCRIPTIONS[name]}"
             self.recipe.setItemData(
                 self.recipe.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
             )
+        widen_list(self.recipe)
+        self.recipe.setMinimumContentsLength(7)  # "changed" stands beside it
+        self.changed = label("changed")
+        self.changed.setText("changed")
+        self.changed.setWordWrap(False)
+        self.changed.setToolTip(
+            "Settings are no longer those of the recipe. Choose it again to undo that."
+        )
+        self.changed.hide()
         self.budget = combo_box(
             "budget", "How long to train: choose, or type such as 45 s."
         )
-        line = QLineEdit()
-        line.setAcceptDrops(False)  # files dropped here are for the dock
-        self.budget.setLineEdit(line)
+        typed = QLineEdit()
+        typed.setAcceptDrops(False)  # files dropped here are for the dock
+        self.budget.setLineEdit(typed)
         self.budget.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
         for text in BUDGETS:
             self.budget.addItem(text)
+        self.forecast = label("forecast")
+        self.forecast.hide()
         self.device = combo_box("device", "Where to compute.")
         self.device.addItem("automatic", "auto")
         for name, text in available_devices().items():
@@ -282,20 +341,28 @@ class Controls(Panel):
         for part in self._parts.values():
             part.choice.refused.connect(self.refused)
 
+    def _make_method(self) -> None:
+        form = rows()
+        for part in self._parts.values():
+            form.addRow(part.title, part.choice.combo)
+            form.addRow(part.below)
+            widen_list(part.choice.combo)
+        self.method = folded("method", "Method", form)
+
     def _make_advanced(self) -> None:
         shown = [name for name in TrainingConfig.model_fields if name not in _BASIC]
         self.advanced = ModelForm(TrainingConfig, shown)
-        self.folded = QCollapsible("Advanced settings")
-        self.folded.setObjectName("advanced")
-        bare(self.folded.layout())
-        bare(self.folded.content().layout())
-        for part in self._parts.values():
-            self.folded.addWidget(part.group)
-        self.folded.addWidget(self.advanced)
+        groups = (part.group for part in self._parts.values())
+        device = rows(("Device", self.device))
+        self.folded = folded(
+            "advanced", "Advanced settings", device, *groups, self.advanced
+        )
 
     def _make_buttons(self) -> None:
-        self.train = button("train", "Train", "Train on the layer, then denoise it.")
-        self.stop = button("stop", "Stop", "End now and keep what was learned.")
+        self.train = button(
+            "train", "Train", "Train on the layer, then denoise it (Ctrl+Enter)."
+        )
+        self.stop = button("stop", "Stop", "End now and keep what was learned (Esc).")
         self.cancel = button(
             "cancel", "Cancel", "End now and keep nothing: all is as before the run."
         )
@@ -323,33 +390,40 @@ class Controls(Panel):
         form = rows(("Layer", beside(self.layer, self.pin)), ("", self.axes))
         form.addRow(self.series)
         form.addRow(self.axes_choice)
-        form.addRow("Recipe", self.recipe)
-        for part in self._parts.values():
-            form.addRow(part.title, part.choice.combo)
-            form.addRow(part.below)
-        form.addRow("Budget", self.budget)
-        form.addRow("Device", self.device)
+        form.addRow("Recipe", beside(self.recipe, self.changed))
+        form.addRow("Time", self.budget)
+        form.addRow(self.forecast)
         return form
-
-    def _grid_of_buttons(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.addWidget(self.train, 0, 0)
-        grid.addWidget(self.stop, 0, 1)
-        grid.addWidget(self.denoise, 0, 2)
-        grid.addWidget(self.save_model, 1, 0)
-        grid.addWidget(self.load_model, 1, 1)
-        grid.addWidget(self.resume, 1, 2)
-        grid.addWidget(self.cancel, 2, 0)
-        grid.addWidget(self.keep, 2, 1, 1, 2)
-        return grid
 
     def _grey_out(self) -> None:
         choices = {name: part.choice for name, part in self._parts.items()}
         for name in ("network", "signal", "objective"):
             choices[name] = self.advanced.editor(name)
         self._greying = Greying(self._config, choices, self)
+        self._greying.looked.connect(self._show_changed)
+        self._greying.looked.connect(lambda _: self.settings_changed.emit())
+        self.budget.currentTextChanged.connect(lambda _: self.settings_changed.emit())
+        self.device.currentIndexChanged.connect(self._greying.later)
         for editor in (*(p.choice for p in self._parts.values()), self.advanced):
             editor.valueChanged.connect(self._greying.later)
+
+    def _show_changed(self, config: TrainingConfig | None) -> None:
+        """Say whether the settings are the recipe's; time and device have rows."""
+        own = {"budget_s": None, "device": "auto"}
+        recipe = RECIPES[self.recipe.currentData()].model_copy(update=own)
+        same = config is not None and config.model_copy(update=own) == recipe
+        self.changed.setVisible(not same)
+
+    def _listen_to_keys(self) -> None:
+        for keys, press in (
+            ("Ctrl+Return", self.train.click),
+            ("Ctrl+Enter", self.train.click),
+            ("Esc", self.stop.click),
+        ):
+            key = QShortcut(QKeySequence(keys), self)
+            # Only while the dock has the focus: napari has keys of its own.
+            key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            key.activated.connect(press)
 
     def _measured_noise(self) -> bool:
         """Whether a noise model from a file or a layer is chosen: no recipe has it."""

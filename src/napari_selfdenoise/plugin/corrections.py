@@ -58,6 +58,7 @@ class CorrectionsSection(QCollapsible):
         content.setLayout(rows(*zip(titles, self.combos.values(), strict=True)))
         for layout in (content.layout(), self.layout(), self.content().layout()):
             bare(layout)
+        bare(self.layout()).setSpacing(0)
         self.addWidget(content)
 
     def value(self, image: Image) -> Corrections:

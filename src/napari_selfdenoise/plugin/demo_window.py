@@ -36,6 +36,7 @@ def photograph(picture: Path, budget: str, timeout_s: float = 500) -> None:
     viewer.window.resize(1500, 950)
     viewer.open_sample("napari-selfdenoise", "fish")
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
+    _wait(lambda: hasattr(dock, "controls"), 60)  # it opens before it is there
     source = dock.controls.layer.currentData()
     dock.controls.budget.setCurrentText(budget)
     dock.controls.train.click()

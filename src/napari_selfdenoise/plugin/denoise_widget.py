@@ -25,6 +25,7 @@ from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.corrections import corrected_first
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
+from napari_selfdenoise.plugin.forecast import Forecast
 from napari_selfdenoise.plugin.layer_choice import is_plain
 from napari_selfdenoise.plugin.layers import (
     denoisable_image,
@@ -41,6 +42,7 @@ from napari_selfdenoise.prediction import (
     TilePrediction,
     predict_tiles,
 )
+from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
 from napari_selfdenoise.training import TrainingProgress, preload, train_steps
 from napari_selfdenoise.unfinished import over_raw, predict_over_raw
 
@@ -75,6 +77,7 @@ class DenoiseWidget(Dock):
         The model in hand.
     """
 
+    title: ClassVar[str] = "Denoise"
     suffixes: ClassVar[tuple[str, ...]] = (*IMAGES, SUFFIX, NOISE_SUFFIX)
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -86,6 +89,7 @@ class DenoiseWidget(Dock):
         self._estimator: Estimator | None = None
         self._corrections = Corrections()
         self._preview_due = 0.0
+        self._forecast = Forecast(self)
         self._stops = 0
         self._before: TrainedModel | None = None
         self._connect_controls()
@@ -111,10 +115,14 @@ class DenoiseWidget(Dock):
             self._complain(error)
             return
         self._use(results, corrections, None)
+        self._forecast.pause()
+        self.controls.begin(image, self._forecast.estimate)
         self._preview_due = 0.0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
         make = partial(_training, results, corrections, config, start)
+        if self._forecast.estimate is None and worth_foretelling(config):
+            make = partial(foretold, image, config, make)
         self._begin(make, self._on_training, self._on_trained)
 
     def denoise(self) -> None:
@@ -134,6 +142,7 @@ class DenoiseWidget(Dock):
             self._complain(error)
             return
         self._use(results, corrections, estimator)
+        self.controls.begin(image)
         self._predict()
 
     def stop(self) -> None:
@@ -195,7 +204,10 @@ class DenoiseWidget(Dock):
 
     # ---- What the worker says ----
 
-    def _on_training(self, progress: TrainingProgress | None) -> None:
+    def _on_training(self, progress: TrainingProgress | RunEstimate | None) -> None:
+        if isinstance(progress, RunEstimate):
+            self.controls.know(progress)
+            return
         if progress is None or self._results is None or self._run is None:
             return
         self.controls.show_progress(progress)
@@ -245,7 +257,7 @@ class DenoiseWidget(Dock):
     def _on_tile(self, tile: TilePrediction | None) -> None:
         if tile is None or self._results is None:
             return
-        self.controls.show_fraction("Denoising", tile.fraction)
+        self.controls.show_denoising(tile.fraction)
         if tile.index is not None:
             self._results.show()
             self._results.refresh()
@@ -260,8 +272,8 @@ class DenoiseWidget(Dock):
             self._tell_nothing_denoised()
         else:
             self._results.finish(self.model, result, self.controls.keep.isChecked())
-            said = outcome(self.model, result, self._results.hidden())
-            self.controls.show_fraction(said, 1.0)
+            said, more = outcome(self.model, result, self._results.hidden())
+            self.controls.show_fraction(said, 1.0, more)
             self._results = None  # what is there now is the user's
 
     def _tell_gone(self) -> None:
@@ -299,7 +311,8 @@ class DenoiseWidget(Dock):
         self._ended()
         self.controls.say(
             f"Loaded a model of recipe {model.config.recipe}, trained on "
-            f"{', '.join(model.provenance.get('images', [])) or 'an image'}."
+            f"{', '.join(model.provenance.get('images', [])) or 'an image'}. "
+            "Press Denoise."
         )
 
     # ---- What the viewer does ----
@@ -317,6 +330,8 @@ class DenoiseWidget(Dock):
         controls.layer.activated.connect(controls.forget_problem)
         controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
+        controls.settings_changed.connect(self._foretell)
+        self._forecast.found.connect(controls.show_forecast)
         controls.series.chosen.connect(self._open_series)
 
     def _open_series(self, path: Path, number: int) -> None:
@@ -360,13 +375,25 @@ class DenoiseWidget(Dock):
             model=self.model is not None,
             running=self._run is not None,
         )
+        self._foretell()
         self.changed.emit()
+
+    def _foretell(self) -> None:
+        """Say how long a run would take, once that is known; not during one."""
+        if self._run is not None:
+            return
+        try:
+            image = denoisable_image(self.controls.layer.currentData())
+            self._forecast.ask(image, self.controls.config())
+        except (RequestError, DenoisingError):
+            self._forecast.cancel()
 
     def _choose(self, layer: ImageLayer) -> None:
         self.controls.choose(layer)
 
     def _let_go(self) -> None:
         self._results = None
+        self._forecast.cancel()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)
@@ -396,8 +423,12 @@ def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:
         return model.config.estimating(estimator)
     except RequestError as error:
         name = member_title(type(estimator))
+        if estimator.fuses and not model.config.signal.spreads:
+            raise RequestError(
+                f"This model knows single values only, too little for {name}.",
+                "Choose the estimator Automatic, or train with a recipe such as PN2V.",
+            ) from error
         raise RequestError(
-            f"The model in hand cannot be used with the estimator {name}: "
-            f"{error.message[0].lower()}{error.message[1:]}",
-            "Choose another estimator, or train again.",
+            f"This model cannot be used with the estimator {name}. {error.message}",
+            error.hint,
         ) from error

@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-def
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.plugin.activity import Activity
 from napari_selfdenoise.plugin.drops import refusals
 from napari_selfdenoise.plugin.layer_choice import first_choice, offered
 from napari_selfdenoise.plugin.panel import Panel
@@ -42,12 +43,16 @@ class Dock(QWidget):
     changed = Signal()
     """A run has begun or ended, or something else is in hand."""
 
+    title: ClassVar[str] = "Run"
+    """What a run is called in napari's activity dock."""
+
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Ends of the names of files that can be dropped."""
 
     def __init__(self, viewer: Viewer, controls: Panel, *plots: Plot) -> None:
         super().__init__()
         self.viewer, self.panel = viewer, controls
+        self._activity = Activity(controls.progress, controls.status.shown, self)
         self._run: Run | None = None
         self._then: Callable[[Any], None] = ignore
         self._placed = self._docked = self._closing = self._closed = False
@@ -107,6 +112,7 @@ class Dock(QWidget):
         self._run = Run(
             make, on_progress, self._on_result, self._on_error, self._on_abort
         )
+        self._activity.begin(self.title)
         self._run.start()
         self._show_state()
 
@@ -114,6 +120,11 @@ class Dock(QWidget):
         self._run = None
         self.panel.show_idle()
         self._show_state()
+
+    def _end_activity(self) -> None:
+        """After all has been shown, and only after the last part of a run."""
+        if self._run is None:
+            self._activity.end()
 
     def _require_idle(self) -> None:
         if self._run is not None:
@@ -139,6 +150,7 @@ class Dock(QWidget):
             self._on_cancelled()
         else:
             self._then(result)
+        self._end_activity()
 
     def _on_cancelled(self) -> None:
         self._ended()
@@ -149,12 +161,14 @@ class Dock(QWidget):
         self._ended()
         self._discard()
         self._complain(error)
+        self._end_activity()
 
     def _on_abort(self) -> None:
         if self._run is not None:
             self._ended()
             self._discard()
             self.panel.say("The run was ended by napari; nothing was kept.")
+            self._end_activity()
 
     def _complain(self, error: Exception) -> None:
         self.panel.say(sentence(error), problem=True)
@@ -248,6 +262,7 @@ class Dock(QWidget):
             if not self._closing:
                 self._discard()
         self._run = None
+        self._activity.close()
         self._unfollow_theme()
         for event in self._layer_list_events():
             event.disconnect(self._list_layers)

@@ -357,12 +357,14 @@ class TupleEdit(Composite):
 
 
 class OptionalEdit(Composite):
-    """A value, or None where the box "automatic" is checked."""
+    """A value, or None where the box "auto" is checked."""
 
     def __init__(self, inner: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.inner = inner
-        self.automatic = QCheckBox("automatic")
+        self.automatic = QCheckBox("auto")
+        # napari gives a spin box 90 px: too much beside the box in a narrow dock.
+        self.setStyleSheet("QAbstractSpinBox { min-width: 56px; }")
         row = bare(QHBoxLayout(self))
         row.addWidget(self.automatic)
         row.addWidget(inner, 1)

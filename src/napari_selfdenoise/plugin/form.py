@@ -55,8 +55,8 @@ from napari_selfdenoise.plugin.fields import (
 Offers = Callable[[str], Sequence[tuple[str, Callable[[], Any]]]]
 """What a value can be taken from now, by its kind: each with its name and data."""
 
-LABEL_WIDTH = 185
-"""Least width of a label, so that the fields of all forms in a dock line up."""
+LABEL_WIDTH = 100
+"""Width of a label, so that the fields of all forms in a narrow dock line up."""
 
 INDENT = 12
 
@@ -240,7 +240,8 @@ class ModelForm(Composite):
     def _add_labelled(self, title: str, tip: str, widget: QWidget) -> None:
         label = QLabel(title)
         label.setToolTip(tip)
-        label.setMinimumWidth(self._label_width)
+        label.setWordWrap(True)
+        label.setFixedWidth(self._label_width)
         self._rows.addRow(label, widget)
 
 

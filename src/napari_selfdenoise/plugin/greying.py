@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_selfdenoise.config import TrainingConfig, why_not
 from napari_selfdenoise.errors import RequestError
@@ -27,6 +27,9 @@ class Greying(QObject):
     parent : QObject
         Qt parent.
     """
+
+    looked = Signal(object)
+    """The settings after a change; None where they make no sense."""
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Greying(QObject):
             config = None
         for name, editor in self._choices.items():
             editor.refuse(_reasons(config, name, editor))
+        self.looked.emit(config)
 
 
 def _reasons(

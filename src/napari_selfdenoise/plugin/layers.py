@@ -78,7 +78,8 @@ def denoisable_image(layer: ImageLayer | None) -> Image:
     """
     if layer is None:
         raise RequestError(
-            "There is no image layer.", "Open an image, or drop a TIFF file here."
+            "There is no image layer.",
+            "Open an image, drop a TIFF file here, or try File > Open Sample.",
         )
     image = image_from_layer(layer)
     require_denoisable(image)

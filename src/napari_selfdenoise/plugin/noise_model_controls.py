@@ -72,7 +72,7 @@ class NoiseModelControls(Panel):
             form,
             self._grid_of_buttons(),
             self.bar(),
-            self.status,
+            self.words(),
             self.noise_plot,
             self.findings,
         )

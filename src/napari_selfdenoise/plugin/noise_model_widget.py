@@ -57,6 +57,7 @@ class NoiseModelWidget(Dock):
         The noise model in hand.
     """
 
+    title: ClassVar[str] = "Noise model"
     suffixes: ClassVar[tuple[str, ...]] = (*IMAGES, SUFFIX)
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -154,7 +155,9 @@ class NoiseModelWidget(Dock):
         self._take(found.fitted, None)
         self.controls.noise_plot.set_scatter(*found.scatter)
         self._add_distribution(found.fitted)
-        self.controls.show_fraction("Done. The noise distribution is hidden.", 1.0)
+        self.controls.show_fraction(
+            "Noise model ready: save it, or press Use for denoising.", 1.0
+        )
 
     def _on_loaded(self, found: tuple[Path, FittedNoise]) -> None:
         path, fitted = found
@@ -228,9 +231,10 @@ def in_words(fitted: FittedNoise) -> str:
     lines = [
         f"{member_title(type(fitted.config))}, for signals from {low:.4g} to "
         f"{high:.4g}.",
-        f"variance ≈ a · signal + b, a = {a:.4g}, b = {b:.4g} (raw units)",
-        f"{fitted.bits_per_pixel:.3f} bits per pixel: the lower, the better the fit to "
-        "these frames.",
+        f"Camera gain about {a:.3g} grey values per photon "
+        f"(variance ≈ a · signal + b, a = {a:.4g}, b = {b:.4g}).",
+        f"Fit: {fitted.bits_per_pixel:.3f} bits per pixel; of several kinds tried on "
+        "the same frames, the lowest fits best.",
     ]
     return "\n".join([*lines, *fitted.warnings])
 

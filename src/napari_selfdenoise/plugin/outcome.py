@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.prediction import Denoised
+from napari_selfdenoise.sure import in_words
 
 
-def outcome(model: TrainedModel, result: Denoised, hidden: str) -> str:
+def outcome(model: TrainedModel, result: Denoised, hidden: str) -> tuple[str, str]:
     """Say what came of a run; first what the user must know before she believes it.
 
     Parameters
@@ -17,22 +18,39 @@ def outcome(model: TrainedModel, result: Denoised, hidden: str) -> str:
         What it made.
     hidden : str
         Names of the layers that are not shown at first.
+
+    Returns
+    -------
+    str
+        What is shown at once.
+    str
+        What unfolds: how the result was made.
     """
     known = model.provenance
     few, finding = known.get("few_steps", ""), known.get("finding", "")
-    notes = list(known.get("warnings", []))
-    if result.complete:
-        said = f"Done. {hidden} are hidden: press their eyes."
-    else:
-        said = f"Stopped: {_reached(result)} Press Denoise for all of it."
+    notes = list(dict.fromkeys((*known.get("warnings", []), *result.notes)))
+    for note in notes:
+        finding = finding.replace(note, "").strip()
+    also = f"Also made, but not shown at first: {hidden}."
     if few:  # what else is said of the result means nothing
-        others = [note for note in notes if note != few]
-        stopped = [] if result.complete else [said]
-        parts = [f"Hardly trained. {few}", *stopped, finding, *others]
-    else:
-        made_of = f"The result is made of: {result.chosen}." if result.chosen else ""
-        parts = [said, made_of, finding, *notes]
-    return " ".join(filter(None, parts))
+        notes = [note for note in notes if note != few]
+        stopped = "" if result.complete else _stopped(result)
+        return _joined(f"Hardly trained. {few}", stopped, *notes), _joined(
+            also, finding
+        )
+    done = 'Done: see "denoised" in the layer list.'
+    said = done if result.complete else _stopped(result)
+    blended = f"How it was blended: {result.chosen}." if result.chosen else ""
+    shown = _joined(said, in_words(result.blends), *notes)
+    return shown, _joined(also, blended, finding)
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _stopped(result: Denoised) -> str:
+    return f"Stopped: {_reached(result)} Press Denoise for all of it."
 
 
 def _reached(result: Denoised) -> str:

@@ -15,16 +15,21 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
-from napari_selfdenoise.plugin.editors import CalmComboBox
+from napari_selfdenoise.plugin.editors import CalmComboBox, bare
 from napari_selfdenoise.plugin.plots import Plot
+from napari_selfdenoise.plugin.status import Status
 
-PLOT_HEIGHT = 190
+PLOT_HEIGHT = 88, 190
+"""Least and greatest height of a plot, in px: small screens show both."""
 
-_PROBLEM = "color: #d55e00;"
+_SPACING = 5
+"""Between the parts of a panel, in pixels."""
 
 
 class Panel(QScrollArea):
@@ -36,6 +41,8 @@ class Panel(QScrollArea):
         Share of the run that is done.
     eta, status : QLabel
         Time left; what is being done.
+    details : QToolButton
+        Unfolds what the status has no room for.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -43,30 +50,32 @@ class Panel(QScrollArea):
         self.progress = QProgressBar()
         self.progress.setObjectName("progress")
         self.progress.setTextVisible(False)
-        self.eta, self.status = label("eta"), label("status")
+        self.eta, self.status = label("eta"), Status("status")
+        self.details = self.status.details
         self.eta.setWordWrap(False)
         self._content = QWidget()
         self._problem = False
 
     # ---- Showing ----
 
-    def say(self, text: str, problem: bool = False) -> None:
-        """Show a sentence."""
+    def say(self, text: str, problem: bool = False, details: str = "") -> None:
+        """Show a sentence, and fold what only some want to know."""
         self._problem = problem
-        self.status.setText(text)
-        self.status.setStyleSheet(_PROBLEM if problem else "")
+        self.status.say(text, details, problem)
 
     def forget_problem(self) -> None:
         """Take back a complaint: something has worked since."""
         if self._problem:
             self.say("")
 
-    def show_fraction(self, text: str, fraction: float | None) -> None:
+    def show_fraction(
+        self, text: str, fraction: float | None, details: str = ""
+    ) -> None:
         """Show how far a run is; None where it has no end of its own."""
         self.progress.setRange(0, 0 if fraction is None else 1000)
         self.progress.setValue(0 if fraction is None else round(1000 * fraction))
         self.eta.setText("")
-        self.say(text)
+        self.say(text, details=details)
 
     def show_idle(self) -> None:
         """Show that nothing is going on."""
@@ -79,15 +88,25 @@ class Panel(QScrollArea):
     def lay_out(self, *parts: QWidget | QLayout) -> None:
         """Put parts below each other."""
         column = QVBoxLayout(self._content)
+        column.setContentsMargins(4, 6, 4, 6)
+        column.setSpacing(_SPACING)
         for part in parts:
             if isinstance(part, QLayout):
                 column.addLayout(part)
             else:
-                column.addWidget(part)
+                column.addWidget(part, int(isinstance(part, Plot)))
         column.addStretch()
         self.setWidget(self._content)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def words(self) -> QVBoxLayout:
+        """The status, and below it what unfolds the rest."""
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(self.status)
+        words.addWidget(self.details, 0, Qt.AlignmentFlag.AlignRight)
+        return words
 
     def bar(self) -> QHBoxLayout:
         """Progress, and the time left beside it."""
@@ -109,8 +128,8 @@ class Panel(QScrollArea):
         return QSize(width + around, super().minimumSizeHint().height())
 
     def sizeHint(self) -> QSize:
-        """Ask for little more width than the form needs: the image needs the rest."""
-        return QSize(self.minimumSizeHint().width() + 24, super().sizeHint().height())
+        """Ask for no more width than the form needs: the image needs the rest."""
+        return QSize(self.minimumSizeHint().width(), super().sizeHint().height())
 
 
 def list_layers(combo: CalmComboBox, layers: Sequence[ImageLayer], first: Any) -> None:
@@ -152,6 +171,7 @@ def rows(*titled: tuple[str, QWidget]) -> QFormLayout:
     for title, widget in titled:
         form.addRow(title, widget)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setVerticalSpacing(_SPACING)
     return form
 
 
@@ -166,9 +186,39 @@ def beside(*widgets: QWidget) -> QWidget:
 
 
 def fix_height(*plots: Plot) -> None:
-    """Keep plots from asking for 480 pixels each."""
+    """Keep plots from asking for 480 pixels each: they share what is left over."""
+    least, most = PLOT_HEIGHT
     for plot in plots:
-        plot.setFixedHeight(PLOT_HEIGHT)
+        plot.setMinimumHeight(least)
+        plot.setMaximumHeight(most)
+        plot.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+
+def line(*widgets: QWidget) -> QHBoxLayout:
+    """Buttons beside each other, narrow enough for three in a dock."""
+    across = QHBoxLayout()
+    across.setSpacing(3)
+    for widget in widgets:
+        if isinstance(widget, QPushButton):
+            widget.setStyleSheet("QPushButton { padding: 4px 1px; }")
+        across.addWidget(widget, 1)
+    return across
+
+
+def folded(name: str, title: str, *parts: QWidget | QLayout) -> QCollapsible:
+    """Make a section that is folded at first."""
+    section = QCollapsible(title)
+    section.setObjectName(name)
+    for layout in (section.layout(), section.content().layout()):
+        bare(layout).setSpacing(0)
+    for part in parts:
+        if isinstance(part, QLayout):
+            holder = QWidget()
+            holder.setLayout(bare(part))
+            section.addWidget(holder)  # a section follows the height of widgets only
+        else:
+            section.addWidget(part)
+    return section
 
 
 def combo_box(name: str, tip: str) -> CalmComboBox:
@@ -178,6 +228,13 @@ def combo_box(name: str, tip: str) -> CalmComboBox:
     combo.setToolTip(tip)
     combo.setMinimumContentsLength(12)
     return combo
+
+
+def widen_list(combo: CalmComboBox) -> None:
+    """Let the list that opens be as wide as its texts, however narrow the box."""
+    view = combo.view()
+    view.setTextElideMode(Qt.TextElideMode.ElideNone)
+    view.setMinimumWidth(view.sizeHintForColumn(0) + 24)
 
 
 def button(name: str, text: str, tip: str) -> QPushButton:

@@ -13,9 +13,9 @@ import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from numpy.typing import ArrayLike, NDArray
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QAction  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 # Okabe and Ito's colours that stand out from napari's dark and light background alike.
 VERMILLION = "#D55E00"
@@ -55,14 +55,20 @@ class Plot(QWidget):
         Names of the axes, with the unit.
     parent : QWidget, optional
         Qt parent.
+    promise : str
+        What will be drawn here; shown while there is nothing.
 
     Attributes
     ----------
     plot : pyqtgraph.PlotWidget
         The axes.
+    promise : QLabel
+        Says what will be drawn, while there is nothing.
     """
 
-    def __init__(self, x: str, y: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, x: str, y: str, parent: QWidget | None = None, promise: str = ""
+    ) -> None:
         super().__init__(parent)
         self.setMinimumHeight(160)
         self.plot = pg.PlotWidget(viewBox=_ZoomBox())
@@ -71,7 +77,9 @@ class Plot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
+        self.promise = QLabel(promise, self.plot)
         self._set_up_axes()
+        self._set_up_promise()
         self._add_actions()
         self.apply_theme("#262930", "#f0f1f2")
 
@@ -92,6 +100,7 @@ class Plot(QWidget):
             axis = self.plot.getAxis(side)
             axis.setPen(text)
             axis.setTextPen(text)
+        self.promise.setStyleSheet(f"background: transparent; color: {text};")
         if self._legend is not None:
             self._legend.setLabelTextColor(text)  # of labels to come
             for _, label in self._legend.items:
@@ -117,6 +126,32 @@ class Plot(QWidget):
         self.plot.setToolTip(
             "Drag to zoom in, double-click to see all, right-click to save."
         )
+
+    def _set_up_promise(self) -> None:
+        self.promise.setObjectName("promise")
+        self.promise.setWordWrap(True)
+        self.promise.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        # Whoever drags, clicks or scrolls means the plot below.
+        through = Qt.WidgetAttribute.WA_TransparentForMouseEvents
+        self.promise.setAttribute(through)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Keep the promise in the middle."""
+        super().resizeEvent(event)
+        self.promise.setGeometry(self.plot.rect())
+
+    def sizeHint(self) -> QSize:
+        """Ask for no more than the least height: what is left over comes on top."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
+
+    def _show_promise(self) -> None:
+        """Promise what is to come on an empty sheet: axes would say nothing yet."""
+        drawn = any(x.size for x, _ in self.series().values())
+        self.promise.setVisible(not drawn)
+        for side in ("left", "bottom"):
+            self.plot.getPlotItem().showAxis(side, drawn)
+        if self._legend is not None:
+            self._legend.setVisible(drawn)
 
     def _add_actions(self) -> None:
         # pyqtgraph's own menu offers SVG, which fails with Qt 6.11.
@@ -155,7 +190,12 @@ class LossPlot(Plot):
     """The loss over the training steps."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("step", "loss", parent)
+        super().__init__(
+            "step",
+            "training error",
+            parent,
+            "Here you will see how the network learns: the lower, the better.",
+        )
         self._curve = _curve()
         self.plot.addItem(self._curve)
         self.set_history([], [])
@@ -172,6 +212,7 @@ class LossPlot(Plot):
         # One point has no line to be seen by.
         symbol = "o" if _finite(*self._history).sum() == 1 else None
         self._curve.setData(*_line(*self._history), symbol=symbol, connect="finite")
+        self._show_promise()
 
     def series(self) -> Series:
         """Return what is drawn, by name."""
@@ -182,12 +223,19 @@ class NoisePlot(Plot):
     """The noise against the signal: the model's prediction over what was measured."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("signal (raw units)", "noise std (raw units)", parent)
+        super().__init__(
+            "signal (grey values)",
+            "noise (std)",
+            parent,
+            "Here you will see how noisy your camera is, from dark to bright.",
+        )
+        none = np.zeros(0)
+        self._predicted = self._measured = none, none
         self._legend = self.plot.addLegend(offset=(8, 8))
         self._points = pg.ScatterPlotItem(
-            size=6, pen=None, brush=BLUISH_GREEN, name="measured"
+            size=6, pen=None, brush=BLUISH_GREEN, name="measured in this image"
         )
-        self._curve = _curve("predicted")
+        self._curve = _curve("model")
         self._curve.setZValue(1)  # over the points
         self.plot.addItem(self._curve)
         self.plot.addItem(self._points)
@@ -203,6 +251,7 @@ class NoisePlot(Plot):
         """
         self._predicted = np.asarray(signal, float), np.asarray(std, float)
         self._curve.setData(*_line(*self._predicted), connect="finite")
+        self._show_promise()
 
     def set_scatter(self, signal: ArrayLike, std: ArrayLike) -> None:
         """Draw the scatter of the residuals as points.
@@ -215,6 +264,7 @@ class NoisePlot(Plot):
         self._measured = np.asarray(signal, float), np.asarray(std, float)
         shown = _finite(*self._measured)
         self._points.setData(*(values[shown] for values in self._measured))
+        self._show_promise()
 
     def clear(self) -> None:
         """Draw nothing."""

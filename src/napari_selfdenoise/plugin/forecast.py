@@ -1,0 +1,83 @@
+"""How long a run would take, told before it: from a probe in a worker."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.plugin.dock import ignore
+from napari_selfdenoise.plugin.worker import Run
+from napari_selfdenoise.run_time import RunEstimate, estimate_steps
+
+WAIT_MS = 600
+"""Of quiet before a probe: who turns through the recipes needs none of each."""
+
+
+class Forecast(QObject):
+    """Foretells a run, a moment after image or settings have changed.
+
+    Attributes
+    ----------
+    estimate : RunEstimate or None
+        What was found last, for the image and settings as they are.
+    """
+
+    found = Signal(object)
+    """The estimate; None where there is nothing to tell, or not yet."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.estimate: RunEstimate | None = None
+        self._run: Run | None = None
+        self._asked: tuple[Image, TrainingConfig] | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._begin)
+
+    def ask(self, image: Image, config: TrainingConfig) -> None:
+        """Foretell a run of these; asked again for the same, what is known stands."""
+        if self._asked is not None and _same(self._asked, (image, config)):
+            return
+        self.cancel()
+        self._asked = image, config
+        self._soon.start(WAIT_MS)
+
+    def cancel(self) -> None:
+        """Give up what is going on: a run needs the machine."""
+        self._soon.stop()
+        if self._run is not None:
+            self._run.abandon()
+        self._run, self._asked = None, None
+        self._tell(None)
+
+    def pause(self) -> None:
+        """Give up a probe that goes on; what is known stands."""
+        if self.estimate is None:
+            self.cancel()
+
+    def _begin(self) -> None:
+        if self._asked is None:
+            return
+        make = partial(estimate_steps, *self._asked, in_background=True)
+        self._run = Run(make, ignore, self._on_found, self._on_error, ignore)
+        self._run.start()
+
+    def _on_found(self, estimate: RunEstimate) -> None:
+        if self._run is not None:  # else it was given up meanwhile
+            self._run = None
+            self._tell(estimate)
+
+    def _on_error(self, error: Exception) -> None:
+        """Tell nothing: what is wrong with the settings is told by the training."""
+        self._run = None
+
+    def _tell(self, estimate: RunEstimate | None) -> None:
+        self.estimate = estimate
+        self.found.emit(estimate)
+
+
+def _same(one: tuple[Image, TrainingConfig], two: tuple[Image, TrainingConfig]) -> bool:
+    return one[0].sizes == two[0].sizes and one[1] == two[1]

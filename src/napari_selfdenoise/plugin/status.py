@@ -1,0 +1,104 @@
+"""What is being done, in three lines at most; the rest unfolds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from qtpy.QtCore import QRect, Qt
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QLabel, QToolButton, QWidget
+
+LINES = 3
+
+_PROBLEM = "color: #d55e00;"
+_FLAT = "QToolButton { border: none; background: transparent; padding: 0px; }"
+_HIGH = 10_000
+
+
+class Status(QLabel):
+    """Sentences, of which as many are shown as there is room for.
+
+    Attributes
+    ----------
+    details : QToolButton
+        Unfolds the rest; there only where there is one. To be laid out by the caller.
+    """
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._text = self._details = ""
+        self.details = QToolButton()
+        self.details.setObjectName("details")
+        self.details.setCheckable(True)
+        self.details.setStyleSheet(_FLAT)
+        self.details.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        self.details.toggled.connect(self._lay_out)
+        self.details.hide()
+
+    def text(self) -> str:
+        """Return all that there is to read, also what is folded."""
+        return " ".join(filter(None, (self._text, self._details)))
+
+    def shown(self) -> str:
+        """Return what there is to read without the details."""
+        return self._text
+
+    def setText(self, text: str | None) -> None:
+        """Show sentences."""
+        self.say(text or "")
+
+    def say(self, text: str, details: str = "", problem: bool = False) -> None:
+        """Show sentences, and fold others.
+
+        Parameters
+        ----------
+        text : str
+            Shown, as far as there is room.
+        details : str
+            Shown when they are unfolded.
+        problem : bool
+            Whether something is wrong: told by the colour.
+        """
+        self.setStyleSheet(_PROBLEM if problem else "")
+        if (text, details) != (self._text, self._details):
+            self._text, self._details = text, details
+            self._lay_out()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show as many sentences as the new width has room for."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._lay_out()
+
+    def _lay_out(self, *_: object) -> None:
+        shown = self._fitting()
+        folds = shown != self.text()
+        self.details.setVisible(folds)
+        self.details.setText("less ▴" if self.details.isChecked() else "details ▾")
+        super().setText(self.text() if self.details.isChecked() else shown)
+
+    def _fitting(self) -> str:
+        """The longest beginning that fits: whole sentences, else words."""
+        if self._fits(self._text):
+            return self._text
+        pieces = _beginnings(self._text, r"(?<=[.!?…])\s")
+        fitting = [piece for piece in pieces if self._fits(piece)]
+        if not fitting:
+            cut = (f"{piece} …" for piece in _beginnings(self._text, r"\s"))
+            fitting = [piece for piece in cut if self._fits(piece)]
+        return fitting[-1] if fitting else self._text
+
+    def _fits(self, text: str) -> bool:
+        room = QRect(0, 0, max(self.width(), 120), _HIGH)
+        needed = self.fontMetrics().boundingRect(room, Qt.TextFlag.TextWordWrap, text)
+        return needed.height() <= LINES * self.fontMetrics().lineSpacing()
+
+
+def _beginnings(text: str, gap: str) -> Iterator[str]:
+    """Beginnings of a text that end at a gap, the shortest first."""
+    for match in re.finditer(gap, text):
+        yield text[: match.start()]

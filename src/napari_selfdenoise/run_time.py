@@ -1,0 +1,574 @@
+"""How long a run takes: before it, from a probe, and while it goes on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.device import computing, resolve_device, resolve_precision
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image
+from napari_selfdenoise.model import TrainedModel, on_device, run
+from napari_selfdenoise.networks import UNet
+from napari_selfdenoise.prediction import largest_side
+from napari_selfdenoise.sampling import MAX_TRAINING_PIXELS
+from napari_selfdenoise.schedule import Schedule
+from napari_selfdenoise.tiling import tile_grid
+from napari_selfdenoise.training import (
+    FINISHING,
+    STOP,
+    Training,
+    TrainingProgress,
+    train_steps,
+)
+
+_PROBE_S = 0.5
+"""Seconds of training that tell how long a step takes; more where steps are longer."""
+
+_PASS_FLOP = 6e9
+"""Operations of the pass that is timed."""
+
+_SHADES = 21
+"""Pixels beyond its reach that a tile of the automatic estimator is read with."""
+
+_DIFFERENCES = 8
+"""Passes that the noise is measured by, before estimates are blended."""
+
+_SAMPLE = 2**20
+"""Pixels of a plane that the automatic estimator looks at in all ways."""
+
+_FIT_FLOP, _FIT_PASSES, _FIT_S = 2e11, 16, 1.5
+"""What the noise is fitted to after learning: so many operations, or passes over the
+image if that is less; and seconds that the fit itself takes, about."""
+
+_HURRIED_S = 30.0
+"""Budget below which the fit is shorter."""
+
+_BRIEF_S, _BRIEF_STEPS = 10, 100
+"""What takes less is not worth the seconds that it takes to foretell."""
+
+_MEASURED = 2**19
+"""Pixels that the noise is measured in before learning, at most."""
+
+_SURE = 0.05
+"""Share of a plane from which on it tells how long the rest takes."""
+
+
+class Speed(NamedTuple):
+    """What a network does on a device.
+
+    Parameters
+    ----------
+    step_s : float
+        Seconds of a training step of one channel.
+    pixel_s : float
+        Seconds of a pass over one pixel of an image that is denoised.
+    reading_s : float
+        Seconds for a pixel that is read and measured before learning.
+    """
+
+    step_s: float
+    pixel_s: float
+    reading_s: float
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """How long a run will take.
+
+    Parameters
+    ----------
+    reading_s : float
+        Until the first step.
+    learning_s : float or None
+        Of the steps; None where they go on until they are stopped.
+    finishing_s : float
+        Of the fit to the noise after it.
+    plane_s, hidden_plane_s : float
+        To denoise one plane; and where it turns out to be worth hiding each pixel.
+    planes : int
+        How many there are.
+    step_s : float
+        Of a training step.
+    steps : int or None
+        Steps that were asked for.
+    speed : Speed
+        What this follows from.
+    """
+
+    reading_s: float
+    learning_s: float | None
+    finishing_s: float
+    plane_s: float
+    hidden_plane_s: float
+    planes: int
+    step_s: float
+    steps: int | None
+    speed: Speed
+
+    @property
+    def denoising_s(self) -> float:
+        """Seconds to denoise all planes."""
+        return self.planes * self.plane_s
+
+    @property
+    def total_s(self) -> float | None:
+        """Seconds of all; None where the training lasts until it is stopped."""
+        if self.learning_s is None:
+            return None
+        return self.training_s + self.denoising_s
+
+    @property
+    def training_s(self) -> float:
+        """Seconds of reading, learning and finishing."""
+        return self.reading_s + (self.learning_s or 0.0) + self.finishing_s
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the time ends the training long before its steps are done."""
+        wanted = (self.steps or 0) * self.step_s
+        return self.learning_s is not None and wanted > 2 * self.learning_s
+
+
+# Before a run ------------------------------------------------------------------------
+
+_known: dict[str, Speed] = {}
+
+
+def estimate_run(image: Image, config: TrainingConfig) -> RunEstimate:
+    """Run `estimate_steps` to its end.
+
+    See `estimate_steps` for the parameters and errors.
+    """
+    steps = estimate_steps(image, config)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: RunEstimate = end.value
+            return found
+
+
+def estimate_steps(
+    image: Image, config: TrainingConfig, *, in_background: bool = False
+) -> Generator[None, object, RunEstimate]:
+    """Tell how long it takes to train on an image and denoise it, from a short probe.
+
+    Network and device are tried once for a few steps, on noise; what was measured is
+    remembered for the process. No pixel of the image is read.
+
+    Parameters
+    ----------
+    image : Image
+        What is to be denoised.
+    config : TrainingConfig
+        What is to be trained, and on which device.
+    in_background : bool
+        Compute at low priority, where a window shares the machine.
+
+    Yields
+    ------
+    None
+        Several times a second; close the generator to end it.
+
+    Returns
+    -------
+    RunEstimate
+
+    Raises
+    ------
+    RequestError
+        If the config cannot be used.
+    """
+    network = config.network
+    if isinstance(network, UNet):  # as wide as it will be for this image
+        chosen = network.scaled(_training_pixels(image))
+        config = config.model_copy(update={"network": chosen})
+    key = _what_matters(config).model_dump_json()
+    if key not in _known:
+        with computing(in_background):
+            _known[key] = yield from _probe(_what_matters(config))
+    return estimate(image, config, _known[key])
+
+
+def worth_foretelling(config: TrainingConfig) -> bool:
+    """Whether a run has an end, and takes long enough for a probe of seconds."""
+    ends = config.budget_s is not None or config.steps is not None
+    brief = (config.budget_s or math.inf) < _BRIEF_S
+    return ends and not brief and (config.steps or math.inf) >= _BRIEF_STEPS
+
+
+def foretold(
+    image: Image, config: TrainingConfig, steps: Callable[[], Training]
+) -> Generator[RunEstimate | TrainingProgress | None, Any, TrainedModel]:
+    """Run a training, its estimate before it: for whoever has none yet.
+
+    Parameters
+    ----------
+    image, config
+        As for `estimate_steps`.
+    steps : callable
+        Makes the training.
+
+    Yields
+    ------
+    RunEstimate, TrainingProgress or None
+        None while it is tried how long it takes; then the estimate, if there is one.
+
+    Returns
+    -------
+    TrainedModel
+    """
+    probe = estimate_steps(image, config)
+    try:
+        while (yield next(probe)) is not STOP:
+            pass
+    except StopIteration as end:
+        yield end.value
+    except RequestError:
+        pass  # the training says what is wrong, too
+    probe.close()
+    return (yield from steps())
+
+
+def estimate(image: Image, config: TrainingConfig, speed: Speed) -> RunEstimate:
+    """Tell how long a run takes, from the speed of its network."""
+    step_s = speed.step_s * image.channels
+    padded = padded_pixels(image.plane_shape, config) * speed.pixel_s
+    pixels = math.prod(image.shape)
+    return RunEstimate(
+        min(pixels, _MEASURED) * speed.reading_s,
+        _learning(image, config, step_s),
+        _finishing(image, config, speed),
+        padded * passes(config, image.plane_shape),
+        padded * passes(config, image.plane_shape, hidden=True),
+        image.plane_count,
+        step_s,
+        config.steps,
+        speed,
+    )
+
+
+def _finishing(image: Image, config: TrainingConfig, speed: Speed) -> float:
+    """Seconds of the fit to the noise."""
+    most = _FIT_PASSES * _training_pixels(image) * image.channels
+    pixels = min(_FIT_FLOP / config.network.flops_per_pixel, most)
+    share = min(1.0, (config.budget_s or math.inf) / _HURRIED_S)
+    return share * (pixels * speed.pixel_s + _FIT_S)
+
+
+def _what_matters(config: TrainingConfig) -> TrainingConfig:
+    """The config without what changes nothing about the speed."""
+    same = {"recipe": "", "budget_s": None, "steps": None, "seed": 0, "flips": True}
+    return config.model_copy(update=same)
+
+
+def _probe(config: TrainingConfig) -> Generator[None, object, Speed]:
+    """Measure the speed of a network on its device."""
+    step_s, reading_s = yield from _step_seconds(config)
+    yield
+    return Speed(step_s, _pixel_seconds(config), reading_s)
+
+
+def _step_seconds(
+    config: TrainingConfig,
+) -> Generator[None, object, tuple[float, float]]:
+    """Seconds of a training step, after the first, and of reading a pixel.
+
+    Of a large batch a few patches are tried: the rest takes as long each.
+    """
+    cost = config.network.flops_per_pixel * config.patch_size**2
+    patches = min(config.batch_size, max(1, int(_PASS_FLOP // cost)))
+    share = patches / config.batch_size
+    config = config.model_copy(update={"batch_size": patches})
+    side = max(256, 2 * config.patch_size)
+    noise = np.random.default_rng(0).normal(100, 10, (side, side)).astype(np.float32)
+    training = train_steps(Image(noise, "YX"), config)
+    first: TrainingProgress | None = None
+    try:
+        for progress in training:
+            yield
+            if first is None and progress.step:
+                first = progress
+            if first is None or progress.step == first.step:
+                continue
+            spent = progress.elapsed_s - first.elapsed_s
+            if spent > _PROBE_S:
+                each = spent / (progress.step - first.step)
+                before = max(0.0, first.elapsed_s - first.step * each)
+                return each / share, before / noise.size
+    finally:
+        training.close()
+    return 0.0, 0.0
+
+
+def _pixel_seconds(config: TrainingConfig) -> float:
+    """Seconds that a pass over an image takes for each pixel: the shorter of two."""
+    device = resolve_device(config.device)
+    dtype = resolve_precision(device, config.precision)
+    network = on_device(config.build_network(), device).eval()
+    side = math.sqrt(_PASS_FLOP / config.network.flops_per_pixel)
+    side = config.stride * max(1, round(min(max(side, 128), 512) / config.stride))
+    image = torch.zeros((1, 1, side, side), device=device)
+    best = math.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        with torch.no_grad():
+            mean = run(network, None, image, dtype, config.masking.binning).mean
+        float(mean[0, 0, 0, 0])  # waits for a graphics card
+        best = min(best, time.perf_counter() - began)
+    return best / side**2
+
+
+def _learning(image: Image, config: TrainingConfig, step_s: float) -> float | None:
+    """Seconds of learning: of the budget, of the steps, or of all there is to learn."""
+    schedule = Schedule(config, 0.0)
+    schedule.limit(_training_pixels(image), config.batch_size * config.patch_size**2)
+    most = schedule.steps or schedule.enough
+    ends = [config.budget_s] if config.budget_s is not None else []
+    ends += [most * step_s] if most is not None else []
+    return min(ends, default=None)
+
+
+def _training_pixels(image: Image) -> int:
+    pixels = math.prod(image.shape) // image.channels
+    return min(pixels, MAX_TRAINING_PIXELS)
+
+
+def passes(
+    config: TrainingConfig, plane_shape: tuple[int, int], hidden: bool = False
+) -> float:
+    """How often the network passes over each pixel of a plane to denoise it.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Its estimator and orientations count.
+    plane_shape : tuple of int
+        Rows and columns.
+    hidden : bool
+        Whether the automatic estimator finds it worth hiding each pixel.
+    """
+    turns = len(config.masking.orientations) if config.flips else 1
+    places = math.prod(config.masking.lattice)
+    if not config.estimator.blends:
+        return turns * (places if config.estimator.hides else 1)
+    if config.masking.correlated:
+        return turns
+    looks = 2 * turns + (0 if config.sees else _DIFFERENCES)
+    each = 0
+    if hidden and not config.sees:
+        looks += turns * places
+        each = turns * places
+    looked_at = min(1.0, _SAMPLE / math.prod(plane_shape))
+    return looks if looked_at == 1 else looks * looked_at + turns + each
+
+
+def padded_pixels(shape: tuple[int, int], config: TrainingConfig) -> int:
+    """Pixels of a plane as it is predicted: each tile with its margins."""
+    blends = config.estimator.blends and not config.masking.correlated
+    margin = config.reach + (_SHADES if blends else 0)
+    side = largest_side(config, margin, resolve_device(config.device))
+    tiles = tile_grid((), shape, side, config.stride)
+    return sum(
+        (tile.bottom - tile.top + 2 * margin) * (tile.right - tile.left + 2 * margin)
+        for tile in tiles
+    )
+
+
+# While it goes on --------------------------------------------------------------------
+
+
+class Moment(NamedTuple):
+    """Where a run stands.
+
+    Parameters
+    ----------
+    fraction : float or None
+        Share of the whole run that is done; None where no end is in sight.
+    left_s : float or None
+        Seconds left; None where they are not known.
+    """
+
+    fraction: float | None
+    left_s: float | None
+
+
+class RunClock:
+    """One share and one time left for a whole run: learning, finishing, denoising.
+
+    Parameters
+    ----------
+    image : Image
+        What is denoised.
+    estimate : RunEstimate, optional
+        What was told before the run. Without it, what comes next is known late.
+    now : callable, optional
+        Gives seconds.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        estimate: RunEstimate | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.image, self.planes = image, image.plane_count
+        self.estimate, self._now = estimate, now
+        self._began = now()
+        self._fraction = 0.0
+        self._config: TrainingConfig | None = None
+        self._finishing: float | None = None
+        self._plane, self._plane_began = -1, 0.0
+        self._denoising = 0.0
+
+    def learning(self, progress: TrainingProgress) -> Moment:
+        """Where the run stands at a moment of its training."""
+        self._follow(progress)
+        known = self.estimate
+        if progress.stage == FINISHING:
+            return self._at(self._left_of_finishing())
+        if not progress.step:
+            total = known.total_s if known else None
+            return self._at(None if total is None else max(0.0, total - self._spent()))
+        if progress.remaining_s is None:
+            self._began = self._now()  # what can be foreseen begins with Stop
+            return Moment(None, None)
+        return self._at(progress.remaining_s + self.ahead_s)
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds that are left when the learning is done, as far as is known."""
+        known = self.estimate
+        return known.finishing_s + known.denoising_s if known else 0.0
+
+    def denoising(self, fraction: float) -> Moment:
+        """Where the run stands when a share of the image is denoised."""
+        plane = self.plane(fraction) - 1
+        if self._plane < 0:
+            self._denoising = self._now()
+        if plane != self._plane:
+            self._plane, self._plane_began = plane, self._now()
+        return self._at(self._left_of_denoising(fraction * self.planes - plane))
+
+    def plane(self, fraction: float) -> int:
+        """Number of the plane that is denoised now, from 1."""
+        return min(int(fraction * self.planes + 1e-9), self.planes - 1) + 1
+
+    def _left_of_finishing(self) -> float | None:
+        if self._finishing is None:
+            self._finishing = self._now()
+        known = self.estimate
+        if known is None:
+            return None
+        spent = self._now() - self._finishing
+        return max(known.finishing_s - spent, 0.0) + known.denoising_s
+
+    def _left_of_denoising(self, share: float) -> float | None:
+        """Seconds left, from the planes before, or from what was told of one."""
+        spent = self._now() - self._plane_began
+        each: float | None = None
+        if self._plane:
+            each = (self._plane_began - self._denoising) / self._plane
+        elif self.estimate:
+            each = self._first_plane(self.estimate, spent, share)
+        elif share > _SURE:
+            each = spent / share
+        if each is None:
+            return None
+        return max(each - spent, 0.0) + (self.planes - self._plane - 1) * each
+
+    def _first_plane(self, known: RunEstimate, spent: float, share: float) -> float:
+        """Seconds of a plane: what was told, until it has taken longer."""
+        for told in (known.plane_s, known.hidden_plane_s):
+            if spent < 1.3 * told:
+                return told
+        return spent / max(share, _SURE)
+
+    def _follow(self, progress: TrainingProgress) -> None:
+        """Bring what was told to settings that follow the image, once it is read."""
+        if self.estimate is None or self._config is not None:
+            return
+        if progress.config is not None:
+            self._config = progress.config
+            again = estimate(self.image, progress.config, self.estimate.speed)
+            self.estimate = replace(again, learning_s=self.estimate.learning_s)
+
+    def _spent(self) -> float:
+        return self._now() - self._began
+
+    def _at(self, left: float | None) -> Moment:
+        if left is None:
+            return Moment(self._fraction, None)
+        spent = self._spent()
+        share = spent / (spent + left) if spent + left > 0 else 0.0
+        self._fraction = min(max(self._fraction, share), 0.99)
+        return Moment(self._fraction, left)
+
+
+# Words -------------------------------------------------------------------------------
+
+
+def duration(seconds: float) -> str:
+    """Say a time in words.
+
+    Examples
+    --------
+    >>> duration(7.4), duration(85), duration(29_000)
+    ('7 s', '1 min 25 s', '8 h')
+    """
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 595:
+        minutes, rest = divmod(5 * round(seconds / 5), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 9000 else f"{seconds / 3600:.0f} h"
+
+
+def left_text(seconds: float | None) -> str:
+    """Say how much time is left, as short as beside a bar; empty where not known."""
+    return "" if seconds is None else f"{duration(seconds)} left"
+
+
+def learning_text(progress: TrainingProgress, clock: RunClock) -> str:
+    """Say what a training is doing, in the middle of a run."""
+    if progress.stage == FINISHING or not progress.step:
+        return f"{progress.stage}…"
+    if progress.fraction is None:
+        return f"{progress.stage}, until you stop it."
+    then = f", then about {duration(clock.ahead_s)} more" if clock.ahead_s else ""
+    return f"{progress.stage}, {progress.fraction:.0%}{then}."
+
+
+def denoising_text(fraction: float, clock: RunClock) -> str:
+    """Say which image is denoised."""
+    if clock.planes == 1:
+        return "Denoising."
+    return f"Denoising image {clock.plane(fraction)} of {clock.planes}."
+
+
+def forecast(found: RunEstimate, recipe: str) -> str:
+    """Say how long a run will take, and what may be better."""
+    images = "the image" if found.planes == 1 else f"{found.planes} images"
+    denoising = f"{duration(found.denoising_s)} of denoising {images}"
+    if found.total_s is None or found.learning_s is None:
+        return f"Learning until you stop it, then about {denoising}."
+    total = duration(found.total_s)
+    if found.cut_short and found.steps:
+        wanted = duration(found.steps * found.step_s)
+        return (
+            f"{recipe} wants {found.steps:,} steps: about {wanted} on this computer; "
+            f"the time of {duration(found.learning_s)} ends it early. Try Fast."
+        )
+    return (
+        f"About {total} in all: {duration(found.training_s)} of learning, {denoising}."
+    )
