@@ -173,7 +173,7 @@ def _parts(plane: Array, width: int) -> Array:
 
 
 def _independent(one: float, two: float, three: float) -> bool:
-    """Whether correlations of offsets 1, 2 and 3 px apart are not those of structure."""
+    """Whether correlations of offsets 1 to 3 px apart are not those of structure."""
     if one < -_ODD_EVEN and two > _ODD_EVEN and three < -_ODD_EVEN:
         return True
     return one <= _ALONE and max(abs(one), abs(two), abs(three)) <= _UNLIKE
