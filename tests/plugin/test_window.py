@@ -28,7 +28,7 @@ from superqt.utils import WorkerBase
 import napari_selfdenoise.sampling as sampling
 from napari_selfdenoise import Image, denoise, load_model
 from napari_selfdenoise.errors import DenoisingError
-from napari_selfdenoise.plugin import activity, denoise_widget, forecast, layers
+from napari_selfdenoise.plugin import activity, denoise_widget, fixes, forecast, layers
 from napari_selfdenoise.plugin.layers import METADATA_KEY, axes_of
 from napari_selfdenoise.plugin.plots import theme_colours
 from napari_selfdenoise.recipes import RECIPES
@@ -961,14 +961,96 @@ def nan_inside(noisy):
 
 
 BAD = {
-    "This is an RGB image": lambda n: np.stack([n.astype(np.uint8)] * 3, -1),
-    "true/false values": lambda n: n > 60,
-    "1 of 4096 pixels are NaN": nan_inside,
-    "pixels are NaN or infinite": lambda n: np.where(n > 100, np.inf, n),
     "All pixels are 7": lambda n: np.full_like(n, 7),
     "8 × 8 pixels; at least": lambda n: n[:8, :8],
     "1 × 64 pixels; at least": lambda n: n[:1],
 }
+
+
+REFUSED = {
+    "This is an RGB image": lambda n: np.stack([n.astype(np.uint8)] * 3, -1),
+    "true/false values": lambda n: n > 60,
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_what_cannot_be_denoised_is_told_in_colour_before_train(desk, noisy, sentence):
+    axes, calm = desk.controls.axes, desk.controls.axes.styleSheet()
+    layer = desk.viewer.add_image(REFUSED[sentence](noisy), name="bad")
+    assert sentence in axes.text() and "color" in axes.styleSheet()
+    assert not desk.button("train").isEnabled()
+    desk.viewer.layers.remove(layer)
+    desk.viewer.add_image(noisy, name="cells")
+    assert axes.styleSheet() == calm
+    assert desk.button("train").isEnabled()
+    assert desk.button("fix").isHidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "axes"),
+    [("fix", "Use the luminance", "YX"), ("fix_other", "Split channels", "CYX")],
+)
+def test_an_rgb_image_has_ways_out(open_desk, noisy, name, text, axes):
+    desk = open_desk(show=True)
+    rgb = np.stack([noisy.astype(np.uint8)] * 3, -1)
+    source = desk.viewer.add_image(rgb, name="slide", scale=(0.2, 0.1), units="um")
+    way = desk.button(name)
+    desk.until(way.isVisible)
+    assert way.text() == text
+    desk.press(name)
+    desk.until(lambda: len(desk.names()) == 2)
+    made = desk.controls.layer.currentData()
+    assert made != source and axes_of(made.axis_labels) == axes
+    assert tuple(made.scale)[-2:] == (0.2, 0.1)
+    shown = np.asarray(made.data)
+    np.testing.assert_allclose(shown[..., :, :].max(), noisy.max(), rtol=1e-5)
+    np.testing.assert_array_equal(source.data, rgb)
+    assert desk.button("train").isEnabled() and way.isHidden()
+    desk.train()
+    assert desk.layer(f"{made.name} denoised").data.shape == made.data.shape
+
+
+def test_pixels_without_a_number_are_told_and_can_be_filled(desk, noisy):
+    """They stop nobody: Train works, and the result keeps them."""
+    pixels = noisy.astype(np.float32)
+    pixels[5:8, 6:20] = np.nan
+    desk.viewer.add_image(pixels, name="cells", contrast_limits=(0, 150))
+    note = desk.widget.findChild(QLabel, "missing")
+    desk.until(lambda: not note.isHidden())
+    assert note.text() == "42 pixels hold no number: left out, and kept as they are."
+    assert "color" not in note.styleSheet()
+    assert desk.button("train").isEnabled()
+    assert desk.button("fix").text() == "Fill 42 missing pixels"
+    desk.press("fix")
+    desk.until(lambda: "cells filled" in desk.names())
+    filled = desk.layer("cells filled").data
+    assert np.isfinite(filled).all()
+    numbers = np.isfinite(pixels)
+    np.testing.assert_array_equal(filled[numbers], pixels[numbers])
+    assert desk.controls.layer.currentText() == "cells filled"
+    desk.until(lambda: note.isHidden())
+
+
+def test_the_window_does_not_wait_for_missing_pixels(desk, noisy, monkeypatch):
+    """Of a large image they are counted in a worker, which another layer ends."""
+    threads, ended = [], []
+
+    def endless(image):
+        threads.append(threading.current_thread() is threading.main_thread())
+        try:
+            while image.name == "large":
+                yield time.sleep(0.01)
+        finally:
+            ended.append(image.name)
+        return 0
+
+    monkeypatch.setattr(fixes, "missing_steps", endless)
+    desk.viewer.add_image(noisy.astype(np.float32), name="large")
+    desk.until(lambda: threads)
+    desk.viewer.add_image(noisy, name="other")
+    desk.choose("other")
+    desk.until(lambda: ended == ["large"])
+    assert threads == [False]
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
@@ -1003,9 +1085,10 @@ def test_complex_image_is_told_in_a_sentence(desk, noisy, monkeypatch):
     monkeypatch.setattr(layers, "image_from_layer", complex_image)
     desk.viewer.add_image(noisy, name="cells")
     assert "complex numbers" in desk.controls.axes.text()
-    desk.press("train")
+    assert not desk.button("train").isEnabled()
+    desk.widget.train()
     assert "complex numbers" in desk.status()
-    assert desk.names() == ["cells"] and desk.button("train").isEnabled()
+    assert desk.names() == ["cells"]
 
 
 def test_other_number_types_are_denoised(desk, noisy):

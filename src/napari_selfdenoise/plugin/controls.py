@@ -33,6 +33,7 @@ from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel
 from napari_selfdenoise.plugin.axes_choice import AxesChoice
 from napari_selfdenoise.plugin.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.editors import CalmComboBox, bare
+from napari_selfdenoise.plugin.fixes import Fixes
 from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, Offers
 from napari_selfdenoise.plugin.greying import Greying
 from napari_selfdenoise.plugin.panel import (
@@ -51,6 +52,7 @@ from napari_selfdenoise.plugin.panel import (
 )
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.plugin.series import SeriesChoice
+from napari_selfdenoise.plugin.status import PROBLEM
 from napari_selfdenoise.psf import PSF
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, TITLES
 from napari_selfdenoise.run_time import (
@@ -198,9 +200,10 @@ class Controls(Panel):
         """Choose a layer, if it is offered."""
         choose_layer(self.layer, layer)
 
-    def show_axes(self, text: str) -> None:
-        """Say how the axes were understood."""
+    def show_axes(self, text: str, problem: bool = False) -> None:
+        """Say how the axes were understood, or in colour why that is not enough."""
         self.axes.setText(text)
+        self.axes.setStyleSheet(PROBLEM if problem else "")
 
     def show_layer(self, layer: ImageLayer | None, layers: Sequence[Any]) -> None:
         """Offer what there is to choose of a layer, its file and its camera."""
@@ -290,6 +293,7 @@ class Controls(Panel):
         self.pin.setObjectName("pin")
         self.pin.setToolTip("Keep to this layer, whatever is selected in napari.")
         self.axes = label("axes")
+        self.fixes = Fixes()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.corrections = CorrectionsSection()
         self.recipe = combo_box("recipe", "Settings to start from.")
@@ -388,6 +392,7 @@ class Controls(Panel):
 
     def _rows(self) -> QFormLayout:
         form = rows(("Layer", beside(self.layer, self.pin)), ("", self.axes))
+        form.addRow(self.fixes)
         form.addRow(self.series)
         form.addRow(self.axes_choice)
         form.addRow("Recipe", beside(self.recipe, self.changed))

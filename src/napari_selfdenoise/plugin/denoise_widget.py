@@ -25,10 +25,14 @@ from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.corrections import corrected_first
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.fields import member_title
+from napari_selfdenoise.plugin.fixes import Mender
 from napari_selfdenoise.plugin.forecast import Forecast
 from napari_selfdenoise.plugin.layer_choice import is_plain
 from napari_selfdenoise.plugin.layers import (
     denoisable_image,
+    fits,
+    image_from_layer,
+    layer_from_image,
     understood,
 )
 from napari_selfdenoise.plugin.outcome import outcome
@@ -90,6 +94,7 @@ class DenoiseWidget(Dock):
         self._corrections = Corrections()
         self._preview_due = 0.0
         self._forecast = Forecast(self)
+        self._mender = Mender(self.controls.fixes, self)
         self._stops = 0
         self._before: TrainedModel | None = None
         self._connect_controls()
@@ -332,6 +337,8 @@ class DenoiseWidget(Dock):
         controls.refused.connect(self._complain)
         controls.settings_changed.connect(self._foretell)
         self._forecast.found.connect(controls.show_forecast)
+        self._mender.mended.connect(self._on_mended)
+        self._mender.failed.connect(self._complain)
         controls.series.chosen.connect(self._open_series)
 
     def _open_series(self, path: Path, number: int) -> None:
@@ -368,15 +375,26 @@ class DenoiseWidget(Dock):
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
         nothing = layer is None and self.controls.layer.count()
-        self.controls.show_axes(_NOT_CHOSEN if nothing else understood(layer))
+        ready = fits(layer)
+        self.controls.show_axes(
+            _NOT_CHOSEN if nothing else understood(layer),
+            problem=layer is not None and not ready,
+        )
+        self._mender.look_at(_image_of(layer))
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
         self.controls.enable(
-            layer=layer is not None,
+            layer=ready,
             model=self.model is not None,
             running=self._run is not None,
         )
         self._foretell()
         self.changed.emit()
+
+    def _on_mended(self, image: Image) -> None:
+        """Show what was made of a layer, and choose it."""
+        if not self._closed:
+            data, options = layer_from_image(image)
+            self._choose(self.viewer.add_image(data, **options))
 
     def _foretell(self) -> None:
         """Say how long a run would take, once that is known; not during one."""
@@ -394,6 +412,7 @@ class DenoiseWidget(Dock):
     def _let_go(self) -> None:
         self._results = None
         self._forecast.cancel()
+        self._mender.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)
@@ -415,6 +434,11 @@ def _predicting(
 ) -> Any:
     steps = corrected_first(corrections, results.image, denoise)
     return predict_over_raw(results.unfinished, results.into, steps)
+
+
+def _image_of(layer: ImageLayer | None) -> Image | None:
+    """The pixels of a layer, also where they cannot be denoised."""
+    return None if layer is None or layer.ndim < 2 else image_from_layer(layer)
 
 
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:

@@ -86,6 +86,15 @@ def denoisable_image(layer: ImageLayer | None) -> Image:
     return image
 
 
+def fits(layer: ImageLayer | None) -> bool:
+    """Whether a layer can be denoised, by its type and shape."""
+    try:
+        denoisable_image(layer)
+    except (RequestError, DenoisingError):
+        return False
+    return True
+
+
 def understood(layer: ImageLayer | None) -> str:
     """How a layer's axes were understood, or why it cannot be denoised."""
     try:

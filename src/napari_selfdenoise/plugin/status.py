@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QToolButton, QWidget
 
 LINES = 3
 
-_PROBLEM = "color: #d55e00;"
+PROBLEM = "color: #d55e00;"
 _FLAT = "QToolButton { border: none; background: transparent; padding: 0px; }"
 _HIGH = 10_000
 
@@ -63,7 +63,7 @@ class Status(QLabel):
         problem : bool
             Whether something is wrong: told by the colour.
         """
-        self.setStyleSheet(_PROBLEM if problem else "")
+        self.setStyleSheet(PROBLEM if problem else "")
         if (text, details) != (self._text, self._details):
             self._text, self._details = text, details
             self._lay_out()

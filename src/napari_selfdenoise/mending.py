@@ -1,0 +1,142 @@
+"""Ways out for images that cannot be denoised as they are, or not in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.image import Image, PlaneIndex
+
+_LUMINANCE = (0.2126, 0.7152, 0.0722)
+"""Weights of red, green and blue (Rec. 709)."""
+
+Mending = Generator[float, object, Image]
+"""Yields the share that is done; returns an image."""
+
+
+def luminance_steps(image: Image) -> Mending:
+    """Mix the colours of an RGB image to what they look like in grey.
+
+    Parameters
+    ----------
+    image : Image
+        With an axis S of red, green and blue; what follows them is left out.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    Image
+        float32, without the axis S, in the same units.
+    """
+    colours = image.axes.index("S")
+    shape = image.shape[:colours] + image.shape[colours + 1 :]
+    found = np.zeros(shape, np.float32)
+    for number, weight in enumerate(_LUMINANCE[: image.shape[colours]]):
+        yield number / 3
+        part = (slice(None),) * colours + (number,)
+        found += np.float32(weight) * np.asarray(image.data[part], np.float32)
+    return _without_colours(image, found, f"{image.name} luminance")
+
+
+def channels_of(image: Image) -> Image:
+    """Take the colours of an RGB image for channels; an alpha channel is left out.
+
+    Lazy arrays stay lazy, and no pixel is copied.
+    """
+    colours = image.axes.index("S")
+    part = (slice(None),) * colours + (slice(0, 3),)
+    data = image.data[part].transpose(
+        colours, *(axis for axis in range(image.ndim) if axis != colours)
+    )
+    rest = _without_colours(image, data[0], image.name)
+    return Image(
+        data,
+        "C" + rest.axes,
+        (1.0, *rest.pixel_size),
+        ("pixel", *rest.units),
+        f"{image.name} channels",
+    )
+
+
+def missing_steps(image: Image) -> Generator[float, object, int]:
+    """Count pixels that hold no number, plane by plane.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    int
+        How many are NaN or infinite; 0 at once where whole numbers are stored.
+    """
+    count = 0
+    if image.dtype.kind == "f":
+        for number, plane in enumerate(image.planes()):
+            yield number / image.plane_count
+            count += int((~np.isfinite(image.read_plane(plane))).sum())
+    return count
+
+
+def fill_steps(image: Image) -> Mending:
+    """Fill pixels that hold no number from their surroundings, plane by plane.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    Image
+        float32; all other pixels are as they were.
+    """
+    clean = CleanImage(image)
+
+    def fill(plane: PlaneIndex) -> NDArray[np.float32]:
+        pixels = image.read_plane(plane)
+        holes = ~np.isfinite(pixels)
+        if not holes.any():
+            return pixels
+        return np.where(holes, clean.read(plane).pixels, pixels)
+
+    found = np.empty(image.shape, np.float32)
+    for number, plane in enumerate(image.planes()):
+        yield number / image.plane_count
+        found[image.slices(plane)] = image.as_stored(fill(plane))
+    return image.with_data(found, f"{image.name} filled")
+
+
+def ways_out(image: Image) -> dict[str, Callable[[], Mending]]:
+    """What can be made of an image that is refused, by the words for it."""
+    if "S" not in image.axes:
+        return {}
+    return {
+        "Use the luminance": lambda: luminance_steps(image),
+        "Split channels": lambda: _at_once(channels_of, image),
+    }
+
+
+def _at_once(make: Callable[[Image], Image], image: Image) -> Mending:
+    yield 0.0
+    return make(image)
+
+
+def _without_colours(image: Image, data: Any, name: str) -> Image:
+    kept = [place for place, axis in enumerate(image.axes) if axis != "S"]
+    return Image(
+        data,
+        "".join(image.axes[place] for place in kept),
+        tuple(image.pixel_size[place] for place in kept),
+        tuple(image.units[place] for place in kept),
+        name,
+    )
