@@ -123,7 +123,8 @@ def _best_blur(image: Pixels, truth: Pixels) -> float:
 
 def _made(folder: Path, name: str) -> Case:
     """A case of `make_cases.py`."""
-    image = read_image(next(folder.glob(f"{name}.*tif")))
+    path = folder / f"{name}.tif"
+    image = read_image(path if path.exists() else folder / f"{name}.ome.tif")
     truth = np.load(folder / f"{name}.truth.npy").astype(float)
     path = folder / f"{name}.control.tif"
     if not path.exists():

@@ -64,6 +64,18 @@ def test_structure_along_lines_is_no_offset(width):
     assert not measure_patterns([scene() + 15 * stripes / stripes.std()]).found
 
 
+@pytest.mark.parametrize("period", [2.5, 3.0, 3.5, 4.0, 5.0])
+def test_fine_stripes_are_no_offsets(period):
+    stripes = 12 * np.sin(2 * np.pi * np.arange(SIDE) / period)
+    assert not measure_patterns([scene() + stripes]).found
+
+
+def test_odd_and_even_lines_may_differ():
+    interlaced = 4.0 * (-1) ** np.arange(SIDE)
+    found = measure_patterns([scene() + interlaced[:, None]])
+    assert found.rows is not None
+
+
 def test_the_unit_does_not_matter():
     dirty = scene() + offsets()
     one = measure_patterns([dirty])

@@ -203,7 +203,8 @@ def test_of_a_huge_lazy_image_only_a_part_is_read(monkeypatch):
     lazy = da.from_array(counting, chunks=(1, 64, 64))
     planes = read(Image(lazy, "TYX"), rng=rng)
     assert 2500 < sum(plane.size for plane in planes) < 3500
-    assert counting.read <= 2 * 64 * 64  # of 20 planes
+    # Of 20 planes; eight tell whether lines have offsets of their own.
+    assert counting.read <= 10 * 64 * 64
 
 
 def test_of_a_huge_stack_random_planes_are_read(monkeypatch):

@@ -547,7 +547,7 @@ def test_only_training_counts_for_the_budget():
 def test_a_training_without_time_says_so(scene, config):
     model = train(scene.image, config.override({"steps": None, "budget_s": 1e-3}))
     assert model.provenance["steps"] < 100
-    assert "hardly trained" in model.provenance["warnings"][0]
+    assert "Too short: try 2 min" in model.provenance["warnings"][0]
     # What it continues from was learned before.
     again = train(scene.image, model.config, start=model)
     assert not any("too few" in note for note in again.provenance["warnings"])

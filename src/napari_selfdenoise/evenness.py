@@ -127,6 +127,12 @@ class Evenness:
         """
         return float((self.std * (1 - 2.5 * self.error)).max()) / self._usual
 
+    def structure(self) -> float:
+        """Variance of the signal over that of the noise where most pixels are."""
+        centre = np.average(self.signal, weights=self.pixels)
+        squared = (self.signal - centre) ** 2
+        return float(np.average(squared, weights=self.pixels)) / self._usual**2
+
     @property
     def _usual(self) -> float:
         """Noise std in the range of most pixels."""

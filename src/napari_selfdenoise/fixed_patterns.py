@@ -38,10 +38,15 @@ _CERTAIN = 8.0
 _LEAST = 0.08
 """Std of the offsets over that of the noise, at least: weaker ones do no harm."""
 
-_ALONE = 0.0
-"""Correlation of neighbouring lines' offsets, at most. That of offsets is a little
-below zero, as each is compared with its neighbours; sharp edges along lines have 0.03
-and more, what optics have blurred much more."""
+_ALONE, _UNLIKE = 0.0, 0.4
+"""Correlation of the offsets of lines 1 px apart, at most; and its size 1 to 3 px
+apart. That of offsets is a little below zero, as each is compared with its neighbours.
+Sharp edges along lines have 0.03 and more at 1 px, what optics have blurred much more,
+and fine stripes 0.5 and more at some distance."""
+
+_ODD_EVEN = 0.8
+"""Size of the correlation from which on odd lines are too dark and even ones too
+bright, or the other way round: no optics pass that."""
 
 _LEAST_LINES = 32
 _MOST_PIXELS = 2**22
@@ -148,11 +153,13 @@ def _found(planes: Sequence[Array]) -> Offsets | None:
     known = [plane for plane in known if min(plane.shape) >= _LEAST_LINES]
     if not known:
         return None
-    same, beside, error, noise = np.mean(
+    same, *beside, error, noise = np.mean(
         [_agreement(plane, _NARROW) for plane in known], axis=0
     )
     error /= np.sqrt(len(known))
-    if same <= max(_CERTAIN * error, (_LEAST * noise) ** 2) or beside > _ALONE * same:
+    if same <= max(_CERTAIN * error, (_LEAST * noise) ** 2):
+        return None
+    if not _independent(*(value / same for value in beside)):
         return None
     variance = float(same / (1 - 1 / _NARROW))
     width = min(_WIDTHS, key=lambda width: _mistake(known[0], width, variance))
@@ -165,21 +172,31 @@ def _parts(plane: Array, width: int) -> Array:
     return np.stack([_offsets(part, width) for part in parts])
 
 
-def _agreement(plane: Array, width: int) -> tuple[float, float, float, float]:
+def _independent(one: float, two: float, three: float) -> bool:
+    """Whether correlations of offsets 1 to 3 px apart are not those of structure."""
+    if one < -_ODD_EVEN and two > _ODD_EVEN and three < -_ODD_EVEN:
+        return True
+    return one <= _ALONE and max(abs(one), abs(two), abs(three)) <= _UNLIKE
+
+
+def _agreement(plane: Array, width: int) -> tuple[float, ...]:
     """What the parts of a plane's columns have in common.
 
-    Covariance of offsets in different parts, also of neighbouring columns; its standard
-    error by chance; and the std of the noise.
+    Covariance of offsets in different parts, of the same columns and of those 1, 2 and
+    3 px apart; its standard error by chance; and the std of the noise.
     """
     parts = _parts(plane, width)
     pairs = [(parts[a], parts[b]) for a, b in itertools.permutations(range(_PARTS), 2)]
     same = float(np.mean([(a * b).mean() for a, b in pairs]))
-    beside = float(np.mean([(a[1:] * b[:-1]).mean() for a, b in pairs]))
+    beside = (
+        float(np.mean([(a[lag:] * b[:-lag]).mean() for a, b in pairs]))
+        for lag in (1, 2, 3)
+    )
     count = len(pairs) / 2 * plane.shape[1]
     error = float(parts.var(1).mean() / np.sqrt(count))
     steps = np.diff(plane, axis=1)
     noise = float(np.median(np.abs(steps - np.median(steps, axis=0)))) / 0.6745
-    return same, beside, error, noise / np.sqrt(2)
+    return same, *beside, error, noise / np.sqrt(2)
 
 
 def _mistake(plane: Array, width: int, variance: float) -> float:

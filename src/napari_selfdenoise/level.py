@@ -56,13 +56,19 @@ by 1 to 9 %, by structure; in micrographs, groups differ by 20 % to a factor of 
 _ERRORS = 4
 """Standard errors that chance may add."""
 
-_GROWTH, _OUTLYING = 1.22, 1.5
-"""Noise std at one end of the signals over that at the other, at most, and that of the
-noisiest range over that of most pixels, at least.
+_GROWTH = {10.0: 1.35, 0.3: 1.22, 0.0: 1.1}
+"""Noise std at one end of the signals over that at the other, at most, by the least
+variance of the signal over that of the noise.
 
-Of 165 photographs with Gaussian noise of std 10 to 50 whose groups are even, 5 have
-more, by structure. Of 618 scenes of counted light, none has less whose noise grows by
-more than a quarter from the darkest pixels to the brightest hundredth.
+Where noise hides the structure, a growth by a seventh cost 1.3 dB, and Stein's risk
+gains nothing even where it is right. Where structure stands out it still gained 0.2 dB
+at a growth by a fifth, and structure is easily taken for noise: of 111 photographs with
+Gaussian noise of std 5 to 25 whose groups are even, 6 have more. Of 618 scenes of
+counted light, none is taken for even.
+"""
+
+_OUTLYING = 1.5
+"""Noise std of the noisiest range over that of most pixels, at least, but for chance.
 """
 
 _SKEW, _EXCESS = 0.2, 0.3
@@ -157,7 +163,9 @@ class NoiseLevel:
         known = self.evenness
         if known is None:
             return "there are too few pixels to tell how strong the noise is"
-        if known.ratio() <= _GROWTH and known.outlying() <= _OUTLYING:
+        structure = known.structure()
+        most = next(most for least, most in _GROWTH.items() if structure >= least)
+        if known.ratio() <= most and known.outlying() <= _OUTLYING:
             return ""
         growth, error = known.growth() if len(known.std) > 1 else (0.0, 0.0)
         if abs(growth) > 2 * error or known.outlying() > _OUTLYING:

@@ -550,8 +550,8 @@ def _few_steps(schedule: Schedule, steps: int, stopped: bool) -> str:
     """A note where a training ended with hardly anything learned."""
     if schedule.out_of_time(steps):
         return (
-            f"Too short: the time was enough for {_steps_text(steps)} only, so the "
-            "result is hardly trained. Try 2 min or more, or continue from this model."
+            "Too short: try 2 min or more, or continue from this model. The time was "
+            f"enough for {_steps_text(steps)} only."
         )
     if stopped and schedule.few(steps):
         return (

@@ -333,3 +333,22 @@ def test_what_the_user_changed_is_hers(desk, noisy):
     assert all(layer in desk.viewer.layers for layer in hers)
     fresh = [f"{name} [2]" for name in NAMES]
     assert desk.names() == ["cells", "the good one", "cells noise std", *fresh]
+
+
+# Contrast ----------------------------------------------------------------------------
+
+
+def test_a_result_without_hot_pixels_is_not_shown_as_black(desk, noisy):
+    hot = noisy.astype(np.uint16)
+    hot[20, 30] = 60_000
+    desk.viewer.add_image(hot, name="cells")
+    desk.train()
+    low, high = desk.layer("cells denoised").contrast_limits
+    assert high - low < 1000
+    assert desk.layer("cells").contrast_limits[1] == 60_000
+
+
+def test_a_result_has_the_contrast_of_its_image(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells", contrast_limits=(20, 130))
+    desk.train()
+    assert desk.layer("cells denoised").contrast_limits == [20, 130]

@@ -944,7 +944,7 @@ def test_lazy_layer_stays_lazy(desk, noisy, monkeypatch):
     assert "40 images" in desk.controls.axes.text() and not read
     desk.endless()
     desk.begin()
-    assert len(read) < 10
+    assert len(read) < 15  # eight of them tell whether lines have offsets of their own
     desk.press("stop")
     desk.until(lambda: desk.widget.model is not None)
     desk.finish()

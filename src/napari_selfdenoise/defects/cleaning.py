@@ -206,7 +206,10 @@ class CleanImage:
     def defects(self, plane: PlaneIndex) -> PlaneDefects:
         """What the defects of a plane are told by; measured once."""
         if plane not in self._rules:
-            self._rules[plane] = measure_defects(*self._sample(plane))
+            if self._is_small:
+                self._whole(plane)  # read once, it is kept
+            else:
+                self._rules[plane] = measure_defects(*self._sample(plane))
         return self._rules[plane]
 
     def is_blank(self, plane: PlaneIndex) -> bool:
@@ -263,19 +266,23 @@ class CleanImage:
         if not self._subtract:
             return FixedPatterns()
         middle = tuple(_middle(length, _PART_SIDE) for length in self.plane_shape)
-        planes = self._some(channel)
-        found = measure_patterns([self._recorded(p, *middle).recorded for p in planes])
+        parts = self._some(channel, *middle)
+        found = measure_patterns(parts)
         if found.columns is not None:
-            band = _middle(self.plane_shape[0], _BAND)
-            bands = [self._recorded(p, band, slice(None)).recorded for p in planes]
-            self._columns[channel] = found.columns.of_columns(*bands)
+            if not self._is_small:
+                band = _middle(self.plane_shape[0], _BAND)
+                parts = self._some(channel, band, slice(None))
+            self._columns[channel] = found.columns.of_columns(*parts)
         return found
 
-    def _some(self, channel: int) -> list[PlaneIndex]:
-        """Planes of a channel that are not blank, a few all over it."""
+    def _some(
+        self, channel: int, rows: slice, columns: slice
+    ) -> list[NDArray[np.float32]]:
+        """A region of some planes of a channel, (Y, X), those that are not blank."""
         planes = list(self.image.planes(channel))
         planes = planes[:: max(1, len(planes) // MOST_PLANES)][:MOST_PLANES]
-        return [plane for plane in planes if not self.is_blank(plane)]
+        parts = ((p, self._recorded(p, rows, columns).recorded) for p in planes)
+        return [part for plane, part in parts if not self.is_blank(plane)]
 
     def _offsets(
         self, plane: PlaneIndex, patterns: FixedPatterns
@@ -321,9 +328,7 @@ class CleanImage:
         return raw, self.image.read_mask(plane, rows, columns)
 
     def _sample(self, plane: PlaneIndex) -> tuple[Array, Flags | None]:
-        """A plane, or squares all over a large one below each other."""
-        if self._is_small:
-            return self._raw(plane)
+        """Squares all over a large plane, below each other."""
         squares = [self._raw(plane, *place) for place in self._places()]
         raw = np.concatenate([square for square, _ in squares])
         masks = [recorded for _, recorded in squares if recorded is not None]

@@ -36,6 +36,11 @@ _NO_NOISE = 1e-6
 """Noise std that is none, as a share of the signal."""
 
 
+_NARROW = 0.25
+"""Range of the result over the contrast limits of its image, below which it is shown
+with limits of its own."""
+
+
 class Results:
     """Layers of one run, in the place and look that the source has at its start.
 
@@ -187,6 +192,8 @@ class Results:
             layer.data = self._arrays["denoised"]
         layer.name = layer.name if renamed else name
         self._origin.mark(layer, name, made)
+        if complete:
+            _show_without_outliers(layer)
         layer.refresh()
 
     def _is_gone(self) -> bool:
@@ -245,6 +252,19 @@ def _done(result: Denoised) -> dict[str, Any]:
 def _percent(share: float) -> str:
     """A share that is neither nothing nor all, as a whole percentage."""
     return f"{min(max(int(100 * share), 1), 99)} %"
+
+
+def _show_without_outliers(layer: ImageLayer) -> None:
+    """Take other contrast limits where those of the image would show all as black.
+
+    An image with hot pixels is shown from the darkest to the hottest; the result has
+    none of them.
+    """
+    low, high = layer.contrast_limits
+    layer.reset_contrast_limits()
+    darkest, brightest = layer.contrast_limits
+    if not 0 < brightest - darkest < _NARROW * (high - low):
+        layer.contrast_limits = (low, high)
 
 
 @contextmanager
