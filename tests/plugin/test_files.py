@@ -271,7 +271,7 @@ def test_a_mask_that_no_longer_fits_is_refused(bench):
     choose(combo(bench, "mask"), "field")
     bench.layer("field").data = np.ones((9, 9), int)
     bench.press("train")
-    assert "The mask 'field' is one 9 × 9 image" in bench.status()
+    assert "The mask 'field' is one image of 9 × 9 px" in bench.status()
     assert bench.widget.model is None
 
 
