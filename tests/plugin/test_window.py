@@ -968,16 +968,16 @@ BAD = {
 }
 
 
-REFUSED = {
+NOT_DENOISABLE = {
     "This is an RGB image": lambda n: np.stack([n.astype(np.uint8)] * 3, -1),
     "true/false values": lambda n: n > 60,
 }
 
 
-@pytest.mark.parametrize("sentence", REFUSED)
+@pytest.mark.parametrize("sentence", NOT_DENOISABLE)
 def test_what_cannot_be_denoised_is_told_in_colour_before_train(desk, noisy, sentence):
     axes, calm = desk.controls.axes, desk.controls.axes.styleSheet()
-    layer = desk.viewer.add_image(REFUSED[sentence](noisy), name="bad")
+    layer = desk.viewer.add_image(NOT_DENOISABLE[sentence](noisy), name="bad")
     assert sentence in axes.text() and "color" in axes.styleSheet()
     assert not desk.button("train").isEnabled()
     desk.viewer.layers.remove(layer)
