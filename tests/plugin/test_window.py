@@ -738,7 +738,8 @@ def test_a_training_does_not_wait_for_the_forecast(desk, noisy, monkeypatch):
     desk.hurry(steps=12)
     desk.until(lambda: desk.widget._forecast._run is not None)
     desk.press("train")
-    desk.until(lambda: closed)
+    # A generator that was given up is closed as it is forgotten.
+    desk.until(lambda: gc.collect() >= 0 and closed)
     monkeypatch.setattr(forecast, "WAIT_MS", 10**8)
     desk.finish()
     assert desk.widget.model is not None
