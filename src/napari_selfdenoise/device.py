@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -181,8 +181,34 @@ def _kept_memory() -> Iterator[None]:
 
 
 @contextmanager
+def _repeatable() -> Iterator[None]:
+    """Let equal seeds give equal results on a GPU too, and put it back afterwards.
+
+    Many CUDA kernels add up in whatever order their threads finish. What has no other
+    kernel still runs, with a warning.
+    """
+    if not torch.cuda.is_available():
+        yield
+        return
+    # Read when a thread first multiplies matrices.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic  # typed as if it had no attributes
+    filled = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Memory is written before it is read here; filling it first would only take time.
+    memory.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        memory.fill_uninitialized_memory = filled
+
+
+@contextmanager
 def computing(in_background: bool) -> Iterator[None]:
-    """Set the number of compute threads, and put it back afterwards.
+    """Make results repeatable, set the compute threads, and put both back afterwards.
 
     Parameters
     ----------
@@ -195,7 +221,7 @@ def computing(in_background: bool) -> Iterator[None]:
     if in_background and sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
     try:
-        with _kept_memory():
+        with _kept_memory(), _repeatable():
             yield
     finally:
         torch.set_num_threads(before)
