@@ -7,6 +7,7 @@ one is in memory, and neither counts its imports.
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import json
 import multiprocessing
@@ -62,7 +63,7 @@ def describe_machine(**more: object) -> str:
     from napari_selfdenoise.device import compute_threads, resolve_device
 
     versions = ", ".join(
-        f"{name} {metadata.version(name)}"
+        f"{name} {version_of(name)}"
         for name in ("napari-selfdenoise", "torch", "numpy")
     )
     rest = ", ".join(f"{key} {value}" for key, value in more.items())
@@ -71,6 +72,15 @@ def describe_machine(**more: object) -> str:
         f"{resolve_device('auto')}, {compute_threads()} compute threads; Python "
         f"{platform.python_version()}, {versions}; {rest}"
     )
+
+
+def version_of(package: str) -> str:
+    """Version of a package; where it is not installed, that of the source tree."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        module = importlib.import_module(package.replace("-", "_"))
+        return f"{getattr(module, '__version__', '?')} (source tree)"
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
