@@ -254,7 +254,9 @@ def _filaments(luck: np.random.Generator, side: int, count: int) -> np.ndarray:
 def photographed(light: Pixels, seed: int) -> np.ndarray:
     """Counts of a camera: variance 4 (s - 100) + 36, 16-bit."""
     luck = np.random.default_rng(seed + 1)
-    counts = 4 * luck.poisson((light - 100) / 4) + luck.normal(100, 6, light.shape)
+    counts = 4 * luck.poisson(np.maximum(light - 100, 0) / 4) + luck.normal(
+        100, 6, light.shape
+    )
     return np.asarray(np.clip(np.rint(counts), 0, 65535), np.uint16)
 
 

@@ -19,9 +19,9 @@ def image(data, axes="YX", **options):
     return Image(np.asarray(data, np.float32), axes, **options)
 
 
-def test_light_comes_back_over_the_mean_of_the_dark_frame():
+def test_light_comes_back_over_the_median_of_the_dark_frame():
     found = corrected(image(RAW, "TYX"), image(DARK), image(GAIN))
-    expected = LIGHT * GAIN.mean() + DARK.mean()
+    expected = LIGHT * GAIN.mean() + np.median(DARK)
     np.testing.assert_allclose(found.data, expected, rtol=1e-5)
     assert found.axes == "TYX"
     assert found.data.dtype == np.float32
@@ -30,13 +30,13 @@ def test_light_comes_back_over_the_mean_of_the_dark_frame():
 def test_a_flat_field_of_the_same_camera_has_its_offset_too():
     flat = 3000 * GAIN + DARK
     found = corrected(image(RAW, "TYX"), image(DARK), image(flat))
-    expected = LIGHT * GAIN.mean() + DARK.mean()
+    expected = LIGHT * GAIN.mean() + np.median(DARK)
     np.testing.assert_allclose(found.data, expected, rtol=1e-4)
 
 
 def test_each_can_be_given_alone():
     dark = corrected(image(RAW, "TYX"), dark=image(DARK))
-    np.testing.assert_allclose(dark.data, RAW - DARK + DARK.mean(), rtol=1e-5)
+    np.testing.assert_allclose(dark.data, RAW - DARK + np.median(DARK), rtol=1e-5)
     flat = corrected(image(RAW, "TYX"), flat=image(GAIN))
     np.testing.assert_allclose(flat.data, RAW / (GAIN / GAIN.mean()), rtol=1e-5)
 
@@ -45,7 +45,30 @@ def test_of_a_stack_the_mean_is_used():
     noise = LUCK.normal(0, 5, (8, 20, 30))
     noise -= noise.mean(axis=0)
     found = corrected(image(RAW, "TYX"), dark=image(DARK + noise, "ZYX"))
-    np.testing.assert_allclose(found.data, RAW - DARK + DARK.mean(), rtol=1e-5)
+    np.testing.assert_allclose(found.data, RAW - DARK + np.median(DARK), rtol=1e-5)
+
+
+def test_hot_pixels_of_a_dark_frame_move_no_other_pixel():
+    hot = DARK.copy()
+    hot[3, 4] = hot[7, 8] = 65535
+    found = corrected(image(RAW, "TYX"), dark=image(hot)).data
+    expected = RAW - DARK + np.median(DARK)
+    cool = hot == DARK
+    np.testing.assert_allclose(found[:, cool], expected[:, cool], rtol=1e-3)
+
+
+def test_a_dark_frame_without_a_number_loses_that_pixel_alone():
+    dark = DARK.copy()
+    dark[3, 4] = np.nan
+    found = corrected(image(RAW, "TYX"), dark=image(dark))
+    assert np.isnan(found.data).sum() == len(RAW)
+    assert np.isnan(found.data[:, 3, 4]).all()
+    assert "One pixel of the dark frame" in found.notes[-1]
+
+
+def test_a_mask_that_leaves_no_pixel_is_refused():
+    with pytest.raises(RequestError, match="it leaves no pixel"):
+        masked(image(DARK), image(np.zeros_like(DARK)))
 
 
 @pytest.mark.parametrize("axes", ["CTYX", "TCYX", "YXCT", "XTCY"])
@@ -55,7 +78,7 @@ def test_each_channel_has_its_own_dark_frame(axes):
     order = ["CTYX".index(a) for a in axes]
     raw = (light + darks[:, None]).transpose(order)
     found = corrected(image(raw, axes), dark=image(darks, "CYX"))
-    expected = light + darks.mean(axis=(1, 2))[:, None, None, None]
+    expected = light + np.median(darks, axis=(1, 2))[:, None, None, None]
     np.testing.assert_allclose(found.data, expected.transpose(order), rtol=1e-5)
 
 
@@ -84,7 +107,7 @@ def test_pixels_without_light_in_the_flat_field_are_missing_and_counted(value):
     mean = GAIN[flat > 0].mean()
     seen = np.isfinite(found.data[0])
     np.testing.assert_allclose(
-        found.data[:, seen], (LIGHT * mean + DARK.mean())[:, seen], rtol=1e-5
+        found.data[:, seen], (LIGHT * mean + np.median(DARK))[:, seen], rtol=1e-5
     )
     assert found.notes[-1].startswith("3 pixels of the flat field without light")
     assert "lamp" in found.notes[-2]

@@ -76,7 +76,7 @@ def corrected(
 ) -> Image:
     """Take the camera's fixed pattern out of an image.
 
-    (image - dark) / (flat / mean of flat) + mean of dark: the mean of the dark frame
+    (image - dark) / (flat / mean of flat) + median of dark: that of the dark frame
     is added back, so that units and offset stay those of the camera. A flat field that
     is brighter than the dark frame was recorded with the same offset, which is taken
     out of it as well.
@@ -103,9 +103,12 @@ def corrected(
     data, background, offset = _lazy_or_whole(image), None, None
     if dark is not None:
         background = _mean_planes("dark frame", dark, image)
-        offset = background.mean(axis=(1, 2), keepdims=True)
+        # The mean would be that of its hot pixels.
+        offset = np.nanmedian(background, axis=(1, 2), keepdims=True)
+        empty = int(np.isnan(background).sum())
         data -= _spread(background, image)
         notes.append(f"The dark frame '{dark.name}' was subtracted.")
+        notes += [_empty_note(empty)] if empty else []
     if flat is not None:
         light = _mean_planes("flat field", flat, image)
         gain, unlit = _relative(light, background)
@@ -130,8 +133,13 @@ def masked(image: Image, mask: Image) -> Image:
     Raises
     ------
     RequestError
-        If its shape is another.
+        If its shape is another, or it leaves no pixel.
     """
+    if isinstance(mask.data, np.ndarray) and not mask.data.any():
+        raise RequestError(
+            f"The mask '{mask.name}' is 0 everywhere: it leaves no pixel.",
+            "Label what was recorded; 0 marks what was not.",
+        )
     return replace(image, mask=_aligned(mask, image))
 
 
@@ -166,7 +174,7 @@ def _mean_planes(what: str, given: Image, image: Image) -> _Planes:
 def _relative(light: _Planes, background: _Planes | None) -> tuple[_Planes, int]:
     """A flat field with a mean of one, NaN without light; and how often that is."""
     with np.errstate(invalid="ignore"):
-        if background is not None and np.nanmean(light) > background.mean():
+        if background is not None and np.nanmedian(light) > np.nanmedian(background):
             light = light - background
         unlit = ~(np.isfinite(light) & (light > 0))
     if unlit.all(axis=(1, 2)).any():
@@ -180,9 +188,17 @@ def _relative(light: _Planes, background: _Planes | None) -> tuple[_Planes, int]
 
 
 def _unlit_note(count: int) -> str:
-    counted = "One pixel" if count == 1 else f"{count} pixels"
-    verb = "is" if count == 1 else "are"
+    counted, verb = _counted(count)
     return f"{counted} of the flat field without light {verb} missing in the image."
+
+
+def _empty_note(count: int) -> str:
+    counted, verb = _counted(count)
+    return f"{counted} of the dark frame without a number {verb} missing in the image."
+
+
+def _counted(count: int) -> tuple[str, str]:
+    return ("One pixel", "is") if count == 1 else (f"{count} pixels", "are")
 
 
 def _lazy_or_whole(image: Image) -> Any:

@@ -20,6 +20,7 @@ from napari_selfdenoise.cli.outputs import (
     output_paths,
     output_places,
     require_given,
+    require_new,
     require_writable,
 )
 from napari_selfdenoise.cli.report import reports, say, training_report
@@ -55,9 +56,10 @@ def denoise_verb(
     from napari_selfdenoise.model_file import save_model as save
 
     started = time.perf_counter()
+    paths = output_paths(Path(target), outputs)
+    require_new([*paths.values(), save_model], [source, *_corrections(values)])
     inputs = Inputs.take(values)
     config = run_config(values)
-    paths = output_paths(Path(target), outputs)
     require_given(config, paths)
     require_writable(save_model)
     image = inputs.read(source)
@@ -141,12 +143,14 @@ def predict_verb(
     if not sources:
         raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
     memory = _parse_memory(max_memory)
+    places = output_places(Path(target), sources)
+    names = [output_paths(place, outputs) for place in places]
+    read = [model_path, *sources, *_corrections(values)]
+    require_new([path for files in names for path in files.values()], read)
     inputs = Inputs.take(values)
     model = load_model(model_path)
     changes = config_changes(values, "estimator")
     config = model.config.override(changes) if changes else model.config
-    places = output_places(Path(target), sources)
-    names = [output_paths(place, outputs) for place in places]
     require_given(config, names[0])
     done = _Predictions()
     for source, files in zip(sources, names, strict=True):
@@ -166,6 +170,11 @@ def predict_verb(
                 break
     seconds = time.perf_counter() - started
     return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
+
+
+def _corrections(values: dict[str, Any]) -> list[str | None]:
+    """Files of the dark frame, the flat field and the mask."""
+    return [values[name] for name in ("dark", "flat", "mask")]
 
 
 @dataclass

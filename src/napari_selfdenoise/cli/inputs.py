@@ -31,7 +31,7 @@ _correction_options = (
     click.option(
         "--dark",
         metavar="FILE",
-        help="Image without light, or a stack of such: subtracted, but for its mean.",
+        help="Image without light, or a stack of such: subtracted, but for its median.",
     ),
     click.option(
         "--flat",

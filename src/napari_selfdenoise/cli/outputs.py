@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from napari_selfdenoise.config import TrainingConfig
@@ -76,6 +76,27 @@ def require_writable(path: str | Path | None) -> None:
         raise RequestError(
             f"The folder {path.parent} may not be written to.", "Choose another."
         )
+
+
+def require_new(
+    outputs: Iterable[str | Path | None], sources: Iterable[str | None]
+) -> None:
+    """Refuse outputs that would replace a file which is read, by whatever name.
+
+    Raises
+    ------
+    RequestError
+        If one is the same file; what was recorded must not be lost.
+    """
+    read = [Path(path) for path in sources if path and Path(path).exists()]
+    for path in outputs:
+        if path and Path(path).exists():
+            for source in read:
+                if source.samefile(path):
+                    raise RequestError(
+                        f"{path} is the file {source} itself, which would be lost.",
+                        "Choose another name for the result.",
+                    )
 
 
 def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:

@@ -141,6 +141,6 @@ def _balance(signal: Tensor) -> Tensor:
     low, high = signal.min(), signal.max()
     place = (signal - low) / (high - low).clamp_min(1e-6) * _BINS
     number = place.long().clamp(0, _BINS - 1)
-    count = torch.bincount(number, minlength=_BINS).clamp_min(1)
-    weight = count[number].float().rsqrt()
+    count = torch.bincount(number.cpu(), minlength=_BINS).clamp_min(1)
+    weight = count.to(signal.device)[number].float().rsqrt()
     return weight / weight.mean()

@@ -205,8 +205,10 @@ class HistogramModule(NoiseModule):
         inside = (column >= 0) & (column < _RESIDUALS)
         place = row[inside] * _RESIDUALS + column[inside].long()
         size = self.bins * _RESIDUALS
-        counts = torch.bincount(place, weight[inside].double(), minlength=size)
-        return np.asarray(counts.view(self.bins, _RESIDUALS).cpu().numpy())
+        weights = weight[inside].double()
+        # On the CPU: a GPU adds weights up in whatever order its threads finish.
+        counts = torch.bincount(place.cpu(), weights.cpu(), minlength=size)
+        return np.asarray(counts.view(self.bins, _RESIDUALS).numpy())
 
     def _fill(self, counts: Array, step: float) -> None:
         """Make the table of counts and of what is expected where there are none."""
