@@ -177,3 +177,36 @@ def test_what_was_found_is_said_with_its_number():
     assert "2 of 6 planes were blank" in text
     assert "keeps them" in describe_defects(count, "keep")
     assert describe_defects(DefectCount(pixels=100, planes=1)) == ""
+
+
+def photomultiplied(side, seed, photons=5.0):
+    """Blobs on darkness, each photon multiplied by luck; rounded, (Y, X)."""
+    rng = np.random.default_rng(seed)
+    light = np.zeros((side, side))
+    for _ in range(max(1, side**2 // 2000)):
+        light[tuple(rng.integers(0, side, 2))] = 1
+    light = gaussian_filter(light, 4)
+    return rng.gamma(rng.poisson(photons * light / light.max()), 30.0).round()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_an_inverted_image_no_signal_is_lost(seed):
+    """Noise that grows as values fall is noise as well."""
+    pixels = photomultiplied(96, seed)
+    assert not cleaned(pixels).outliers.any()
+    assert not cleaned(4095 - pixels).outliers.any()
+    pixels[7, 9] = 60_000
+    for turned in (pixels, -pixels):
+        assert np.argwhere(cleaned(turned).outliers).tolist() == [[7, 9]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_a_small_dark_image_the_signal_stays(seed):
+    """Too few pixels tell how strong the noise of bright ones is."""
+    assert not cleaned(photomultiplied(20, seed)).outliers.any()
+
+
+def test_an_outlier_of_a_small_image_is_found():
+    pixels = scene(24)
+    pixels[12, 12] = 60_000
+    assert np.argwhere(cleaned(pixels).outliers).tolist() == [[12, 12]]

@@ -40,6 +40,9 @@ width of the bands that they are measured in."""
 _SCATTER_PIXELS = 2**18
 """Pixels of a plane that its scatter is told from."""
 
+_SMALL, _MOST_OUTLIERS = 48 * 48, 0.01
+"""Pixels of a plane below which more than this share of outliers is not believed."""
+
 _LARGEST = 1e30
 """Values are cut here where they are compared: differences of larger ones overflow."""
 
@@ -156,7 +159,20 @@ def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
     gone, values = gone[place], values[place]
     values = filled(values, gone, level) if gone.any() else values
     scatter = Scatter.measure(values, ~gone)
+    if _doubtful(values, gone, scatter):
+        scatter = scatter.without_outliers()
     return PlaneDefects(scatter, level, bool(padding.any()))
+
+
+def _doubtful(values: Array, gone: Flags, scatter: Scatter) -> bool:
+    """Whether a small plane has more outliers than cameras have: then it is structure.
+
+    Few pixels, most of them dark, do not tell how strong the noise of bright ones is.
+    """
+    known = np.count_nonzero(~gone)
+    if known >= _SMALL:
+        return False
+    return bool(find_outliers(values, gone, scatter).sum() > _MOST_OUTLIERS * known)
 
 
 def _recorded(raw: Array, recorded: Flags | None) -> tuple[Flags, Array]:

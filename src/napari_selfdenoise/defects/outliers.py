@@ -7,7 +7,7 @@ Both are told by ranks and medians, which a few extreme values cannot move.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,11 @@ REACH = ROUNDS * RADIUS + 6
 """How far the verdict on a pixel looks, in px."""
 
 _BINS = 16
-_BIN_PIXELS = 256
+_BIN_PIXELS = 64
+_UNCERTAIN = 2.0
+"""Levels that noise is told at, pixels of each, at least; and twice the relative
+standard error of a percentile, times the square root of its pixels."""
+
 _TAIL = 10.0
 _TAIL_STDS = 1.2816
 """Percentile of the differences that the noise is told from, and where a Gaussian has
@@ -63,6 +67,9 @@ _PLATEAU, _CLIFF, _SLACK = 0.2, 10.0, 3.0
 of what lies beside it, but for some noise stds. Spots of 0.66 px (std) and more have no
 such edge."""
 
+_HUGE = 1e60
+"""A standard deviation above all values."""
+
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.bool_)
 
 _OFFSETS = tuple(
@@ -83,14 +90,16 @@ class Scatter:
         Median of the neighbours, increasing, (n,).
     above, below : ndarray
         Standard deviation to either side at each level, (n,).
-    gain : float
-        Growth of the variance with the level: what one photo-electron counts, or more.
+    gain, falling_gain : float
+        Growth of the variance as the level rises, and as it falls, which is that of an
+        inverted image: what one photo-electron counts, or more.
     """
 
     level: Array
     above: Array
     below: Array
     gain: float
+    falling_gain: float
 
     @classmethod
     def measure(cls, pixels: Array, known: Flags) -> Scatter:
@@ -107,13 +116,21 @@ class Scatter:
                 for group in groups
             ]
         )
-        below, above = np.diff(tails, axis=1).T / _TAIL_STDS
+        # Of few pixels the noise is uncertain: rather too strong than too weak.
+        margin = 1 + _UNCERTAIN / np.sqrt([len(group) for group in groups])
+        below, above = np.diff(tails, axis=1).T / _TAIL_STDS * margin
         gain = _growth(centre, above)
+        falling_gain = _growth(-centre[::-1], below[::-1])
         # A photon is no outlier where there are few: nor is one step of the camera.
         step = _grey_step(pixels[known])
-        return cls(
-            centre, np.maximum(above, max(gain, step)), np.maximum(below, step), gain
-        )
+        above = np.maximum(above, max(gain, step))
+        below = np.maximum(below, max(falling_gain, step))
+        return cls(centre, above, below, gain, falling_gain)
+
+    def without_outliers(self) -> Scatter:
+        """Return one by which no pixel sticks out."""
+        huge = np.full_like(self.level, _HUGE)
+        return replace(self, above=huge, below=huge)
 
     def least(self, sign: int) -> float:
         """Smallest standard deviation to the side of a sign."""
@@ -124,6 +141,7 @@ class Scatter:
         std = np.interp(level, self.level, self.above if sign > 0 else self.below)
         # Brighter than almost all of the plane, light still brings its noise.
         beyond = self.gain * np.maximum(level - self.level[-1], 0)
+        beyond += self.falling_gain * np.maximum(self.level[0] - level, 0)
         return np.asarray(np.sqrt(std**2 + beyond))
 
 
