@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from napari_selfdenoise import (
     denoise,
     predict_tiles,
     prediction,
+    train,
 )
 from napari_selfdenoise.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.model import ChannelModel
@@ -373,3 +376,20 @@ def test_equal_seeds_choose_alike():
     first, second = (run(observed, model_of(observed)) for _ in range(2))
     assert first.blends == second.blends
     np.testing.assert_array_equal(first.denoised.data, second.denoised.data)
+
+
+def test_a_model_that_learned_nothing_is_asked_little(scene, config):
+    """Whoever stops at once does not wait for a search that finds nothing."""
+    model = train(scene.image, config.override({"steps": 1}))
+    stopped = replace(model, provenance={**model.provenance, "few_steps": "Stopped."})
+
+    def passes(given):
+        count = []
+        network = given.channels[0].network
+        hook = network.register_forward_hook(lambda *_: count.append(1))
+        denoise(scene.image, given, device="cpu")
+        hook.remove()
+        return len(count)
+
+    assert stopped.hardly_trained and not model.hardly_trained
+    assert passes(stopped) < passes(model)

@@ -301,6 +301,8 @@ class BlendingPredictor(TilePredictor):
             return False
         if self._blind:
             return self.config.signal.spreads
+        if self.hardly_trained:  # whoever stopped at once does not wait for little
+            return False
         places = {tile: kept.good for tile, kept in self._kept.items()}
         (risk,) = self._risks(np.zeros(1), places).risks
         return risk.error(risk.best()) > _WORTH_HIDING * risk.variance

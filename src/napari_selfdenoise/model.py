@@ -137,6 +137,11 @@ class TrainedModel:
         name = self.provenance.get("precision", "float32")
         return torch.bfloat16 if name == "bfloat16" else torch.float32
 
+    @property
+    def hardly_trained(self) -> bool:
+        """Whether the training ended after too few steps to learn much."""
+        return "few_steps" in self.provenance
+
     def to(self, device: torch.device) -> TrainedModel:
         """Return the same model with its networks on another device."""
         channels = tuple(

@@ -88,7 +88,7 @@ class TilePredictor:
         self.precision, self.margin = model.precision, self.margin_of(model)
         self.generator = generator
         self.channel = model.channels[channel]
-        self.stride = model.config.stride
+        self.stride, self.hardly_trained = model.config.stride, model.hardly_trained
         # Share of the work on the plane that `prepare` did; what a blend is made of.
         self.prepared = 0.0
         self.blend: Blend | None = None
