@@ -173,3 +173,11 @@ def test_what_was_never_recorded_does_not_count():
     level = measure_level([plane.astype(np.float32)])
     assert level.std == pytest.approx(20, rel=0.03)
     assert level.why_not_simple() == ""
+
+
+def test_one_missing_pixel_changes_no_verdict():
+    """256 x 256 px are as many blocks as it takes, and a block fewer is enough."""
+    pixels = np.random.default_rng(0).normal(100, 10, (256, 256))
+    whole = measure_level([pixels]).why_not_simple()
+    pixels[100, 100] = np.nan
+    assert measure_level([pixels]).why_not_simple() == whole

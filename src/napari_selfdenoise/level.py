@@ -212,7 +212,7 @@ def measure_level(planes: Sequence[NDArray[np.float32]]) -> NoiseLevel | None:
     whole = _Blocks.joined(blocks)
     if len(whole.mean) < _GROUP:
         return None
-    count = min(len(whole.mean) // _GROUP, _GROUPS)
+    count = min(round(len(whole.mean) / _GROUP), _GROUPS)
     groups = [whole.chosen(g) for g in np.array_split(whole.mean.argsort(), count)]
     level = _Blocks.joined([g for g in groups if g.flattest().is_flat] or groups)
     flat, groups = level.flattest(), [group.flattest() for group in groups]

@@ -325,6 +325,8 @@ def test_budget_that_is_none(desk, noisy):
         desk.press("train")
         assert said in desk.status(), text
         assert desk.names() == ["cells"] and desk.button("train").isEnabled()
+    desk.controls.budget.setCurrentText("45 s")
+    assert desk.status() == ""  # a complaint about a time that is no longer there
 
 
 AXES = [

@@ -333,6 +333,7 @@ class DenoiseWidget(Dock):
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.layer.currentIndexChanged.connect(self._show_state)
         controls.layer.activated.connect(controls.forget_problem)
+        controls.budget.currentTextChanged.connect(controls.forget_problem)
         controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
         controls.settings_changed.connect(self._foretell)
