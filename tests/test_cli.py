@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import typing
 
@@ -600,6 +601,16 @@ def test_ctrl_c_before_anything_is_denoised_keeps_the_older_file(
     )
     assert answer.status == 130
     assert out.read_bytes() == (folder / "noisy.tif").read_bytes()
+
+
+def test_how_much_of_the_raw_image_is_kept_is_said(folder, selfdenoise):
+    """By a model of one step, which has learned nothing, most of it."""
+    model = folder / "new.safetensors"
+    steps = [*QUICK, "--steps", "1"]
+    selfdenoise("train", folder / "noisy.tif", "--model", model, *steps)
+    arguments = [model, folder / "noisy.tif", folder / "out.tif", "--json"]
+    warnings = selfdenoise("predict", *arguments).json["warnings"]
+    assert any(re.search(r"keeps \d+% of the raw", text) for text in warnings)
 
 
 @pytest.mark.parametrize("flag", ["", "--dark", "--mask"])

@@ -98,14 +98,21 @@ def in_words(blends: Sequence[Blend]) -> str:
     """Say how good the result is, for who sees it; empty where that is not known."""
     if not blends:
         return ""
+    error = _mean(blends).error
+    known = error is not None
+    said = f"Typical remaining error: ± {error:.2g} grey values." if known else ""
+    return " ".join(filter(None, (said, raw_share_in_words(blends))))
+
+
+def raw_share_in_words(blends: Sequence[Blend]) -> str:
+    """Say how much of the observation is in the result; empty where it is little."""
+    if not blends:
+        return ""
     mean = _mean(blends)
     kept = dict(zip(mean.parts, mean.weights, strict=True)).get(OBSERVATION, 0.0)
-    said = []
-    if mean.error is not None:
-        said.append(f"Typical remaining error: ± {mean.error:.2g} grey values.")
-    if kept >= _MENTIONED:
-        said.append(f"The result keeps {kept:.0%} of the raw pixel values.")
-    return " ".join(said)
+    if kept < _MENTIONED:
+        return ""
+    return f"The result keeps {kept:.0%} of the raw pixel values."
 
 
 def summary(blends: Sequence[Blend]) -> str:

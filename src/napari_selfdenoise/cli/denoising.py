@@ -69,8 +69,8 @@ def denoise_verb(
     kept = str(save(model, save_model)) if save_model else None
     result = predict_aloud(model, image, paths, config.device, None, clock=clock)
     report = training_report(model, time.perf_counter() - started, kept)
-    if result.warning:
-        report["warnings"] = [*report["warnings"], result.warning]
+    told = [*report["warnings"], *result.notes, result.warning]
+    report["warnings"] = list(dict.fromkeys(filter(None, told)))
     written = {name: str(path) for name, path in paths.items()}
     return report | {"outputs": written, "chosen": result.chosen} | inputs.report()
 

@@ -164,6 +164,7 @@ def predict_aloud(
     """
     from napari_selfdenoise.prediction import predict_tiles
     from napari_selfdenoise.run_time import RunClock
+    from napari_selfdenoise.sure import raw_share_in_words
     from napari_selfdenoise.training import STOP
 
     line = partial(_tile_line, image.name, clock or RunClock(image))
@@ -189,7 +190,9 @@ def predict_aloud(
     share = f"{result.done_fraction:.0%} of {image.name}"
     warning = f"Stopped: {share} is denoised, the rest is NaN."
     warning = "" if result.complete else warning
-    return Written(len(tiles), result.chosen, warning, result.notes)
+    kept = raw_share_in_words(result.blends)
+    notes = (*result.notes, kept) if kept else result.notes
+    return Written(len(tiles), result.chosen, warning, notes)
 
 
 def _counted(steps: Any, tiles: list[Any]) -> Generator[Any, Any, Any]:
