@@ -78,6 +78,8 @@ def load_noise_model(path: str | os.PathLike[str]) -> FittedNoise:
         return _rebuild(content)
     except RequestError:
         raise
+    except json.JSONDecodeError as error:
+        raise _damaged(path, "its text is cut off or was changed") from error
     except ValidationError as error:
         raise _damaged(path, "its settings are not known") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:

@@ -78,7 +78,7 @@ def _require_pairs(signal: Array, observation: Array) -> None:
     if not (np.isfinite(signal).all() and np.isfinite(observation).all()):
         raise RequestError(
             "Some pixels are NaN or infinite; every pixel must be a number.",
-            "Crop them away, or fill them, for instance with numpy.nan_to_num.",
+            "Crop the images to where all pixels were recorded.",
         )
 
 

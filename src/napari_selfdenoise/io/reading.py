@@ -194,7 +194,7 @@ def _unreadable(path: Path, error: Exception) -> RequestError:
             "Save it without compression.",
         )
     return RequestError(
-        f"{path.name} is damaged or no common TIFF ({error}).",
+        f"{path.name} is damaged or no common TIFF.",
         "Copy it again, or open it in Fiji and save it as TIFF.",
     )
 
