@@ -210,3 +210,13 @@ def test_an_outlier_of_a_small_image_is_found():
     pixels = scene(24)
     pixels[12, 12] = 60_000
     assert np.argwhere(cleaned(pixels).outliers).tolist() == [[12, 12]]
+
+
+def test_an_image_too_small_to_judge_is_said_to_be():
+    """Structure stays, and who has hot pixels there learns that they stay, too."""
+    pixels = photomultiplied(20, 0)
+    pixels[::4, ::4] = 60_000
+    plane = cleaned(pixels)
+    assert plane.doubtful and not plane.outliers.any()
+    assert "too small to distinguish" in describe_defects(DefectCount.of([plane], 0))
+    assert not cleaned(photomultiplied(96, 0)).doubtful

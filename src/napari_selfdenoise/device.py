@@ -182,7 +182,7 @@ def _kept_memory() -> Iterator[None]:
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Let equal seeds give equal results on a GPU too, and put it back afterwards.
+    """Let equal seeds give equal results on a GPU too, inside the context.
 
     Many CUDA kernels add up in whatever order their threads finish. What has no other
     kernel still runs, with a warning.
@@ -190,7 +190,7 @@ def _repeatable() -> Iterator[None]:
     if not torch.cuda.is_available():
         yield
         return
-    # Read when a thread first multiplies matrices.
+    # Stays set: it is read only once, when matrices are first multiplied.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -99,9 +99,10 @@ def in_words(blends: Sequence[Blend]) -> str:
     if not blends:
         return ""
     error = _mean(blends).error
-    known = error is not None
-    said = f"Typical remaining error: ± {error:.2g} grey values." if known else ""
-    return " ".join(filter(None, (said, raw_share_in_words(blends))))
+    share = raw_share_in_words(blends)
+    if error is None:
+        return share
+    return f"Typical remaining error: ± {error:.2g} grey values. {share}".rstrip()
 
 
 def raw_share_in_words(blends: Sequence[Blend]) -> str:

@@ -14,7 +14,12 @@ from typing import Any
 import click
 
 from napari_selfdenoise.cli.flags import config_changes, config_options
-from napari_selfdenoise.cli.inputs import Inputs, input_options, left_out_note
+from napari_selfdenoise.cli.inputs import (
+    Inputs,
+    correction_files,
+    input_options,
+    left_out_note,
+)
 from napari_selfdenoise.cli.outputs import (
     OUTPUTS,
     output_paths,
@@ -57,7 +62,7 @@ def denoise_verb(
 
     started = time.perf_counter()
     paths = output_paths(Path(target), outputs)
-    require_new([*paths.values(), save_model], [source, *_corrections(values)])
+    require_new(paths.values(), [source, *correction_files(values).values()])
     inputs = Inputs.take(values)
     config = run_config(values)
     require_given(config, paths)
@@ -69,8 +74,8 @@ def denoise_verb(
     kept = str(save(model, save_model)) if save_model else None
     result = predict_aloud(model, image, paths, config.device, None, clock=clock)
     report = training_report(model, time.perf_counter() - started, kept)
-    told = [*report["warnings"], *result.notes, result.warning]
-    report["warnings"] = list(dict.fromkeys(filter(None, told)))
+    warnings = [*report["warnings"], *result.notes, result.warning]
+    report["warnings"] = list(dict.fromkeys(filter(None, warnings)))
     written = {name: str(path) for name, path in paths.items()}
     return report | {"outputs": written, "chosen": result.chosen} | inputs.report()
 
@@ -145,7 +150,7 @@ def predict_verb(
     memory = _parse_memory(max_memory)
     places = output_places(Path(target), sources)
     names = [output_paths(place, outputs) for place in places]
-    read = [model_path, *sources, *_corrections(values)]
+    read = [model_path, *sources, *correction_files(values).values()]
     require_new([path for files in names for path in files.values()], read)
     inputs = Inputs.take(values)
     model = load_model(model_path)
@@ -170,11 +175,6 @@ def predict_verb(
                 break
     seconds = time.perf_counter() - started
     return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
-
-
-def _corrections(values: dict[str, Any]) -> list[str | None]:
-    """Files of the dark frame, the flat field and the mask."""
-    return [values[name] for name in ("dark", "flat", "mask")]
 
 
 @dataclass

@@ -53,6 +53,12 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def correction_files(values: dict[str, Any]) -> dict[str, str]:
+    """Files that a verb's values give as dark frame, flat field and mask, by name."""
+    paths = {name: values[name] for name in ("dark", "flat", "mask")}
+    return {name: path for name, path in paths.items() if path}
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """How the inputs of a verb are read.
@@ -79,8 +85,10 @@ class Inputs:
         """
         from napari_selfdenoise.io import read_image
 
-        paths = {name: values.pop(name) for name in ("dark", "flat", "mask")}
-        given = {name: read_image(path) for name, path in paths.items() if path}
+        paths = correction_files(values)
+        given = {name: read_image(path) for name, path in paths.items()}
+        for name in ("dark", "flat", "mask"):
+            values.pop(name)
         return cls(
             values.pop("frame"),
             values.pop("axes"),

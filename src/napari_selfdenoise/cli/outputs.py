@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -78,9 +79,7 @@ def require_writable(path: str | Path | None) -> None:
         )
 
 
-def require_new(
-    outputs: Iterable[str | Path | None], sources: Iterable[str | None]
-) -> None:
+def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
     """Refuse outputs that would replace a file which is read, by whatever name.
 
     Raises
@@ -88,15 +87,14 @@ def require_new(
     RequestError
         If one is the same file; what was recorded must not be lost.
     """
-    read = [Path(path) for path in sources if path and Path(path).exists()]
-    for path in outputs:
-        if path and Path(path).exists():
-            for source in read:
-                if source.samefile(path):
-                    raise RequestError(
-                        f"{path} is the file {source} itself, which would be lost.",
-                        "Choose another name for the result.",
-                    )
+    there = [path for path in outputs if path.exists()]
+    read = [source for source in map(Path, sources) if source.exists()]
+    for path, source in itertools.product(there, read):
+        if path.samefile(source):
+            raise RequestError(
+                f"{path} is the file {source} itself, which would be lost.",
+                "Choose another name for the result.",
+            )
 
 
 def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:

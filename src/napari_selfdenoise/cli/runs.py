@@ -182,7 +182,7 @@ def predict_aloud(
         )
         counted = _counted(steps, tiles)
         result = drive(counted, STOP, line, _REST)
-        if not result.done_fraction:
+        if not (result.complete or result.done_fraction):
             raise KeyboardInterrupt  # no file of NaN takes the place of an older one
         if not result.complete:
             for data in into.values():

@@ -40,8 +40,11 @@ width of the bands that they are measured in."""
 _SCATTER_PIXELS = 2**18
 """Pixels of a plane that its scatter is told from."""
 
-_SMALL, _MOST_OUTLIERS = 48 * 48, 0.01
-"""Pixels of a plane below which more than this share of outliers is not believed."""
+_SMALL = 48 * 48
+"""Pixels from which on a plane shows how strong the noise of bright pixels is."""
+
+_MOST_OUTLIERS = 0.01
+"""Share of a smaller plane above which what looks like outliers may be structure."""
 
 _LARGEST = 1e30
 """Values are cut here where they are compared: differences of larger ones overflow."""
@@ -58,11 +61,15 @@ class CleanPlane(NamedTuple):
         Recorded, but ruined, (Y, X).
     missing : ndarray
         Never recorded, (Y, X).
+    doubtful : bool
+        Whether the plane is too small to distinguish outliers from structure, so that
+        none were taken out.
     """
 
     pixels: NDArray[np.float32]
     outliers: Flags
     missing: Flags
+    doubtful: bool = False
 
     @property
     def good(self) -> Flags:
@@ -84,7 +91,11 @@ class CleanPlane(NamedTuple):
     def part(self, rows: slice, columns: slice) -> CleanPlane:
         """Return a rectangle of it."""
         place = rows, columns
-        return CleanPlane(self.pixels[place], self.outliers[place], self.missing[place])
+        return self._replace(
+            pixels=self.pixels[place],
+            outliers=self.outliers[place],
+            missing=self.missing[place],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +110,14 @@ class PlaneDefects:
         Median of its good pixels, raw units.
     padding : bool
         Whether to look for padding.
+    doubtful : bool
+        Whether it is too small to distinguish outliers from structure.
     """
 
     scatter: Scatter | None
     level: float
     padding: bool = True
+    doubtful: bool = False
 
     @property
     def blank(self) -> bool:
@@ -128,12 +142,14 @@ class PlaneDefects:
         if self.padding:
             gone |= find_padding(np.where(gone, np.nan, values))
         looked_at = filled(values, gone, self.level) if gone.any() else values
-        out = find_outliers(looked_at, gone, self.scatter)
+        out = np.zeros(raw.shape, np.bool_)
+        if not self.doubtful:
+            out = find_outliers(looked_at, gone, self.scatter)
         if out.any():
             narrow = filled(values, gone | out, self.level, filling.NARROW)
             looked_at = filled(values, gone | out, self.level) if gone.any() else narrow
             looked_at = np.where(out, narrow, looked_at)
-        return CleanPlane(looked_at.astype(np.float32), out, gone)
+        return CleanPlane(looked_at.astype(np.float32), out, gone, self.doubtful)
 
 
 def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
@@ -159,9 +175,8 @@ def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
     gone, values = gone[place], values[place]
     values = filled(values, gone, level) if gone.any() else values
     scatter = Scatter.measure(values, ~gone)
-    if _doubtful(values, gone, scatter):
-        scatter = scatter.without_outliers()
-    return PlaneDefects(scatter, level, bool(padding.any()))
+    doubtful = _doubtful(values, gone, scatter)
+    return PlaneDefects(scatter, level, bool(padding.any()), doubtful)
 
 
 def _doubtful(values: Array, gone: Flags, scatter: Scatter) -> bool:

@@ -7,7 +7,7 @@ Both are told by ranks and medians, which a few extreme values cannot move.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,11 @@ RADIUS = 2
 REACH = ROUNDS * RADIUS + 6
 """How far the verdict on a pixel looks, in px."""
 
-_BINS = 16
-_BIN_PIXELS = 64
+_BINS, _BIN_PIXELS = 16, 64
+"""Levels at which the noise is measured, at most; and pixels of each, at least."""
+
 _UNCERTAIN = 2.0
-"""Levels that noise is told at, pixels of each, at least; and twice the relative
-standard error of a percentile, times the square root of its pixels."""
+"""Margin for the error of a noise std that n pixels give, times the root of n."""
 
 _TAIL = 10.0
 _TAIL_STDS = 1.2816
@@ -66,9 +66,6 @@ _PLATEAU, _CLIFF, _SLACK = 0.2, 10.0, 3.0
 """Height of a cluster's lowest pixel over that of its highest, at least; and over that
 of what lies beside it, but for some noise stds. Spots of 0.66 px (std) and more have no
 such edge."""
-
-_HUGE = 1e60
-"""A standard deviation above all values."""
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.bool_)
 
@@ -126,11 +123,6 @@ class Scatter:
         above = np.maximum(above, max(gain, step))
         below = np.maximum(below, max(falling_gain, step))
         return cls(centre, above, below, gain, falling_gain)
-
-    def without_outliers(self) -> Scatter:
-        """Return one by which no pixel sticks out."""
-        huge = np.full_like(self.level, _HUGE)
-        return replace(self, above=huge, below=huge)
 
     def least(self, sign: int) -> float:
         """Smallest standard deviation to the side of a sign."""

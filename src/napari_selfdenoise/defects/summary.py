@@ -18,6 +18,8 @@ class DefectCount:
         Of planes that are not blank.
     planes, blank : int
         All planes, and those that hold nothing.
+    doubtful : int
+        Planes too small to distinguish outliers from structure.
     """
 
     pixels: int = 0
@@ -25,6 +27,7 @@ class DefectCount:
     missing: int = 0
     planes: int = 0
     blank: int = 0
+    doubtful: int = 0
 
     @classmethod
     def of(cls, planes: Iterable[CleanPlane], blank: int) -> DefectCount:
@@ -32,7 +35,7 @@ class DefectCount:
         found = cls(planes=blank, blank=blank)
         for plane in planes:
             out, gone = int(plane.outliers.sum()), int(plane.missing.sum())
-            found += cls(plane.pixels.size, out, gone, planes=1)
+            found += cls(plane.pixels.size, out, gone, 1, doubtful=plane.doubtful)
         return found
 
     def __add__(self, other: DefectCount) -> DefectCount:
@@ -61,6 +64,11 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
         said.append(
             f"{_pixels(count.outliers, count.pixels, 'outlier pixel')} (such as cosmic "
             f"rays, hot or dead pixels) {_were(count.outliers)} left out; {then}."
+        )
+    if count.doubtful:
+        said.append(
+            "The image is too small to distinguish hot pixels from bright structure: "
+            "none were left out."
         )
     if count.missing:
         said.append(

@@ -9,8 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image, require_denoisable
+from napari_selfdenoise.image import Image
 from napari_selfdenoise.mending import Mending, fill_steps, missing_steps, ways_out
 from napari_selfdenoise.plugin.editors import bare
 from napari_selfdenoise.plugin.panel import button, label, line
@@ -57,7 +56,7 @@ class Fixes(QWidget):
 
 
 class Mender(QObject):
-    """Finds out in a worker what there is to mend, and mends it when asked to.
+    """Looks in a worker for missing pixels and colours, and makes the image chosen.
 
     Parameters
     ----------
@@ -86,8 +85,9 @@ class Mender(QObject):
             return
         self.close()
         self._image = image
-        self._fixes.offer({} if image is None else ways_out(image))
-        if image is not None and image.dtype.kind == "f" and _fits(image):
+        ways = {} if image is None else ways_out(image)
+        self._fixes.offer(ways)
+        if image is not None and image.dtype.kind == "f" and not ways:
             make = partial(missing_steps, image)
             self._counting = self._begin(make, self._on_counted)
 
@@ -125,11 +125,3 @@ class Mender(QObject):
 
 def _same(image: Image, other: Image | None) -> bool:
     return other is not None and image.data is other.data and image.axes == other.axes
-
-
-def _fits(image: Image) -> bool:
-    try:
-        require_denoisable(image)
-    except (RequestError, DenoisingError):
-        return False
-    return True
