@@ -130,3 +130,11 @@ def test_a_tiff_dropped_on_the_canvas_keeps_its_axes(desk, noisy, tmp_path):
     np.testing.assert_array_equal(canvas.data, dyes)
     select(desk, "dyes")
     assert desk.controls.axes.text().startswith("3 channels")
+
+
+def test_the_status_does_not_speak_of_another_image(desk, noisy):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.controls.say("Hardly trained. 50 outlier pixels were left out.")
+    other = desk.viewer.add_image(noisy, name="more cells")
+    assert desk.controls.layer.currentData() is other
+    assert desk.status() == ""

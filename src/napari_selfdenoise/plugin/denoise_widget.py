@@ -332,7 +332,7 @@ class DenoiseWidget(Dock):
         controls.save_model.clicked.connect(lambda: self.save_model())
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.layer.currentIndexChanged.connect(self._show_state)
-        controls.layer.activated.connect(controls.forget_problem)
+        controls.layer.activated.connect(self._forget_other_image)
         controls.budget.currentTextChanged.connect(controls.forget_problem)
         controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
@@ -363,9 +363,14 @@ class DenoiseWidget(Dock):
         if not is_plain(active) or self.controls.pin.isChecked():
             return
         if active != self.controls.layer.currentData():
-            self.controls.forget_problem()
+            self._forget_other_image()
             self._list_layers()  # napari may say this before it lists a new layer
             self.controls.choose(active)
+
+    def _forget_other_image(self, *_: Any) -> None:
+        """Take back what the status says of the image that was chosen before."""
+        if self._run is None:
+            self.controls.say("")
 
     def _on_removed(self, event: Any) -> None:
         if self._results is not None and self._results.belongs_to(event.value):
