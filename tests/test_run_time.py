@@ -1,6 +1,7 @@
 """How long a run takes: told before it, and while it goes on."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_tiles_overlap(fast):
 def test_the_forecast_says_all_and_advises(fast):
     said = forecast(estimate(images(20), fast, SPEED), "Fast")
     assert said.startswith("About 1 min")
-    assert "of learning" in said and said.endswith("of denoising 20 images.")
+    assert ": 1 min of learning, " in said and said.endswith("of denoising 20 images.")
     pn2v = recipe("pn2v").override({"device": "cpu"})
     said = forecast(estimate(images(1), pn2v, Speed(2.88, 1e-6, 0)), "Probabilistic")
     assert said == (
@@ -113,6 +114,42 @@ def test_the_forecast_says_all_and_advises(fast):
     assert said.startswith("Learning until you stop it, then about")
 
 
+def test_where_each_pixel_may_be_hidden_the_longest_time_is_told_too(fast):
+    changes = {"budget_s": 20, "objective": "squared_error"}
+    brief = estimate(images(1), fast.override(changes), SPEED)
+    likely = brief.learning_s + brief.finishing_s + brief.denoising_s
+    assert brief.total_s == pytest.approx(likely)
+    assert brief.most_s - brief.total_s == pytest.approx(72 / 24 * brief.denoising_s)
+    told = replace(brief, finishing_s=3, plane_s=5, hidden_plane_s=20)
+    assert forecast(told, "Fast") == (
+        "About 28 s in all, 43 s at most: 20 s of learning, 5 s of denoising the image."
+    )
+    told = replace(told, hidden_plane_s=told.plane_s)
+    assert forecast(told, "Fast").startswith("About 28 s in all: ")
+
+
+def test_a_busy_machine_makes_all_that_comes_longer(fast, hours):
+    told = estimate(images(2), fast, SPEED)
+    busy, idle = (RunClock(images(2), told, hours) for _ in range(2))
+    for second in range(1, 4):
+        hours.now = second
+        busy.learning(progress(3 * second, 60 - second))  # 10 steps a second were told
+        idle.learning(progress(11 * second, 60 - second))
+    assert busy.ahead_s == pytest.approx(told.step_s**-1 / 3 * idle.ahead_s, rel=0.15)
+    begun = busy.denoising(0.01).left_s
+    assert begun == pytest.approx(10 / 3 * idle.denoising(0.01).left_s, rel=0.15)
+
+
+def test_a_smaller_batch_is_no_faster_machine(fast, hours):
+    """A step of a batch that was cut says nothing about what comes after it."""
+    told = estimate(images(2), fast, SPEED)
+    clock = RunClock(images(2), told, hours)
+    for second in range(1, 4):
+        hours.now = second
+        clock.learning(progress(100 * second, 60 - second))
+    assert clock.ahead_s == pytest.approx(told.finishing_s + told.denoising_s)
+
+
 def test_a_probe_measures_and_is_remembered(small):
     image = images(2, 64)
     found = run_time.estimate_run(image, small)
@@ -122,6 +159,17 @@ def test_a_probe_measures_and_is_remembered(small):
     with pytest.raises(StopIteration) as end:  # at once: nothing is tried again
         next(steps)
     assert end.value.value.speed == found.speed
+
+
+def test_a_forecast_is_of_noise_as_most_cameras_have_it(small):
+    """Whether Stein's risk can teach is known when the image has been read."""
+    changes = {"masking": "random", "objective": "sure", "steps": 100}
+    sure = small.override({**changes, "budget_s": None})
+    told = run_time.estimate_run(images(1, 64), sure)
+    squared = sure.override({"objective": "squared_error"})
+    counts = [passes(squared, (64, 64), hidden) for hidden in (True, False)]
+    shown = told.hidden_plane_s / told.plane_s
+    assert shown == pytest.approx(counts[0] / counts[1]) and shown > 1
 
 
 def test_a_probe_reads_no_pixel(small):
@@ -153,7 +201,7 @@ def test_one_bar_and_one_time_for_the_whole_run(fast, hours):
     moments = []
     for second in range(1, 61):
         hours.now = second
-        moments.append(clock.learning(progress(second, 60 - second)))
+        moments.append(clock.learning(progress(10 * second, 60 - second)))
     begun = hours.now
     moments.append(clock.learning(progress(60, 0, FINISHING)))
     hours.now = begun = begun + told.finishing_s

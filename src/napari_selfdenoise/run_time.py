@@ -32,8 +32,11 @@ from napari_selfdenoise.training import (
 _PROBE_S = 0.5
 """Seconds of training that tell how long a step takes; more where steps are longer."""
 
-_PASS_FLOP = 6e9
-"""Operations of the pass that is timed."""
+_PASS_FLOP, _PASSES = 6e9, 4
+"""Operations of the pass that is timed, and how often it is, after a first one."""
+
+_BESIDE = 1.15
+"""Time of an estimate over that of its passes: what is filled, turned and averaged."""
 
 _SHADES = 21
 """Pixels beyond its reach that a tile of the automatic estimator is read with."""
@@ -59,6 +62,13 @@ _MEASURED = 2**19
 
 _SURE = 0.05
 """Share of a plane from which on it tells how long the rest takes."""
+
+_PACE_S, _PACES = 1.0, (0.8, 5.0)
+"""Seconds of learning that tell how busy the machine is, and the factors that may be
+true. Where a step is much faster than was told, its batch was made smaller."""
+
+_APART = 1.2
+"""The longest time over the likely one, from which on it is told, too."""
 
 
 class Speed(NamedTuple):
@@ -124,6 +134,13 @@ class RunEstimate:
         if self.learning_s is None:
             return None
         return self.training_s + self.denoising_s
+
+    @property
+    def most_s(self) -> float | None:
+        """Seconds of all, where it turns out to be worth hiding each pixel."""
+        if self.learning_s is None:
+            return None
+        return self.training_s + self.planes * self.hidden_plane_s
 
     @property
     def training_s(self) -> float:
@@ -195,7 +212,14 @@ def estimate_steps(
     if key not in _known:
         with computing(in_background):
             _known[key] = yield from _probe(_what_matters(config))
-    return estimate(image, config, _known[key])
+    return estimate(image, _usual(config), _known[key])
+
+
+def _usual(config: TrainingConfig) -> TrainingConfig:
+    """The config as it will be for most images: few have noise of one strength."""
+    if not config.sees:
+        return config
+    return config.model_copy(update={"objective": "squared_error"})
 
 
 def worth_foretelling(config: TrainingConfig) -> bool:
@@ -310,21 +334,21 @@ def _step_seconds(
 
 
 def _pixel_seconds(config: TrainingConfig) -> float:
-    """Seconds that a pass over an image takes for each pixel: the shorter of two."""
+    """Seconds that a pass over an image takes for each pixel, others' load and all."""
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
     network = on_device(config.build_network(), device).eval()
     side = math.sqrt(_PASS_FLOP / config.network.flops_per_pixel)
     side = config.stride * max(1, round(min(max(side, 128), 512) / config.stride))
     image = torch.zeros((1, 1, side, side), device=device)
-    best = math.inf
-    for _ in range(3):
+    took: list[float] = []
+    for _ in range(1 + _PASSES):
         began = time.perf_counter()
         with torch.no_grad():
             mean = run(network, None, image, dtype, config.masking.binning).mean
         float(mean[0, 0, 0, 0])  # waits for a graphics card
-        best = min(best, time.perf_counter() - began)
-    return best / side**2
+        took.append(time.perf_counter() - began)
+    return _BESIDE * sum(took[1:]) / _PASSES / side**2
 
 
 def _learning(image: Image, config: TrainingConfig, step_s: float) -> float | None:
@@ -425,6 +449,8 @@ class RunClock:
         self._began = now()
         self._fraction = 0.0
         self._config: TrainingConfig | None = None
+        self._first: tuple[float, int] | None = None
+        self._pace = 1.0
         self._finishing: float | None = None
         self._plane, self._plane_began = -1, 0.0
         self._denoising = 0.0
@@ -441,13 +467,16 @@ class RunClock:
         if progress.remaining_s is None:
             self._began = self._now()  # what can be foreseen begins with Stop
             return Moment(None, None)
+        self._keep_pace(progress.step)
         return self._at(progress.remaining_s + self.ahead_s)
 
     @property
     def ahead_s(self) -> float:
         """Seconds that are left when the learning is done, as far as is known."""
         known = self.estimate
-        return known.finishing_s + known.denoising_s if known else 0.0
+        if known is None:
+            return 0.0
+        return self._pace * (known.finishing_s + known.denoising_s)
 
     def denoising(self, fraction: float) -> Moment:
         """Where the run stands when a share of the image is denoised."""
@@ -469,7 +498,8 @@ class RunClock:
         if known is None:
             return None
         spent = self._now() - self._finishing
-        return max(known.finishing_s - spent, 0.0) + known.denoising_s
+        finishing, denoising = known.finishing_s, known.denoising_s
+        return max(self._pace * finishing - spent, 0.0) + self._pace * denoising
 
     def _left_of_denoising(self, share: float) -> float | None:
         """Seconds left, from the planes before, or from what was told of one."""
@@ -488,9 +518,23 @@ class RunClock:
     def _first_plane(self, known: RunEstimate, spent: float, share: float) -> float:
         """Seconds of a plane: what was told, until it has taken longer."""
         for told in (known.plane_s, known.hidden_plane_s):
-            if spent < 1.3 * told:
-                return told
+            if spent < 1.3 * self._pace * told:
+                return self._pace * told
         return spent / max(share, _SURE)
+
+    def _keep_pace(self, step: int) -> None:
+        """Compare the steps of this run with what was told of one.
+
+        Whatever else keeps the machine busy now makes all that comes longer, too.
+        """
+        if self.estimate is None or not self.estimate.step_s:
+            return
+        began, first = self._first = self._first or (self._now(), step)
+        spent, done = self._now() - began, step - first
+        if spent >= _PACE_S and done:
+            least, most = _PACES
+            pace = spent / done / self.estimate.step_s
+            self._pace = min(pace, most) if pace > least else 1.0
 
     def _follow(self, progress: TrainingProgress) -> None:
         """Bring what was told to settings that follow the image, once it is read."""
@@ -562,13 +606,18 @@ def forecast(found: RunEstimate, recipe: str) -> str:
     denoising = f"{duration(found.denoising_s)} of denoising {images}"
     if found.total_s is None or found.learning_s is None:
         return f"Learning until you stop it, then about {denoising}."
-    total = duration(found.total_s)
     if found.cut_short and found.steps:
         wanted = duration(found.steps * found.step_s)
         return (
             f"{recipe} wants {found.steps:,} steps: about {wanted} on this computer; "
             f"the time of {duration(found.learning_s)} ends it early. Try Fast."
         )
-    return (
-        f"About {total} in all: {duration(found.training_s)} of learning, {denoising}."
-    )
+    total = f"{duration(found.total_s)} in all{_at_most(found)}"
+    return f"About {total}: {duration(found.learning_s)} of learning, {denoising}."
+
+
+def _at_most(found: RunEstimate) -> str:
+    """Say the longest time, where it is far from the likely one."""
+    if not found.total_s or not found.most_s or found.most_s < _APART * found.total_s:
+        return ""
+    return f", {duration(found.most_s)} at most"
