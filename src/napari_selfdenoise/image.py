@@ -113,6 +113,11 @@ class Image:
         return dtype
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the pixels are neither lazy nor in a file."""
+        return is_in_memory(self.data)
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Length of each axis by its letter."""
         return dict(zip(self.axes, self.shape, strict=True))
@@ -325,6 +330,11 @@ class Image:
         if np.isclose(self.pixel_size[y], self.pixel_size[x]):
             return f"{self.pixel_size[x]:.4g} {unit} pixels"
         return f"{self.pixel_size[y]:.4g} × {self.pixel_size[x]:.4g} {unit} pixels"
+
+
+def is_in_memory(array: Any) -> bool:
+    """Whether an array is neither lazy nor in a file."""
+    return type(array) is np.ndarray
 
 
 def as_line_scan(image: Image) -> Image:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.defects import CleanImage, nothing_to_learn
+from napari_selfdenoise.defects.missing import is_blank
 from napari_selfdenoise.image import Image, PlaneIndex
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue (Rec. 709)."""
+
+_LOOK = 64
+"""Pixels along each side of a plane that tell at once that it is not blank."""
 
 Mending = Generator[float, object, Image]
 """Yields the share that is done; returns an image."""
@@ -64,6 +69,69 @@ def channels_of(image: Image) -> Image:
         ("pixel", *rest.units),
         f"{image.name} channels",
     )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What pixels say of an image before it is denoised.
+
+    Parameters
+    ----------
+    obstacle : str
+        Why nothing can be learned from it, and what to try; empty where it can.
+    missing : int
+        How many pixels hold no number.
+    """
+
+    obstacle: str = ""
+    missing: int = 0
+
+
+def look_steps(image: Image) -> Generator[float, object, Findings]:
+    """Look whether an image can be learned from, and how many pixels are missing.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    Findings
+        Lazy images are not read for an obstacle: the training says it as well.
+    """
+    if image.in_memory and (yield from blank_steps(image)):
+        return Findings(str(nothing_to_learn(image)))
+    return Findings(missing=(yield from missing_steps(image)))
+
+
+def blank_steps(image: Image) -> Generator[float, object, bool]:
+    """Look for a plane to learn from; one is enough.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    bool
+        Whether there is none.
+    """
+    clean = CleanImage(image)
+    for number, plane in enumerate(image.planes()):
+        yield number / image.plane_count
+        if not _empty_at_first_sight(image, plane):
+            return False
+        if not clean.is_blank(plane):
+            return False
+    return True
+
+
+def _empty_at_first_sight(image: Image, plane: PlaneIndex) -> bool:
+    """Whether a few pixels from all over a plane show nothing: most planes do."""
+    every = (slice(None, None, max(1, n // _LOOK)) for n in image.plane_shape)
+    return is_blank(image.read_exact(plane, *every))
 
 
 def missing_steps(image: Image) -> Generator[float, object, int]:

@@ -24,6 +24,7 @@ from napari_selfdenoise.defects import (
     CleanPlane,
     DefectCount,
     describe_defects,
+    nothing_to_learn,
 )
 from napari_selfdenoise.device import (
     computing,
@@ -43,7 +44,11 @@ from napari_selfdenoise.resolving import (
     resolve_objective,
     resolve_width,
 )
-from napari_selfdenoise.sampling import resolve_patch_size, training_planes
+from napari_selfdenoise.sampling import (
+    require_room,
+    resolve_patch_size,
+    training_planes,
+)
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
 
@@ -186,7 +191,7 @@ def _train(
     schedule = Schedule(config, time.perf_counter())
     if start:
         config = _continued(config, start.config)
-    notes = _require_trainable(images, config, start)
+    notes = require_trainable(images, config, start)
     command = yield TrainingProgress("Reading the image and measuring its noise")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
@@ -378,12 +383,38 @@ def train(
             return model
 
 
-def _require_trainable(
-    images: list[Image], config: TrainingConfig, start: TrainedModel | None
+def require_trainable(
+    images: Sequence[Image], config: TrainingConfig, start: TrainedModel | None = None
 ) -> list[str]:
+    """Refuse what cannot be learned from, by type, shape and settings alone.
+
+    Pixels are not looked at, so that lazy images stay lazy.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        To train on.
+    config : TrainingConfig
+        What is to be trained.
+    start : TrainedModel, optional
+        To continue from.
+
+    Returns
+    -------
+    list of str
+        Sentences the user should read, as from `require_denoisable`.
+
+    Raises
+    ------
+    RequestError
+        If an image cannot be denoised or is too small, or if images, config and model
+        do not go together.
+    """
     if not images:
         raise RequestError("There is no image to train on.", "Choose one.")
     notes = [note for image in images for note in require_denoisable(image)]
+    for image in images:
+        require_room(image, config.network.stride, config.masking.binning)
     if len({image.channels for image in images}) > 1:
         raise RequestError(
             "The images have different numbers of channels "
@@ -458,23 +489,8 @@ def _read_planes(
         for channel in range(images[0].image.channels)
     ]
     if not any(planes):
-        raise _nothing(images[0])
+        raise nothing_to_learn(images[0].image)
     return planes
-
-
-def _nothing(image: CleanImage) -> RequestError:
-    pixels = image.image.read_plane(next(image.image.planes()))
-    known = pixels[np.isfinite(pixels)]
-    if not len(known):
-        return RequestError(
-            "No pixel holds a number: there is no signal and no noise to learn from.",
-            "Choose an image that was recorded.",
-        )
-    return RequestError(
-        f"All pixels are {np.median(known):g}: there is no signal and no noise to "
-        "learn from.",
-        "Choose an image that was exposed.",
-    )
 
 
 def _describe_defects(
