@@ -182,6 +182,15 @@ class Image:
         """Pixels of a region of one plane, (Y, X), in double precision."""
         return self._read(self.data, plane, rows, columns).astype(np.float64)
 
+    def read_stored(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[Any]:
+        """Pixels of a region of one plane, (Y, X), of the type that they have."""
+        return self._read(self.data, plane, rows, columns)
+
     def read_mask(
         self,
         plane: PlaneIndex,

@@ -44,6 +44,7 @@ from napari_selfdenoise.resolving import (
     resolve_objective,
     resolve_width,
 )
+from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.sampling import (
     require_room,
     resolve_patch_size,
@@ -196,6 +197,7 @@ def _train(
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
     subtract = config.line_offsets == "subtract"
+    rounded = _describe_rounding(images)
     clean = [CleanImage(image, subtract) for image in images]
     planes = _read_planes(clean, config)
     defects = _describe_defects(clean, planes, config)
@@ -205,7 +207,7 @@ def _train(
     config, levels, shown = resolve_objective(config, recorded)
     clipped = _describe_clipping(recorded)
     patterns = _describe_patterns(clean)
-    sentences = (defects, clipped, patterns, finding, wide, shown)
+    sentences = (defects, rounded, clipped, patterns, finding, wide, shown)
     finding = " ".join(sentence for sentence in sentences if sentence)
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
@@ -513,6 +515,12 @@ def _describe_defects(
     return " ".join(
         filter(None, [*sentences, describe_defects(count, config.outliers)])
     )
+
+
+def _describe_rounding(images: list[Image]) -> str:
+    """What is lost of values far from zero, in sentences; refuses what is all lost."""
+    found = (note for image in images for note in rounding_notes(image))
+    return " ".join(dict.fromkeys(found))
 
 
 def _describe_clipping(channels: list[list[NDArray[np.float32]]]) -> str:

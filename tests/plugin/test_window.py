@@ -1084,6 +1084,35 @@ def test_pixels_without_a_number_are_told_and_can_be_filled(desk, noisy):
     desk.until(lambda: note.isHidden())
 
 
+def test_values_far_from_zero_are_told_and_brought_near_it(desk, noisy):
+    """Nothing is lost on the way, though 32-bit floats there are 2**30 apart."""
+    axes, train = desk.controls.axes, desk.button("train")
+    pixels = noisy.astype(np.uint64) + np.uint64(2**53)
+    desk.viewer.add_image(pixels, name="far", contrast_limits=(0, 2**54))
+    desk.until(lambda: in_colour(axes))
+    assert "rounded to multiples of 1.07e+09 (32-bit floats)" in axes.text()
+    assert "Subtract 90071992547" in axes.text() and not train.isEnabled()
+    assert desk.button("fix").text() == "Subtract 9.007e+15"
+    desk.press("fix")
+    desk.until(lambda: len(desk.names()) == 2)
+    near = desk.controls.layer.currentData()
+    assert near.name.startswith("far minus 90071992547") and near.data.dtype == "f4"
+    np.testing.assert_array_equal(near.data - near.data.min(), noisy - noisy.min())
+    desk.until(train.isEnabled)
+    assert not in_colour(axes) and desk.button("fix").isHidden()
+
+
+def test_values_that_lose_a_digit_are_told_beside_train(desk, noisy):
+    pixels = 20 * noisy.astype(np.int64) + 2**32
+    desk.viewer.add_image(pixels, name="far", contrast_limits=(2**32, 2**32 + 999))
+    note = desk.widget.findChild(QLabel, "missing")
+    desk.until(lambda: not note.isHidden())
+    assert "rounded to multiples of 512 (32-bit floats)" in note.text()
+    assert desk.button("train").isEnabled() and not in_colour(desk.controls.axes)
+    desk.train()
+    assert "rounded to multiples of 512" in desk.status()
+
+
 def test_the_window_does_not_wait_for_missing_pixels(desk, noisy, monkeypatch):
     """Of a large image they are counted in a worker, which another layer ends."""
     threads, ended = [], []

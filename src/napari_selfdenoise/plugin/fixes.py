@@ -15,6 +15,7 @@ from napari_selfdenoise.mending import (
     Mending,
     fill_steps,
     look_steps,
+    near_zero_steps,
     ways_out,
 )
 from napari_selfdenoise.plugin.editors import bare
@@ -148,6 +149,10 @@ def _offers(
     image: Image, found: Findings
 ) -> tuple[dict[str, Callable[[], Mending]], str]:
     """Ways out by their words, and a note, for what was found of an image."""
+    if found.rounding:
+        make = partial(near_zero_steps, image, found.rounding.level)
+        note = "" if found.obstacle else str(found.rounding.error)
+        return {f"Subtract {found.rounding.level:.4g}": make}, note
     count = found.missing
     if not count:
         return {}, ""
