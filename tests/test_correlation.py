@@ -315,12 +315,13 @@ def test_blocks_are_hidden_where_bins_make_no_sense(changes):
     assert "blocks of 9 x 9 px" in said
 
 
-def test_blocks_are_hidden_where_bins_would_leave_too_few_pixels():
-    pixels = blurred()[:100, :100]
+@pytest.mark.parametrize(("side", "depth"), [(100, 2), (140, 5)])
+def test_blocks_are_hidden_where_bins_would_leave_too_few_pixels(side, depth):
+    """No image that is large enough before its noise is measured is too small then."""
+    pixels = blurred()[:side, :side]
     planes = [[pixels.astype(np.float32)]]
-    config, _ = resolve_masking(
-        recipe("fast"), [CleanImage(Image(pixels, "YX"))], planes
-    )
+    asked = recipe("fast").override({"network.depth": depth})
+    config, _ = resolve_masking(asked, [CleanImage(Image(pixels, "YX"))], planes)
     assert isinstance(config.masking, ShapeMask)
 
 

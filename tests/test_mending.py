@@ -6,8 +6,10 @@ import pytest
 
 from napari_selfdenoise import Image
 from napari_selfdenoise.mending import (
+    Findings,
     channels_of,
     fill_steps,
+    look_steps,
     luminance_steps,
     missing_steps,
     ways_out,
@@ -81,6 +83,23 @@ def holes():
 def test_missing_pixels_are_counted(holes):
     assert result(missing_steps(holes)) == 13
     assert result(missing_steps(Image(np.zeros((4, 4), np.uint8), "YX"))) == 0
+
+
+def test_what_teaches_nothing_is_found(holes):
+    blank = np.full((2, 64, 64), 7, np.uint16)
+    found = result(look_steps(Image(blank, "TYX")))
+    assert found.obstacle.startswith("All pixels are 7: there is no signal")
+    blank[1] = holes.data[0]
+    assert result(look_steps(Image(blank, "TYX"))) == Findings()
+    assert result(look_steps(holes)) == Findings(missing=13)
+
+
+def test_lazy_whole_numbers_are_not_read_before_a_training():
+    def refuse(block):
+        raise AssertionError
+
+    lazy = da.zeros((4, 64, 64), np.uint16).map_blocks(refuse, meta=np.zeros(0, "u2"))
+    assert result(look_steps(Image(lazy, "TYX"))) == Findings()
 
 
 def test_missing_pixels_are_filled_and_others_kept(holes):

@@ -9,7 +9,9 @@ from napari_selfdenoise.masking import LineMask, RandomMask
 from napari_selfdenoise.sampling import (
     Normalization,
     PatchSampler,
+    require_room,
     resolve_patch_size,
+    smallest_side,
     training_planes,
 )
 
@@ -239,6 +241,25 @@ def test_the_patch_is_the_largest_that_fits(requested, shape, stride, side):
 def test_the_smallest_of_several_images_decides():
     images = [Image(np.zeros(shape), "YX") for shape in [(90, 90), (40, 300)]]
     assert resolve_patch_size(96, images, 4)[0] == 40
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "binning", "least", "hint"),
+    [
+        ((3, 3), 4, 1, 16, "Choose a larger image."),
+        ((1, 256), 4, 1, 16, "Choose a larger image."),
+        ((31, 90), 32, 1, 32, "Choose a network of smaller depth"),
+        ((31, 90), 4, 2, 32, "Choose smaller bins"),
+        ((15, 15), 32, 3, 96, "Choose a larger image."),
+    ],
+)
+def test_what_is_too_small_is_told_with_what_would_do(
+    shape, stride, binning, least, hint
+):
+    assert smallest_side(stride, binning) == least
+    with pytest.raises(RequestError, match=rf"{least} × {least} are needed\. {hint}"):
+        require_room(Image(np.zeros(shape), "YX"), stride, binning)
+    require_room(Image(np.zeros((least, least)), "YX"), stride, binning)
 
 
 @pytest.mark.parametrize(("shape", "stride"), [((15, 100), 4), ((31, 31), 32)])

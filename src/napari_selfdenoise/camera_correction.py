@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.rounding import rounding_notes
 
 _Planes = NDArray[np.float32]
 """One plane for each channel, or one for all: (channels, Y, X) in raw units."""
@@ -97,9 +98,10 @@ def corrected(
     Raises
     ------
     RequestError
-        If the planes have another size than the image's.
+        If the planes have another size than the image's, or its values are too far
+        from zero.
     """
-    notes = list(image.notes)
+    notes = [*image.notes, *rounding_notes(image)]
     data, background, offset = _lazy_or_whole(image), None, None
     if dark is not None:
         background = _mean_planes("dark frame", dark, image)

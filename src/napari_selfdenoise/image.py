@@ -113,6 +113,11 @@ class Image:
         return dtype
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the pixels are neither lazy nor in a file."""
+        return is_in_memory(self.data)
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Length of each axis by its letter."""
         return dict(zip(self.axes, self.shape, strict=True))
@@ -176,6 +181,15 @@ class Image:
     ) -> NDArray[np.float64]:
         """Pixels of a region of one plane, (Y, X), in double precision."""
         return self._read(self.data, plane, rows, columns).astype(np.float64)
+
+    def read_stored(
+        self,
+        plane: PlaneIndex,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[Any]:
+        """Pixels of a region of one plane, (Y, X), of the type that they have."""
+        return self._read(self.data, plane, rows, columns)
 
     def read_mask(
         self,
@@ -325,6 +339,11 @@ class Image:
         if np.isclose(self.pixel_size[y], self.pixel_size[x]):
             return f"{self.pixel_size[x]:.4g} {unit} pixels"
         return f"{self.pixel_size[y]:.4g} × {self.pixel_size[x]:.4g} {unit} pixels"
+
+
+def is_in_memory(array: Any) -> bool:
+    """Whether an array is neither lazy nor in a file."""
+    return type(array) is np.ndarray
 
 
 def as_line_scan(image: Image) -> Image:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.defects import CleanImage, nothing_to_learn
+from napari_selfdenoise.defects.missing import is_blank
 from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.rounding import Rounding, measure_rounding, subtracted
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue (Rec. 709)."""
+
+_LOOK = 64
+"""Pixels along each side of a plane that tell at once that it is not blank."""
 
 Mending = Generator[float, object, Image]
 """Yields the share that is done; returns an image."""
@@ -66,6 +72,76 @@ def channels_of(image: Image) -> Image:
     )
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What pixels say of an image before it is denoised.
+
+    Parameters
+    ----------
+    obstacle : str
+        Why nothing can be learned from it, and what to try; empty where it can.
+    missing : int
+        How many pixels hold no number.
+    rounding : Rounding or None
+        What 32-bit floats lose of it, where that is worth telling.
+    """
+
+    obstacle: str = ""
+    missing: int = 0
+    rounding: Rounding | None = None
+
+
+def look_steps(image: Image) -> Generator[float, object, Findings]:
+    """Look whether an image can be learned from, and how many pixels are missing.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    Findings
+        One thing at a time. Of lazy images not all planes are read to see whether they
+        are blank: the training says it as well.
+    """
+    if rounding := measure_rounding(image):
+        coarse = str(rounding.error) if rounding.is_too_coarse else ""
+        return Findings(coarse, rounding=rounding)
+    if image.in_memory and (yield from blank_steps(image)):
+        return Findings(str(nothing_to_learn(image)))
+    return Findings(missing=(yield from missing_steps(image)))
+
+
+def blank_steps(image: Image) -> Generator[float, object, bool]:
+    """Look for a plane to learn from; one is enough.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    bool
+        Whether there is none.
+    """
+    clean = CleanImage(image)
+    for number, plane in enumerate(image.planes()):
+        yield number / image.plane_count
+        if not _empty_at_first_sight(image, plane):
+            return False
+        if not clean.is_blank(plane):
+            return False
+    return True
+
+
+def _empty_at_first_sight(image: Image, plane: PlaneIndex) -> bool:
+    """Whether a few pixels from all over a plane show nothing: most planes do."""
+    every = (slice(None, None, max(1, n // _LOOK)) for n in image.plane_shape)
+    return is_blank(image.read_exact(plane, *every))
+
+
 def missing_steps(image: Image) -> Generator[float, object, int]:
     """Count pixels that hold no number, plane by plane.
 
@@ -114,6 +190,34 @@ def fill_steps(image: Image) -> Mending:
         yield number / image.plane_count
         found[image.slices(plane)] = image.as_stored(fill(plane))
     return image.with_data(found, f"{image.name} filled")
+
+
+def near_zero_steps(image: Image, level: int | float) -> Mending:
+    """Subtract a value from an image, plane by plane, so that no digit is lost.
+
+    Parameters
+    ----------
+    image : Image
+        As it is stored.
+    level : int or float
+        As from `measure_rounding`, raw units.
+
+    Yields
+    ------
+    float
+        Share that is done.
+
+    Returns
+    -------
+    Image
+        float32.
+    """
+    found = np.empty(image.shape, np.float32)
+    for number, plane in enumerate(image.planes()):
+        yield number / image.plane_count
+        pixels = subtracted(image.read_stored(plane), level)
+        found[image.slices(plane)] = image.as_stored(pixels)
+    return image.with_data(found, f"{image.name} minus {level}")
 
 
 def ways_out(image: Image) -> dict[str, Callable[[], Mending]]:

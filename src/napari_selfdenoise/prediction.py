@@ -29,6 +29,7 @@ from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor
+from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.sure import Blend, summary
 from napari_selfdenoise.tiling import Tile, tile_grid
 from napari_selfdenoise.training import STOP, Command
@@ -228,6 +229,7 @@ def predict_tiles(
     """
     require_denoisable(image)
     model.require_fits(image)
+    rounded = rounding_notes(image)
     if estimator is not None:
         model = replace(model, config=model.config.estimating(estimator))
     target = resolve_device(device)
@@ -245,7 +247,7 @@ def predict_tiles(
         for data in into.values():
             planes.coverage.blank_rest(data)
     images = {name: _result(image, name, data) for name, data in into.items()}
-    notes = [describe_defects(planes.count, model.config.outliers)]
+    notes = [describe_defects(planes.count, model.config.outliers), *rounded]
     notes += [str(planes.clean.patterns(n)) for n in range(image.channels)]
     return Denoised(
         images,

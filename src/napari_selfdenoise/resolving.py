@@ -20,7 +20,7 @@ from napari_selfdenoise.jpeg import went_through_jpeg
 from napari_selfdenoise.level import NoiseLevel, measure_level
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
 from napari_selfdenoise.networks import UNet
-from napari_selfdenoise.sampling import MIN_PATCH
+from napari_selfdenoise.sampling import smallest_side
 
 Planes = Sequence[NDArray[np.float32]]
 """Observations (Y, X), raw units; NaN where nothing was recorded."""
@@ -81,7 +81,7 @@ def _compressed(channels: Sequence[Planes]) -> bool:
 def _may_bin(config: TrainingConfig, images: Sequence[CleanImage]) -> bool:
     """Whether what is chosen goes with bins, and the images are large enough."""
     side = min(min(image.plane_shape) for image in images)
-    fits = side >= LARGEST_BIN * MIN_PATCH
+    fits = side >= smallest_side(config.network.stride, LARGEST_BIN)
     return fits and why_not(config, "masking", BinMask().kind) is None
 
 

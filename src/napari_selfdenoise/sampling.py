@@ -232,6 +232,53 @@ class PatchSampler:
         return torch.where(transpose, x, y), torch.where(transpose, y, x)
 
 
+def smallest_side(stride: int, binning: int = 1) -> int:
+    """Side in px of the smallest image that can be learned from.
+
+    Parameters
+    ----------
+    stride : int
+        What sides of patches must be multiples of.
+    binning : int
+        Side of the bins, in pixels.
+    """
+    return max(MIN_PATCH, stride) * binning
+
+
+def require_room(image: Image, stride: int, binning: int = 1) -> None:
+    """Refuse an image without room for the smallest patch; pixels are not read.
+
+    Parameters
+    ----------
+    image : Image
+        To train on.
+    stride, binning : int
+        As for `smallest_side`.
+
+    Raises
+    ------
+    RequestError
+        If one side is too short.
+    """
+    height, width = image.plane_shape
+    least = smallest_side(stride, binning)
+    if min(height, width) < least:
+        raise RequestError(
+            f"Too small to learn from: {height} × {width} pixels; at least {least} × "
+            f"{least} are needed.",
+            _more_room(min(height, width), stride, binning),
+        )
+
+
+def _more_room(side: int, stride: int, binning: int) -> str:
+    """What to try where a side is too short."""
+    if side >= smallest_side(stride):
+        return "Choose smaller bins, or a larger image."
+    if side >= smallest_side(1, binning):
+        return "Choose a network of smaller depth, or a larger image."
+    return "Choose a larger image."
+
+
 def resolve_patch_size(
     requested: int, images: Sequence[Image], stride: int, binning: int = 1
 ) -> tuple[int, str | None]:
@@ -253,15 +300,9 @@ def resolve_patch_size(
     RequestError
         If an image is smaller than the smallest patch.
     """
+    for image in images:
+        require_room(image, stride, binning)
     side = min(min(image.plane_shape) for image in images) // binning
-    least = max(MIN_PATCH, stride)
-    if side < least:
-        small = min(images, key=lambda image: min(image.plane_shape)).plane_shape
-        raise RequestError(
-            f"Too small: {small[0]} × {small[1]} pixels; at least {least * binning} × "
-            f"{least * binning} are needed.",
-            "Choose a larger image." if binning == 1 else "Choose smaller bins.",
-        )
     fits = max(min(requested, side) // stride * stride, stride)
     if fits == requested:
         return fits, None

@@ -24,6 +24,7 @@ from napari_selfdenoise.defects import (
     CleanPlane,
     DefectCount,
     describe_defects,
+    nothing_to_learn,
 )
 from napari_selfdenoise.device import (
     computing,
@@ -43,7 +44,12 @@ from napari_selfdenoise.resolving import (
     resolve_objective,
     resolve_width,
 )
-from napari_selfdenoise.sampling import resolve_patch_size, training_planes
+from napari_selfdenoise.rounding import rounding_notes
+from napari_selfdenoise.sampling import (
+    require_room,
+    resolve_patch_size,
+    training_planes,
+)
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
 
@@ -186,11 +192,12 @@ def _train(
     schedule = Schedule(config, time.perf_counter())
     if start:
         config = _continued(config, start.config)
-    notes = _require_trainable(images, config, start)
+    notes = require_trainable(images, config, start)
     command = yield TrainingProgress("Reading the image and measuring its noise")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
     subtract = config.line_offsets == "subtract"
+    rounded = _describe_rounding(images)
     clean = [CleanImage(image, subtract) for image in images]
     planes = _read_planes(clean, config)
     defects = _describe_defects(clean, planes, config)
@@ -200,7 +207,7 @@ def _train(
     config, levels, shown = resolve_objective(config, recorded)
     clipped = _describe_clipping(recorded)
     patterns = _describe_patterns(clean)
-    sentences = (defects, clipped, patterns, finding, wide, shown)
+    sentences = (defects, rounded, clipped, patterns, finding, wide, shown)
     finding = " ".join(sentence for sentence in sentences if sentence)
     patch_size, note = resolve_patch_size(
         config.patch_size, images, config.network.stride, config.masking.binning
@@ -378,12 +385,38 @@ def train(
             return model
 
 
-def _require_trainable(
-    images: list[Image], config: TrainingConfig, start: TrainedModel | None
+def require_trainable(
+    images: Sequence[Image], config: TrainingConfig, start: TrainedModel | None = None
 ) -> list[str]:
+    """Refuse what cannot be learned from, by type, shape and settings alone.
+
+    Pixels are not looked at, so that lazy images stay lazy.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        To train on.
+    config : TrainingConfig
+        What is to be trained.
+    start : TrainedModel, optional
+        To continue from.
+
+    Returns
+    -------
+    list of str
+        Sentences the user should read, as from `require_denoisable`.
+
+    Raises
+    ------
+    RequestError
+        If an image cannot be denoised or is too small, or if images, config and model
+        do not go together.
+    """
     if not images:
         raise RequestError("There is no image to train on.", "Choose one.")
     notes = [note for image in images for note in require_denoisable(image)]
+    for image in images:
+        require_room(image, config.network.stride, config.masking.binning)
     if len({image.channels for image in images}) > 1:
         raise RequestError(
             "The images have different numbers of channels "
@@ -458,23 +491,8 @@ def _read_planes(
         for channel in range(images[0].image.channels)
     ]
     if not any(planes):
-        raise _nothing(images[0])
+        raise nothing_to_learn(images[0].image)
     return planes
-
-
-def _nothing(image: CleanImage) -> RequestError:
-    pixels = image.image.read_plane(next(image.image.planes()))
-    known = pixels[np.isfinite(pixels)]
-    if not len(known):
-        return RequestError(
-            "No pixel holds a number: there is no signal and no noise to learn from.",
-            "Choose an image that was recorded.",
-        )
-    return RequestError(
-        f"All pixels are {np.median(known):g}: there is no signal and no noise to "
-        "learn from.",
-        "Choose an image that was exposed.",
-    )
 
 
 def _describe_defects(
@@ -497,6 +515,12 @@ def _describe_defects(
     return " ".join(
         filter(None, [*sentences, describe_defects(count, config.outliers)])
     )
+
+
+def _describe_rounding(images: list[Image]) -> str:
+    """What is lost of values far from zero, in sentences; refuses what is all lost."""
+    found = (note for image in images for note in rounding_notes(image))
+    return " ".join(dict.fromkeys(found))
 
 
 def _describe_clipping(channels: list[list[NDArray[np.float32]]]) -> str:

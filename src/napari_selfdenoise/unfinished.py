@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.coverage import Coverage
-from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.image import Image, PlaneIndex, is_in_memory
 from napari_selfdenoise.prediction import Denoised, Prediction, TilePrediction
 from napari_selfdenoise.preview import FieldOfView, Preview
 
@@ -42,7 +42,7 @@ class Unfinished:
     @property
     def in_memory(self) -> bool:
         """Whether image and result are at hand, so that copying costs little."""
-        return is_in_memory(self.image.data) and is_in_memory(self.array)
+        return self.image.in_memory and is_in_memory(self.array)
 
     @property
     def shown(self) -> Any:
@@ -110,11 +110,6 @@ class Unfinished:
         """Make raw again what was a preview only, where a prediction was stopped."""
         for plane in self._previewed:
             done.put_in_rest(self.array, plane, self.image.read_plane(plane))
-
-
-def is_in_memory(array: Any) -> bool:
-    """Whether an array is neither lazy nor in a file."""
-    return type(array) is np.ndarray
 
 
 def over_raw(

@@ -62,7 +62,8 @@ def test_the_choice_follows_to_no_result(desk, noisy):
 def test_selecting_another_layer_takes_an_old_complaint_back(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.viewer.add_image(noisy[:8, :8], name="small")
-    desk.train()
+    desk.widget.train()  # the button is off
+    desk.finish()
     assert "at least" in desk.status()
     select(desk, "cells")
     assert desk.status() == ""

@@ -20,6 +20,7 @@ from napari_selfdenoise.image import (
 )
 from napari_selfdenoise.noise_models import NoiseModel
 from napari_selfdenoise.noise_models.lines import binned_means
+from napari_selfdenoise.rounding import rounding_notes
 
 Array = NDArray[np.float64]
 
@@ -79,6 +80,7 @@ def calibrate_steps(
     stack = as_frames(stack)  # each line of a line scan is a frame
     signal = None if signal is None else as_frames(signal)
     _require_stack(stack, signal, own_variance)
+    rounded = rounding_notes(stack)
     luck = np.random.default_rng(seed)
     planes = list(stack.planes())
     reading = _Reading.plan(stack, planes, luck)
@@ -98,7 +100,7 @@ def calibrate_steps(
     )
     fitted = yield from _second_half(fitting)
     if fitted is not None:
-        fitted.warnings.extend(reading.warnings())
+        fitted.warnings.extend([*rounded, *reading.warnings()])
     return fitted
 
 

@@ -10,7 +10,11 @@ from napari_selfdenoise.defects.cleaning import (
     PlaneDefects,
     measure_defects,
 )
-from napari_selfdenoise.defects.summary import DefectCount, describe_defects
+from napari_selfdenoise.defects.summary import (
+    DefectCount,
+    describe_defects,
+    nothing_to_learn,
+)
 
 __all__ = [
     "CleanImage",
@@ -19,4 +23,5 @@ __all__ = [
     "PlaneDefects",
     "describe_defects",
     "measure_defects",
+    "nothing_to_learn",
 ]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from napari_selfdenoise.defects.cleaning import CleanPlane
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,22 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
             "saturated: left out, and kept as they are."
         )
     return " ".join(said)
+
+
+def nothing_to_learn(image: Image) -> RequestError:
+    """Say why an image of which all planes are blank teaches nothing."""
+    pixels = image.read_plane(next(image.planes()))
+    known = pixels[np.isfinite(pixels)]
+    if not len(known):
+        return RequestError(
+            "No pixel holds a number: there is no signal and no noise to learn from.",
+            "Choose an image that was recorded.",
+        )
+    return RequestError(
+        f"All pixels are {np.median(known):g}: there is no signal and no noise to "
+        "learn from.",
+        "Choose an image that was exposed.",
+    )
 
 
 def _pixels(count: int, total: int, noun: str) -> str:

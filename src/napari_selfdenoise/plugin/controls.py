@@ -186,6 +186,16 @@ class Controls(Panel):
         }
         return parse_config(self.advanced.value().model_dump() | chosen)
 
+    def settings(self) -> TrainingConfig:
+        """Return the settings of the form without the time.
+
+        Raises
+        ------
+        RequestError
+            If they do not fit together.
+        """
+        return self._config()
+
     def part(self, name: str) -> ChoiceForm:
         """Return the choice of a part, such as "masking"."""
         return self._parts[name].choice
@@ -267,9 +277,9 @@ class Controls(Panel):
         self.loss_plot.set_history([], [])
         self.noise_plot.clear()
 
-    def enable(self, *, layer: bool, model: bool, running: bool) -> None:
+    def enable(self, *, layer: bool, teaches: bool, model: bool, running: bool) -> None:
         """Enable what can be pressed now."""
-        self.train.setEnabled(layer and not running)
+        self.train.setEnabled(layer and teaches and not running)
         self.stop.setEnabled(running)
         self.cancel.setEnabled(running)
         self.denoise.setEnabled(layer and model and not running)

@@ -47,7 +47,12 @@ from napari_selfdenoise.prediction import (
     predict_tiles,
 )
 from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
-from napari_selfdenoise.training import TrainingProgress, preload, train_steps
+from napari_selfdenoise.training import (
+    TrainingProgress,
+    preload,
+    require_trainable,
+    train_steps,
+)
 from napari_selfdenoise.unfinished import over_raw, predict_over_raw
 
 PREVIEW_EVERY_S = 2.0
@@ -336,8 +341,9 @@ class DenoiseWidget(Dock):
         controls.budget.currentTextChanged.connect(controls.forget_problem)
         controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
-        controls.settings_changed.connect(self._foretell)
+        controls.settings_changed.connect(self._show_readiness)
         self._forecast.found.connect(controls.show_forecast)
+        self._mender.looked.connect(self._show_readiness)
         self._mender.mended.connect(self._on_mended)
         self._mender.failed.connect(self._complain)
         controls.series.chosen.connect(self._open_series)
@@ -380,21 +386,40 @@ class DenoiseWidget(Dock):
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
-        nothing = layer is None and self.controls.layer.count()
-        ready = fits(layer)
-        self.controls.show_axes(
-            _NOT_CHOSEN if nothing else understood(layer),
-            problem=layer is not None and not ready,
-        )
         self._mender.look_at(_image_of(layer))
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
+        self._show_readiness()
+        self.changed.emit()
+
+    def _show_readiness(self) -> None:
+        """Say how the layer is understood, or why it cannot be denoised."""
+        layer = self.controls.layer.currentData()
+        nothing = layer is None and self.controls.layer.count()
+        ready = fits(layer)
+        obstacle = self._obstacle(layer) if ready else ""
+        self.controls.show_axes(
+            obstacle or (_NOT_CHOSEN if nothing else understood(layer)),
+            problem=bool(obstacle) or (layer is not None and not ready),
+        )
         self.controls.enable(
             layer=ready,
+            teaches=not obstacle,
             model=self.model is not None,
             running=self._run is not None,
         )
-        self._foretell()
-        self.changed.emit()
+        self._foretell(teaches=not obstacle)
+
+    def _obstacle(self, layer: ImageLayer) -> str:
+        """Why nothing can be learned from a layer with the settings as they are."""
+        try:
+            config = self.controls.settings()
+        except (RequestError, DenoisingError):
+            return self._mender.obstacle  # what is wrong with settings is told by Train
+        try:
+            require_trainable([image_from_layer(layer)], config)
+        except (RequestError, DenoisingError) as error:
+            return str(error)
+        return self._mender.obstacle
 
     def _on_mended(self, image: Image) -> None:
         """Show what was made of a layer, and choose it."""
@@ -402,14 +427,18 @@ class DenoiseWidget(Dock):
             data, options = layer_from_image(image)
             self._choose(self.viewer.add_image(data, **options))
 
-    def _foretell(self) -> None:
+    def _foretell(self, teaches: bool) -> None:
         """Say how long a run would take, once that is known; not during one."""
         if self._run is not None:
             return
         try:
             image = denoisable_image(self.controls.layer.currentData())
-            self._forecast.ask(image, self.controls.config())
+            config = self.controls.config()
         except (RequestError, DenoisingError):
+            teaches = False
+        if teaches:
+            self._forecast.ask(image, config)
+        else:
             self._forecast.cancel()
 
     def _choose(self, layer: ImageLayer) -> None:

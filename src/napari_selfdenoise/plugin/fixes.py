@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,14 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_selfdenoise.image import Image
-from napari_selfdenoise.mending import Mending, fill_steps, missing_steps, ways_out
+from napari_selfdenoise.mending import (
+    Findings,
+    Mending,
+    fill_steps,
+    look_steps,
+    near_zero_steps,
+    ways_out,
+)
 from napari_selfdenoise.plugin.editors import bare
 from napari_selfdenoise.plugin.panel import button, label, line
 from napari_selfdenoise.plugin.worker import Run
@@ -56,7 +63,7 @@ class Fixes(QWidget):
 
 
 class Mender(QObject):
-    """Looks in a worker for missing pixels and colours, and makes the image chosen.
+    """Looks at an image's pixels in a worker, and makes the image chosen.
 
     Parameters
     ----------
@@ -64,7 +71,15 @@ class Mender(QObject):
         Where it is offered.
     parent : QObject
         Qt parent.
+
+    Attributes
+    ----------
+    obstacle : str
+        Why nothing can be learned from the image, as far as is known by now.
     """
+
+    looked = Signal()
+    """What was found of the image is known now."""
 
     mended = Signal(object)
     """The image that was made."""
@@ -76,26 +91,32 @@ class Mender(QObject):
         super().__init__(parent)
         self._fixes = fixes
         self._image: Image | None = None
-        self._counting: Run | None = None
+        self._looking: Run | None = None
+        self.obstacle = ""
         fixes.chosen.connect(self._mend)
 
     def look_at(self, image: Image | None) -> None:
         """Offer what an image needs; the same one again changes nothing."""
         if image is not None and _same(image, self._image):
+            if self.obstacle and self._image is not None:
+                self._look(self._image)  # its pixels may be others by now
             return
         self.close()
         self._image = image
         ways = {} if image is None else ways_out(image)
         self._fixes.offer(ways)
-        if image is not None and image.dtype.kind == "f" and not ways:
-            make = partial(missing_steps, image)
-            self._counting = self._begin(make, self._on_counted)
+        if image is not None and not ways:
+            self._look(image)
+
+    def _look(self, image: Image) -> None:
+        if self._looking is None and _tells_something(image):
+            self._looking = self._begin(partial(_look_at, image), self._on_looked)
 
     def close(self) -> None:
         """Give up looking."""
-        if self._counting is not None:
-            self._counting.abandon()
-        self._counting, self._image = None, None
+        if self._looking is not None:
+            self._looking.abandon()
+        self._looking, self._image, self.obstacle = None, None, ""
 
     def _begin(self, make: Callable[[], Any], on_result: Callable[[Any], None]) -> Run:
         run = Run(make, self._ignore, on_result, self._on_error, self._ignore)
@@ -105,22 +126,47 @@ class Mender(QObject):
     def _mend(self, make: Callable[[], Mending]) -> None:
         self._begin(make, self.mended.emit)
 
-    def _on_counted(self, count: int) -> None:
-        if self._counting is None or self._image is None:
+    def _on_looked(self, looked: tuple[Image, Findings]) -> None:
+        image, found = looked
+        if image is not self._image:  # another one was chosen meanwhile
             return
-        self._counting = None
-        if count:
-            pixels = f"{count:,} pixel{'s' if count != 1 else ''}"
-            held = "holds" if count == 1 else "hold"
-            note = f"{pixels} {held} no number: left out, and kept as they are."
-            way = f"Fill {count:,} missing pixel{'s' if count != 1 else ''}"
-            self._fixes.offer({way: partial(fill_steps, self._image)}, note)
+        self._looking, self.obstacle = None, found.obstacle
+        self._fixes.offer(*_offers(image, found))
+        self.looked.emit()
 
     def _on_error(self, error: Exception) -> None:
         self.failed.emit(error)
 
     def _ignore(self, *_: Any) -> None:
         pass
+
+
+def _look_at(image: Image) -> Generator[float, object, tuple[Image, Findings]]:
+    return image, (yield from look_steps(image))
+
+
+def _offers(
+    image: Image, found: Findings
+) -> tuple[dict[str, Callable[[], Mending]], str]:
+    """Ways out by their words, and a note, for what was found of an image."""
+    if found.rounding:
+        make = partial(near_zero_steps, image, found.rounding.level)
+        note = "" if found.obstacle else str(found.rounding.error)
+        return {f"Subtract {found.rounding.level:.4g}": make}, note
+    count = found.missing
+    if not count:
+        return {}, ""
+    pixels = f"{count:,} pixel{'s' if count != 1 else ''}"
+    held = "holds" if count == 1 else "hold"
+    note = f"{pixels} {held} no number: left out, and kept as they are."
+    way = f"Fill {count:,} missing pixel{'s' if count != 1 else ''}"
+    return {way: partial(fill_steps, image)}, note
+
+
+def _tells_something(image: Image) -> bool:
+    """Whether to look at its pixels: whole numbers are not read from disk for that."""
+    kinds = "fui" if image.in_memory else "f"
+    return image.dtype.kind in kinds and 0 not in image.shape
 
 
 def _same(image: Image, other: Image | None) -> bool:

@@ -13,7 +13,7 @@ from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.image import Image, is_in_memory
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.layers import (
@@ -28,7 +28,7 @@ from napari_selfdenoise.plugin.marks import METADATA_KEY, marks
 from napari_selfdenoise.plugin.origin import Origin, free_suffix, note_edits
 from napari_selfdenoise.prediction import Denoised, allocate, result_shapes
 from napari_selfdenoise.preview import FieldOfView, Preview
-from napari_selfdenoise.unfinished import Unfinished, is_in_memory
+from napari_selfdenoise.unfinished import Unfinished
 
 REFRESH_EVERY_S = 0.2
 

@@ -1,0 +1,153 @@
+"""What is lost of values far from zero, as 32-bit floats are computed with."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.image import Image
+
+_WORTH_TELLING, _TOO_COARSE = 0.5, 4.0
+"""Distance of 32-bit floats in units of what neighbouring pixels differ by. From the
+first on, rounding adds 2 % to the noise's variance; from the second on, hardly anything
+but the rounding is left."""
+
+_SIDE = 256
+"""Of the part of a plane that is looked at, in px."""
+
+
+class Rounding(NamedTuple):
+    """How coarse an image becomes as 32-bit floats.
+
+    Parameters
+    ----------
+    level : int or float
+        A value in the middle of the others, as it is stored, raw units.
+    step : float
+        Distance of 32-bit floats there, raw units.
+    differences : float
+        What neighbouring pixels differ by, as a standard deviation, raw units.
+    """
+
+    level: int | float
+    step: float
+    differences: float
+
+    @property
+    def is_worth_telling(self) -> bool:
+        """Whether the result will be worse for it."""
+        return self.step > _WORTH_TELLING * self.differences
+
+    @property
+    def is_too_coarse(self) -> bool:
+        """Whether hardly anything is left of the image."""
+        return self.step > _TOO_COARSE * self.differences
+
+    @property
+    def error(self) -> RequestError:
+        """What is lost, and what to try."""
+        return RequestError(
+            f"Values around {self.level:.4g} are rounded to multiples of "
+            f"{self.step:.3g} (32-bit floats), and neighbouring pixels differ by "
+            f"{self.differences:.3g} only.",
+            f"Subtract {self.level} from the image first.",
+        )
+
+
+def measure_rounding(image: Image) -> Rounding | None:
+    """Tell what is lost of an image as 32-bit floats, where that is worth telling.
+
+    The middles of three planes are looked at.
+
+    Parameters
+    ----------
+    image : Image
+        As it is stored.
+
+    Returns
+    -------
+    Rounding or None
+        Of the plane that loses most; None where nothing of worth is lost.
+    """
+    if np.can_cast(image.dtype, np.float32):
+        return None
+    planes = list(image.planes())
+    chosen = {planes[0], planes[len(planes) // 2], planes[-1]}
+    middle = [_middle(length) for length in image.plane_shape]
+    found = [_measure(image.read_stored(plane, *middle)) for plane in chosen]
+    known = [one for one in found if one is not None and one.is_worth_telling]
+    return max(known, key=lambda one: one.step / one.differences, default=None)
+
+
+def rounding_notes(image: Image) -> list[str]:
+    """Say what is lost of an image as 32-bit floats; empty where nothing is.
+
+    Raises
+    ------
+    RequestError
+        If hardly anything is left.
+    """
+    found = measure_rounding(image)
+    if found is None:
+        return []
+    if found.is_too_coarse:
+        raise found.error
+    return [str(found.error)]
+
+
+def subtracted(pixels: NDArray[Any], level: int | float) -> NDArray[np.float32]:
+    """Subtract a value before pixels become 32-bit floats, so that nothing is lost.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        As they are stored, raw units.
+    level : int or float
+        Whole where the pixels are, and in the range of their type.
+    """
+    if pixels.dtype.kind == "f":
+        return (pixels - level).astype(np.float32)
+    # 64-bit integers have no room for all differences, but for their absolute values.
+    whole, shift = pixels.astype(np.uint64), np.uint64(int(level) % 2**64)
+    above, below = (whole - shift), (shift - whole)
+    return np.where(
+        pixels >= level, above.astype(np.float32), -below.astype(np.float32)
+    )
+
+
+def _measure(pixels: NDArray[Any]) -> Rounding | None:
+    """What is lost of a part of a plane, (Y, X); None where nothing is."""
+    known = np.sort(pixels[np.isfinite(pixels)])
+    differences = _differences(pixels)
+    if not len(known) or not differences.any():
+        return None
+    level = known[len(known) // 2].item()
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = float(np.spacing(np.abs(np.float32(level))))
+    if not np.isfinite(step) or not np.mod(differences, step).any():
+        return None
+    return Rounding(level, step, _std(differences))
+
+
+def _differences(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Between neighbours along rows; those that are numbers, (n,)."""
+    if pixels.dtype.kind != "f":
+        pixels = pixels.astype(np.int64)  # differences are right though values wrap
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = np.diff(pixels, axis=1).astype(np.float64).ravel()
+    return found[np.isfinite(found)]
+
+
+def _std(differences: NDArray[np.float64]) -> float:
+    """Of a pixel, from differences of two; a few large ones do not count."""
+    typical = 1.4826 * float(np.median(np.abs(differences)))
+    rms = float(np.sqrt(np.mean(differences**2)))
+    return (typical or rms) / 2**0.5
+
+
+def _middle(length: int) -> slice:
+    start = max(0, (length - _SIDE) // 2)
+    return slice(start, start + min(length, _SIDE))

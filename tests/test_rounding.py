@@ -1,0 +1,110 @@
+"""What 32-bit floats lose of values far from zero, and how nothing is lost."""
+
+import numpy as np
+import pytest
+
+from napari_selfdenoise import Image, RequestError, denoise, recipe, train
+from napari_selfdenoise.camera_correction import corrected
+from napari_selfdenoise.rounding import (
+    measure_rounding,
+    rounding_notes,
+    subtracted,
+)
+
+NOISE = np.rint(np.random.default_rng(0).normal(0, 10, (64, 64))).astype(np.int64)
+
+
+def stored(offset, dtype, factor=1):
+    return factor * NOISE.astype(dtype) + np.asarray(offset, dtype)
+
+
+@pytest.mark.parametrize(
+    ("offset", "dtype", "factor"),
+    [
+        (0, "i8", 1),
+        (2**24 - 100, "u4", 1),
+        (2**27, "i8", 2**20),  # the same in another unit
+        (2**53, "u8", 2**30),  # multiples of what 32-bit floats can hold
+        (3e6, "f8", 1),
+        (0, "f8", 1e-9),
+        (1e30, "f4", 1),  # was rounded before
+        (60_000, "u2", 1),
+    ],
+)
+def test_nothing_is_said_where_nothing_is_lost(offset, dtype, factor):
+    assert rounding_notes(Image(stored(offset, dtype, factor), "YX")) == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "dtype", "step"),
+    [(2**28, "i4", 32), (2**28, "u8", 32), (-(2**28), "i8", 32), (2e8, "f8", 16)],
+)
+def test_what_is_lost_is_told(offset, dtype, step):
+    (note,) = rounding_notes(Image(stored(offset, dtype), "YX"))
+    found = measure_rounding(Image(stored(offset, dtype), "YX"))
+    assert found.step == step and found.differences == pytest.approx(10, rel=0.1)
+    assert f"rounded to multiples of {step}" in note
+    assert f"Subtract {found.level} from the image first." in note
+
+
+@pytest.mark.parametrize(
+    ("offset", "dtype"),
+    [(2**53, "i8"), (2**53, "u8"), (2**63, "u8"), (-(2**62), "i8"), (1e12, "f8")],
+)
+def test_what_is_lost_altogether_is_refused_and_can_be_had(offset, dtype):
+    pixels = stored(offset, dtype)
+    with pytest.raises(RequestError, match=r"Values around .* Subtract -?\d"):
+        rounding_notes(Image(pixels, "YX"))
+    level = measure_rounding(Image(pixels, "YX")).level
+    near = subtracted(pixels, level)
+    assert near.dtype == np.float32
+    np.testing.assert_array_equal(near - near[0, 0], NOISE - NOISE[0, 0])
+    assert rounding_notes(Image(near, "YX")) == []
+
+
+def test_outliers_and_missing_pixels_do_not_hide_it():
+    pixels = stored(2**40, "u8")
+    pixels[3, 4] = 2**64 - 1
+    found = measure_rounding(Image(pixels, "YX"))
+    assert found.is_too_coarse and subtracted(pixels, found.level)[3, 4] > 1e19
+    holes = stored(1e12, "f8")
+    holes[:, :9] = np.nan
+    assert measure_rounding(Image(holes, "YX")).is_too_coarse
+
+
+def test_the_plane_that_loses_most_decides():
+    stack = np.stack([stored(0, "i8"), stored(2**28, "i8"), stored(2**26, "i8")])
+    assert measure_rounding(Image(stack, "TYX")).step == 32
+
+
+def test_a_constant_image_loses_nothing():
+    assert measure_rounding(Image(np.full((32, 32), 2**60), "YX")) is None
+    assert measure_rounding(Image(np.full((32, 32), np.nan), "YX")) is None
+
+
+def brief():
+    small = {"steps": 2, "network.width": 4, "patch_size": 16, "device": "cpu"}
+    return recipe("fast").override(small)
+
+
+def test_a_run_says_what_is_lost():
+    image = Image(stored(2**28, "i8"), "YX")
+    (note,) = rounding_notes(image)
+    model = train(image, brief())
+    assert note in model.provenance["finding"]
+    assert note in denoise(image, model, device="cpu").notes
+
+
+def test_a_run_refuses_what_is_lost_altogether():
+    image = Image(stored(2**63, "u8"), "YX")
+    with pytest.raises(RequestError, match="Subtract 9223372036"):
+        train(image, brief())
+    model = train(Image(stored(0, "i8"), "YX"), brief())
+    with pytest.raises(RequestError, match="Subtract 9223372036"):
+        denoise(image, model, device="cpu")
+
+
+def test_a_dark_frame_does_not_hide_it():
+    image = Image(stored(2**28, "i8"), "YX")
+    dark = Image(np.zeros((64, 64), np.uint16), "YX", name="dark")
+    assert rounding_notes(image)[0] in corrected(image, dark).notes
