@@ -2,6 +2,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import typing
 
 import numpy as np
@@ -524,6 +526,31 @@ def diverged(recovery, average):
     from napari_selfdenoise import DenoisingError
 
     raise DenoisingError("It diverged.", "Try again.")
+
+
+EARLY = """
+import os, runpy, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupter())
+sys.argv = ["selfdenoise", "doctor", "--json"]
+runpy.run_module("napari_selfdenoise", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("module", ["napari_selfdenoise.cli", "numpy", "torch"])
+def test_ctrl_c_while_it_starts_is_one_line(module):
+    code = EARLY.format(module=module)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr == "Error: Stopped.\n"
+    assert json.loads(ended.stdout) == {"error": "Stopped.", "hint": ""}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
