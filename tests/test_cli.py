@@ -498,6 +498,22 @@ def test_a_wrong_request_ends_with_status_2_and_a_sentence(
     assert set(folder.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "noisy.tif", "--model", "m", "--masking.fraction", "7"],
+        ["predict", "model.safetensors", "noisy.tif", "o.tif", "--estimator.samples=0"],
+        ["calibrate", "stack.tif", "--noise-model", "camera", "--bins", "9"],
+    ],
+)
+def test_a_refused_setting_names_the_help_of_its_verb(
+    arguments, folder, selfdenoise, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    hint = selfdenoise(*arguments, "--json").json["hint"]
+    assert f"`selfdenoise {arguments[0]} --help`" in hint
+
+
 def test_what_would_fail_after_the_training_is_refused_before(
     folder, selfdenoise, monkeypatch
 ):
@@ -674,11 +690,13 @@ def test_frames_that_are_called_colours_denoise(colours, tmp_path, selfdenoise):
     assert read_image(tmp_path / "out.tif").shape == (3, 48, 40)
     (note,) = [text for text in answer.json["warnings"] if "RGB" in text]
     assert note in answer.err
+    assert f"If the colours of {colours} are channels, give --axes CYX." in answer.err
     named = selfdenoise(
         *("train", colours, "--model", tmp_path / "m", "--json", *QUICK),
         *("--axes", "CYX"),
     )
     assert not any("RGB" in text for text in named.json["warnings"])
+    assert "If the colours" not in named.err
     assert len(load_model(named.json["model"]).channels) == 3
 
 

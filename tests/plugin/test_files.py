@@ -124,11 +124,15 @@ def test_frames_that_are_called_colours_are_asked_about(desk, tmp_path, noisy):
     assert not layer.rgb
     assert layer.data.shape == (3, 64, 64)
     assert desk.controls.axes.text().startswith("3 images of 64 × 64 px")
+    asked = "Choose below what they are: time, depth or channels."
+    assert desk.controls.axes.text().endswith(f"they are read as such. {asked}")
+    assert "CYX" not in desk.controls.axes.text()
     assert is_shown(choice, desk)
     (box,) = choice.findChildren(type(desk.controls.layer))
     choose(box, "channels")
     assert layer.axis_labels == ("c", "y", "x")
     assert desk.controls.axes.text().startswith("3 channels of 64 × 64 images")
+    assert asked not in desk.controls.axes.text()
     assert is_shown(choice, desk)  # to think again
     choose(box, "time")
     assert layer.axis_labels == ("t", "y", "x")

@@ -17,6 +17,7 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.mending import ways_out
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
 from napari_selfdenoise.noise_file import SUFFIX as NOISE_SUFFIX
@@ -34,6 +35,7 @@ from napari_selfdenoise.plugin.layers import (
     image_from_layer,
     layer_from_image,
     understood,
+    unnamed_axes,
 )
 from napari_selfdenoise.plugin.outcome import outcome
 from napari_selfdenoise.plugin.results import Results
@@ -65,6 +67,8 @@ _STOP_DENOISING = (
 _NOT_CHOSEN = (
     "Choose an image. Results and reference images are never chosen by themselves."
 )
+
+_ASKED = "Choose below what they are: time, depth or channels."
 
 
 class DenoiseWidget(Dock):
@@ -380,13 +384,11 @@ class DenoiseWidget(Dock):
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
+        image, ready = _image_of(layer), fits(layer)
         nothing = layer is None and self.controls.layer.count()
-        ready = fits(layer)
-        self.controls.show_axes(
-            _NOT_CHOSEN if nothing else understood(layer),
-            problem=layer is not None and not ready,
-        )
-        self._mender.look_at(_image_of(layer))
+        text = _NOT_CHOSEN if nothing else _axes_text(layer, image)
+        self.controls.show_axes(text, problem=layer is not None and not ready)
+        self._mender.look_at(image)
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
         self.controls.enable(
             layer=ready,
@@ -445,6 +447,13 @@ def _predicting(
 def _image_of(layer: ImageLayer | None) -> Image | None:
     """The pixels of a layer, also where they cannot be denoised."""
     return None if layer is None or layer.ndim < 2 else image_from_layer(layer)
+
+
+def _axes_text(layer: ImageLayer | None, image: Image | None) -> str:
+    """How axes were understood, and what can be done below where that is too little."""
+    text = understood(layer, {} if image is None else ways_out(image))
+    asked = layer is not None and fits(layer) and unnamed_axes(layer)
+    return f"{text} {_ASKED}" if asked else text
 
 
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:
