@@ -215,6 +215,13 @@ def test_layers_of_the_size_are_offered(bench):
     assert items(combo(bench, "dark")) == ["none"]
 
 
+def test_what_this_plugin_made_is_no_correction(bench):
+    bench.train()
+    assert {"cells denoised", "cells noise std"} < set(bench.names())
+    for name in ("dark", "flat"):
+        assert items(combo(bench, name)) == ["none", "closed", "lamp"]
+
+
 def test_corrections_are_applied_and_named(bench, monkeypatch):
     threads = []
 
