@@ -1192,6 +1192,29 @@ def test_source_data_replaced_while_training(desk, noisy, shape):
     desk.finish()
     assert desk.layer("cells denoised").data.shape == (3, 64, 64)
     assert layer.data.shape == shape
+    assert "the result is of the image as it was" in desk.status()
+
+
+def test_source_data_replaced_while_denoising(desk, noisy, monkeypatch):
+    def slow(*what, **options):
+        steps = predict_tiles(*what, **options)
+        message = yield next(steps)
+        layer.data = noisy + 1
+        try:
+            while True:
+                message = yield steps.send(message)
+        except StopIteration as end:
+            return end.value
+
+    predict_tiles = denoise_widget.predict_tiles
+    layer = desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    assert "as it was" not in desk.status()
+    monkeypatch.setattr(denoise_widget, "predict_tiles", slow)
+    desk.press("denoise")
+    desk.finish()
+    said = "The image was changed during the run: the result is of the image as it was."
+    assert said in desk.status()
 
 
 def test_preview_layer_deleted_while_training(desk, noisy):

@@ -281,7 +281,8 @@ class DenoiseWidget(Dock):
             self._tell_nothing_denoised()
         else:
             self._results.finish(self.model, result, self.controls.keep.isChecked())
-            said, more = outcome(self.model, result, self._results.hidden())
+            hidden, changed = self._results.hidden(), self._results.source_is_changed
+            said, more = outcome(self.model, result, hidden, changed)
             self.controls.show_fraction(said, 1.0, more)
             self._results = None  # what is there now is the user's
 
