@@ -2,6 +2,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import typing
 
 import numpy as np
@@ -496,6 +498,22 @@ def test_a_wrong_request_ends_with_status_2_and_a_sentence(
     assert set(folder.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "noisy.tif", "--model", "m", "--masking.fraction", "7"],
+        ["predict", "model.safetensors", "noisy.tif", "o.tif", "--estimator.samples=0"],
+        ["calibrate", "stack.tif", "--noise-model", "camera", "--bins", "9"],
+    ],
+)
+def test_a_refused_setting_names_the_help_of_its_verb(
+    arguments, folder, selfdenoise, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    hint = selfdenoise(*arguments, "--json").json["hint"]
+    assert f"`selfdenoise {arguments[0]} --help`" in hint
+
+
 def test_what_would_fail_after_the_training_is_refused_before(
     folder, selfdenoise, monkeypatch
 ):
@@ -524,6 +542,31 @@ def diverged(recovery, average):
     from napari_selfdenoise import DenoisingError
 
     raise DenoisingError("It diverged.", "Try again.")
+
+
+EARLY = """
+import os, runpy, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupter())
+sys.argv = ["selfdenoise", "doctor", "--json"]
+runpy.run_module("napari_selfdenoise", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("module", ["napari_selfdenoise.cli", "numpy", "torch"])
+def test_ctrl_c_while_it_starts_is_one_line(module):
+    code = EARLY.format(module=module)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr == "Error: Stopped.\n"
+    assert json.loads(ended.stdout) == {"error": "Stopped.", "hint": ""}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
@@ -647,11 +690,13 @@ def test_frames_that_are_called_colours_denoise(colours, tmp_path, selfdenoise):
     assert read_image(tmp_path / "out.tif").shape == (3, 48, 40)
     (note,) = [text for text in answer.json["warnings"] if "RGB" in text]
     assert note in answer.err
+    assert f"If the colours of {colours} are channels, give --axes CYX." in answer.err
     named = selfdenoise(
         *("train", colours, "--model", tmp_path / "m", "--json", *QUICK),
         *("--axes", "CYX"),
     )
     assert not any("RGB" in text for text in named.json["warnings"])
+    assert "If the colours" not in named.err
     assert len(load_model(named.json["model"]).channels) == 3
 
 

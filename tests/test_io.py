@@ -16,6 +16,7 @@ from napari_selfdenoise.image import (
 )
 from napari_selfdenoise.io import (
     ImageWriter,
+    axes_with_channels,
     read_image,
     reading,
     series_names,
@@ -220,12 +221,22 @@ def test_frames_that_are_called_colours_are_frames(
     frames = np.moveaxis(planes, axes.index("C"), 0)
     assert found.axes == "IYX"
     assert np.array_equal(found.data, frames)
-    assert f"name the axes {axes}" in found.notes[0]
+    assert found.notes[0].endswith("they are read as such.")
+    assert axes_with_channels(tmp_path / "a.tif") == axes
     require_denoisable(found)
     channels = read_image(tmp_path / "a.tif", axes=axes)
     assert channels.axes == "CYX"
     assert channels.notes == ()
     assert np.array_equal(channels.data, frames)
+
+
+def test_only_frames_that_are_called_colours_have_axes_to_name(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((3, 20, 30)), photometric="minisblack"
+    )
+    (tmp_path / "bad.tif").write_bytes(b"II*\0")
+    assert axes_with_channels(tmp_path / "a.tif") == ""
+    assert axes_with_channels(tmp_path / "bad.tif") == ""
 
 
 def test_colours_are_frames_where_the_user_says_so(tmp_path):
@@ -609,7 +620,7 @@ def test_a_file_that_does_not_fit_the_disk_is_not_begun(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with (
-        pytest.raises(DenoisingError, match="free"),
+        pytest.raises(DenoisingError, match=r"needs .* kB, but 10 bytes are free"),
         ImageWriter(tmp_path / "a.tif", stack("TYX")),
     ):
         pass

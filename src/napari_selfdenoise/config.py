@@ -438,10 +438,8 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        raise RequestError(
-            " ".join(_sentence(item) for item in error.errors()),
-            "See `selfdenoise train --help` for the settings and their ranges.",
-        ) from error
+        sentences = " ".join(_sentence(item) for item in error.errors())
+        raise RequestError(sentences, "Choose other values.") from error
 
 
 def _sentence(item: Any) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_selfdenoise.amounts import bytes_in_words
 from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.coverage import Coverage
@@ -440,7 +441,7 @@ def allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
             return np.memmap(file, np.float32, "w+", shape=shape)
     except (MemoryError, OSError) as error:
         raise DenoisingError(
-            f"There is no room for a result of {4 * math.prod(shape) / 2**30:.1f} GiB: "
+            f"There is no room for a result of {bytes_in_words(4 * math.prod(shape))}: "
             f"{error}.",
             "Free memory or disk space, or denoise to a file with `selfdenoise "
             "predict`.",

@@ -124,11 +124,15 @@ def test_frames_that_are_called_colours_are_asked_about(desk, tmp_path, noisy):
     assert not layer.rgb
     assert layer.data.shape == (3, 64, 64)
     assert desk.controls.axes.text().startswith("3 images of 64 × 64 px")
+    asked = "Choose below what they are: time, depth or channels."
+    assert desk.controls.axes.text().endswith(f"they are read as such. {asked}")
+    assert "CYX" not in desk.controls.axes.text()
     assert is_shown(choice, desk)
     (box,) = choice.findChildren(type(desk.controls.layer))
     choose(box, "channels")
     assert layer.axis_labels == ("c", "y", "x")
     assert desk.controls.axes.text().startswith("3 channels of 64 × 64 images")
+    assert asked not in desk.controls.axes.text()
     assert is_shown(choice, desk)  # to think again
     choose(box, "time")
     assert layer.axis_labels == ("t", "y", "x")
@@ -209,6 +213,13 @@ def test_layers_of_the_size_are_offered(bench):
     assert combo(bench, "dark").currentText() == "closed"
     bench.choose("half")
     assert items(combo(bench, "dark")) == ["none"]
+
+
+def test_what_this_plugin_made_is_no_correction(bench):
+    bench.train()
+    assert {"cells denoised", "cells noise std"} < set(bench.names())
+    for name in ("dark", "flat"):
+        assert items(combo(bench, name)) == ["none", "closed", "lamp"]
 
 
 def test_corrections_are_applied_and_named(bench, monkeypatch):

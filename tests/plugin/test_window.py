@@ -470,7 +470,8 @@ def test_a_refused_file_is_told_why_and_what_to_do(desk, noisy, tmp_path):
             assert desk.drop(path)
         assert desk.status().startswith(sentence) and len(told) == 1
     assert desk.drop(*(tmp_path / name for name in REFUSED))
-    assert "4 more cannot be opened either" in desk.status()
+    assert desk.status().startswith(f"Not opened: {', '.join(REFUSED)}.")
+    assert all(sentence in desk.status() for sentence in REFUSED.values())
     assert not desk.names()
     tifffile.imwrite(tmp_path / "cells.tif", noisy)
     assert desk.drop(tmp_path / "cells.tif", tmp_path / "cells.czi")
@@ -516,7 +517,7 @@ def test_model_dropped_while_training_is_refused(desk, noisy, tmp_path):
     desk.begin()
     with notified() as told:
         desk.drop(tmp_path / "m.safetensors")
-        assert "still going on" in told[0].message
+        assert "as a run was going on" in told[0].message
     desk.press("stop")
     desk.finish()
 
@@ -1050,6 +1051,8 @@ def test_an_rgb_image_has_ways_out(open_desk, noisy, name, text, axes):
     way = desk.button(name)
     desk.until(way.isVisible)
     assert way.text() == text
+    assert "Press Use the luminance or Split channels." in desk.controls.axes.text()
+    assert "--" not in desk.controls.axes.text()
     desk.press(name)
     desk.until(lambda: len(desk.names()) == 2)
     made = desk.controls.layer.currentData()
@@ -1272,6 +1275,29 @@ def test_source_data_replaced_while_training(desk, noisy, shape):
     desk.finish()
     assert desk.layer("cells denoised").data.shape == (3, 64, 64)
     assert layer.data.shape == shape
+    assert "the result is of the image as it was" in desk.status()
+
+
+def test_source_data_replaced_while_denoising(desk, noisy, monkeypatch):
+    def slow(*what, **options):
+        steps = predict_tiles(*what, **options)
+        message = yield next(steps)
+        layer.data = noisy + 1
+        try:
+            while True:
+                message = yield steps.send(message)
+        except StopIteration as end:
+            return end.value
+
+    predict_tiles = denoise_widget.predict_tiles
+    layer = desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    assert "as it was" not in desk.status()
+    monkeypatch.setattr(denoise_widget, "predict_tiles", slow)
+    desk.press("denoise")
+    desk.finish()
+    said = "The image was changed during the run: the result is of the image as it was."
+    assert said in desk.status()
 
 
 def test_preview_layer_deleted_while_training(desk, noisy):

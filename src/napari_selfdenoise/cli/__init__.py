@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     as_json = "--json" in arguments
     try:
         status = cli.main(arguments, prog_name="selfdenoise", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(complain("Stopped.", "", as_json, 130))
     except click.ClickException as error:
         sys.exit(complain(error.format_message(), _usage(error), as_json, 2))

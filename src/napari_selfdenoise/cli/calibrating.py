@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from napari_selfdenoise.cli.flags import member_changes, member_options
+from napari_selfdenoise.cli.flags import help_named, member_changes, member_options
 from napari_selfdenoise.cli.inputs import axes_option, series_option
 from napari_selfdenoise.cli.outputs import require_writable
 from napari_selfdenoise.cli.report import curve_report, reports, say
@@ -56,7 +56,8 @@ def calibrate_verb(
     require_writable(target)
     kind = values.pop("kind") or "gaussian_mixture"
     changes = member_changes(values, NoiseModel, _NOT_CALIBRATED)
-    noise = noise_model({"kind": kind} | changes)
+    with help_named("calibrate"):
+        noise = noise_model({"kind": kind} | changes)
     image = read_image(stack, axes=axes, series=series)
     clean = read_image(signal) if signal else None
     say(f"{image.name}: {image.describe()}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from napari_selfdenoise.cli.flags import config_changes, config_options
+from napari_selfdenoise.cli.flags import config_changes, config_options, help_named
 from napari_selfdenoise.cli.inputs import (
     Inputs,
     correction_files,
@@ -155,7 +155,8 @@ def predict_verb(
     inputs = Inputs.take(values)
     model = load_model(model_path)
     changes = config_changes(values, "estimator")
-    config = model.config.override(changes) if changes else model.config
+    with help_named("predict"):
+        config = model.config.override(changes) if changes else model.config
     require_given(config, names[0])
     done = _Predictions()
     for source, files in zip(sources, names, strict=True):

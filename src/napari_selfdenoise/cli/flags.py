@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import click
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.errors import RequestError
 
 _OWN_FLAGS = ("recipe", "budget_s")
 """Fields that have a flag of their own, written by hand."""
@@ -34,6 +36,16 @@ class _Setting(NamedTuple):
     kind: str
     text: str
     choices: tuple[str, ...]
+
+
+@contextmanager
+def help_named(verb: str) -> Iterator[None]:
+    """Name the help of a verb where a setting is refused."""
+    try:
+        yield
+    except RequestError as error:
+        more = f"See `selfdenoise {verb} --help` for the settings and their ranges."
+        raise RequestError(error.message, f"{error.hint} {more}") from error
 
 
 def config_options(command: Command, part: str = "") -> Command:

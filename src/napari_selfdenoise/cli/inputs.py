@@ -115,7 +115,16 @@ class Inputs:
         image = camera.apply(image)
         for note in image.notes:
             say(note)
+        if image.notes and not self.axes:
+            self._say_axes(path)
         return image
+
+    def _say_axes(self, path: str) -> None:
+        """Say how images that a file calls colours are read as channels."""
+        from napari_selfdenoise.io import axes_with_channels
+
+        if axes := axes_with_channels(path, self.series):
+            say(f"If the colours of {path} are channels, give --axes {axes}.")
 
     def read_all(self, paths: Sequence[str]) -> tuple[list[Image], list[str]]:
         """Read inputs to train on; those that cannot be read are left out.

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from napari_selfdenoise.cli.flags import config_changes, config_options
+from napari_selfdenoise.cli.flags import config_changes, config_options, help_named
 from napari_selfdenoise.config import TrainingConfig, parse_budget
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, recipe
@@ -75,10 +75,10 @@ def run_config(
         if resumed and not (name or stored)
         else recipe(name or stored or "fast")
     )
-    config = start.override(_flatten(content))
     if budget is not None:
         changes["budget_s"] = parse_budget(budget)
-    return config.override(changes)
+    with help_named("train"):
+        return start.override(_flatten(content)).override(changes)
 
 
 def _read_config(path: str | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -206,7 +207,7 @@ def _stem(path: Path) -> str:
 def _letters(path: Path, found: _Found, axes: str | None) -> tuple[str, list[str]]:
     """Letters of the axes, as given or as in the file; and what to say of them."""
     if axes is None:
-        note = _frames_note(found) if _are_frames(found) else []
+        note = [_frames_note(found)] if _are_frames(found) else []
         return _known_axes(found), note
     if len(axes) != len(found.axes):
         lengths = " × ".join(str(n) for n in found.data.shape)
@@ -246,14 +247,35 @@ def _are_frames(found: _Found) -> bool:
     return tagged and (separate or found.data.dtype != np.uint8)
 
 
-def _frames_note(found: _Found) -> list[str]:
+def _frames_note(found: _Found) -> str:
     count = found.data.shape[found.axes.index("S")]
-    axes = found.axes.replace("S", "C")
-    return [
+    return (
         f"The file calls its {count} planes colours (RGB), but stores them as single "
-        "images, and they are read as such. If they are channels, name the axes "
-        f"{axes}."
-    ]
+        "images, and they are read as such."
+    )
+
+
+def axes_with_channels(path: str | os.PathLike[str], series: int | None = None) -> str:
+    """Axes to name where images that a file calls colours are its channels.
+
+    Parameters
+    ----------
+    path : path
+        A TIFF that `read_image` reads.
+    series : int, optional
+        As there.
+
+    Returns
+    -------
+    str
+        A letter for each axis of the file, in its order; empty where it has no such
+        images.
+    """
+    with suppress(Exception), tifffile.TiffFile(path) as tif:  # damaged: see its note
+        one, _ = choose_series(Path(path), tif, series)
+        if _are_frames(_Found(one, one.axes, one.keyframe)):
+            return str(one.axes).replace("S", "C")
+    return ""
 
 
 def _planes_last(image: Image) -> Image:
@@ -276,7 +298,7 @@ def free_letter(letters: str, taken: str) -> str:
         if letter not in taken:
             return letter
     raise RequestError(
-        f"The image has too many axes without a meaning ({taken}).",
+        "The image has too many axes without a meaning.",
         "Split it into images of at most six dimensions.",
     )
 

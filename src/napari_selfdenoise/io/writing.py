@@ -17,6 +17,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_selfdenoise.amounts import bytes_in_words
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.io.beside import beside
@@ -291,8 +292,8 @@ def _require_place(path: Path, nbytes: int, overwrite: bool) -> None:
     free = shutil.disk_usage(path.parent).free
     if nbytes > free:
         raise DenoisingError(
-            f"{path.name} needs {nbytes / 1e9:.1f} GB, but {free / 1e9:.1f} GB are "
-            "free there.",
+            f"{path.name} needs {bytes_in_words(nbytes)}, but "
+            f"{bytes_in_words(free)} are free there.",
             "Make room, or choose another folder.",
         )
 

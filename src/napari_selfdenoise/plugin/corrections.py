@@ -15,6 +15,7 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.plugin.editors import bare
 from napari_selfdenoise.plugin.layers import image_from_layer, pixels_of
+from napari_selfdenoise.plugin.marks import marks
 from napari_selfdenoise.plugin.panel import combo_box, list_layers, rows
 
 _PARTS = {
@@ -112,8 +113,8 @@ def _correction(name: str, layer: Any, image: Image) -> Image:
 
 def _fits(name: str, layer: Any, source: ImageLayer | None) -> bool:
     kind = Labels if name == "mask" else ImageLayer
-    if source is None or not isinstance(layer, kind):
-        return False
+    if source is None or not isinstance(layer, kind) or marks(layer.metadata):
+        return False  # of another kind, or a result of this plugin
     try:
         image = image_from_layer(source)
         Corrections(**{name: _correction(name, layer, image)}).require_fits(image)

@@ -17,6 +17,7 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.mending import ways_out
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
 from napari_selfdenoise.noise_file import SUFFIX as NOISE_SUFFIX
@@ -34,6 +35,7 @@ from napari_selfdenoise.plugin.layers import (
     image_from_layer,
     layer_from_image,
     understood,
+    unnamed_axes,
 )
 from napari_selfdenoise.plugin.outcome import outcome
 from napari_selfdenoise.plugin.results import Results
@@ -70,6 +72,8 @@ _STOP_DENOISING = (
 _NOT_CHOSEN = (
     "Choose an image. Results and reference images are never chosen by themselves."
 )
+
+_ASKED = "Choose below what they are: time, depth or channels."
 
 
 class DenoiseWidget(Dock):
@@ -164,14 +168,8 @@ class DenoiseWidget(Dock):
 
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file for the next training."""
-        try:
-            load_noise_model(path)  # now, not at Train
-            self.controls.use_noise_model(path)
-            self.controls.config()
-        except (RequestError, DenoisingError) as error:
-            self._complain(error)
-        else:
-            self.controls.say(f"The next training uses the noise model {path.name}.")
+        self._forget_files()
+        self._take_noise_model(path)
 
     def save_model(self, path: str | Path | None = None) -> None:
         """Save the model in hand to a file; asks for its name where none is given."""
@@ -181,8 +179,9 @@ class DenoiseWidget(Dock):
             )
         if not path or self.model is None:
             return
+        self._forget_files()
         try:
-            self.controls.say(f"Saved {save_model(self.model, path)}")
+            self._tell_file(f"Saved {save_model(self.model, path)}")
         except (RequestError, DenoisingError) as error:
             self._complain(error)
 
@@ -192,25 +191,33 @@ class DenoiseWidget(Dock):
             path, _ = QFileDialog.getOpenFileName(
                 self, "Load model", "", f"Models (*{SUFFIX})"
             )
-        if not path:
-            return
-        try:
-            self._require_idle()
-        except RequestError as error:
-            self._complain(error)
-            return
-        self._results, self._before = None, self.model
-        self._begin(partial(loading, load_model, path), ignore, self._on_loaded)
+        if path:
+            self._forget_files()
+            self._load_model(Path(path))
 
-    def open_files(self, paths: list[Path]) -> None:
-        """Open TIFF files as layers; use a model or noise model from its file."""
-        for path in paths:
-            if path.name.lower().endswith(NOISE_SUFFIX):
-                self.use_noise_model(path)
-            elif path.suffix.lower() == SUFFIX:
-                self.load_model(path)
-            else:
-                self._read(path)
+    def _open(self, path: Path) -> None:
+        """Open a TIFF file as a layer; use a model or noise model from its file."""
+        if path.name.lower().endswith(NOISE_SUFFIX):
+            self._take_noise_model(path)
+        elif path.suffix.lower() == SUFFIX:
+            self._load_model(path)
+        else:
+            self._read(path)
+
+    def _take_noise_model(self, path: Path) -> None:
+        try:
+            load_noise_model(path)  # now, not at Train
+            self.controls.use_noise_model(path)
+            self.controls.config()
+        except (RequestError, DenoisingError) as error:
+            self._refuse_files(error, path)
+        else:
+            self._tell_file(f"The next training uses the noise model {path.name}.")
+
+    def _load_model(self, path: Path) -> None:
+        if self._run is None:
+            self._results, self._before = None, self.model
+        self._begin_loading(load_model, path, self._on_loaded)
 
     # ---- What the worker says ----
 
@@ -242,6 +249,7 @@ class DenoiseWidget(Dock):
         self, results: Results, corrections: Corrections, estimator: Estimator | None
     ) -> None:
         """Begin with these results, made of a corrected image."""
+        self._forget_files()
         self._results, self._corrections = results, corrections
         self._estimator, self._before, self._stops = estimator, self.model, 0
         results.made_with = {"corrections": corrections.names()} if corrections else {}
@@ -282,7 +290,8 @@ class DenoiseWidget(Dock):
             self._tell_nothing_denoised()
         else:
             self._results.finish(self.model, result, self.controls.keep.isChecked())
-            said, more = outcome(self.model, result, self._results.hidden())
+            hidden, changed = self._results.hidden(), self._results.source_is_changed
+            said, more = outcome(self.model, result, hidden, changed)
             self.controls.show_fraction(said, 1.0, more)
             self._results = None  # what is there now is the user's
 
@@ -319,7 +328,7 @@ class DenoiseWidget(Dock):
         self.controls.clear_plots()
         self.controls.show_model(model)
         self._ended()
-        self.controls.say(
+        self._tell_file(
             f"Loaded a model of recipe {model.config.recipe}, trained on "
             f"{', '.join(model.provenance.get('images', [])) or 'an image'}. "
             "Press Denoise."
@@ -350,6 +359,7 @@ class DenoiseWidget(Dock):
 
     def _open_series(self, path: Path, number: int) -> None:
         """Show another image of a file; open it if that was not done before."""
+        self._forget_files()
         layer = layer_of(self._images(), path, number)
         if layer is None:
             self._read(path, number)
@@ -361,7 +371,9 @@ class DenoiseWidget(Dock):
         for layer in images:  # to connect twice is to connect once
             for name in ("data", "axis_labels", "scale", "units"):
                 layer.events[name].connect(self._show_state)
+        before = self.controls.layer.currentData()
         self.controls.list_layers(images, self._first_choice())
+        self._forget_removed(before, self.controls.layer.currentData())
 
     def _follow(self, *_: Any) -> None:
         """Choose the layer that is selected in napari, unless the choice is pinned."""
@@ -376,7 +388,8 @@ class DenoiseWidget(Dock):
     def _forget_other_image(self, *_: Any) -> None:
         """Take back what the status says of the image that was chosen before."""
         if self._run is None:
-            self.controls.say("")
+            self._forget_image()
+            self._forget_files()
 
     def _on_removed(self, event: Any) -> None:
         if self._results is not None and self._results.belongs_to(event.value):
@@ -397,8 +410,9 @@ class DenoiseWidget(Dock):
         nothing = layer is None and self.controls.layer.count()
         ready = fits(layer)
         obstacle = self._obstacle(layer) if ready else ""
+        text = _NOT_CHOSEN if nothing else _axes_text(layer, _image_of(layer))
         self.controls.show_axes(
-            obstacle or (_NOT_CHOSEN if nothing else understood(layer)),
+            obstacle or text,
             problem=bool(obstacle) or (layer is not None and not ready),
         )
         self.controls.enable(
@@ -474,6 +488,13 @@ def _predicting(
 def _image_of(layer: ImageLayer | None) -> Image | None:
     """The pixels of a layer, also where they cannot be denoised."""
     return None if layer is None or layer.ndim < 2 else image_from_layer(layer)
+
+
+def _axes_text(layer: ImageLayer | None, image: Image | None) -> str:
+    """How axes were understood, and what can be done below where that is too little."""
+    text = understood(layer, {} if image is None else ways_out(image))
+    asked = layer is not None and fits(layer) and unnamed_axes(layer)
+    return f"{text} {_ASKED}" if asked else text
 
 
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from napari.layers import Image as ImageLayer
-from napari.utils.notifications import notification_manager, show_error
+from napari.utils.notifications import notification_manager, show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.plugin.activity import Activity
-from napari_selfdenoise.plugin.drops import refusals
+from napari_selfdenoise.plugin.drops import FileWords, refusals
 from napari_selfdenoise.plugin.layer_choice import first_choice, offered
 from napari_selfdenoise.plugin.panel import Panel
 from napari_selfdenoise.plugin.plots import Plot, follow_theme
@@ -55,6 +55,8 @@ class Dock(QWidget):
         self._activity = Activity(controls.progress, controls.status.shown, self)
         self._run: Run | None = None
         self._then: Callable[[Any], None] = ignore
+        self._fail: Callable[[Exception], None] = ignore
+        self._files, self._reading = FileWords(), 0
         self._placed = self._docked = self._closing = self._closed = False
         self._placing = QTimer(self)  # a child, so that it ends with the dock
         self._placing.setSingleShot(True)
@@ -69,8 +71,8 @@ class Dock(QWidget):
 
     # ---- What a dock adds ----
 
-    def open_files(self, paths: list[Path]) -> None:
-        """Open files that were dropped."""
+    def _open(self, path: Path) -> None:
+        """Open a file that was dropped."""
 
     def _list_layers(self, event: Any = None) -> None:
         """Offer the layers that there are."""
@@ -106,9 +108,10 @@ class Dock(QWidget):
         make: Callable[[], Any],
         on_progress: Callable[[Any], None],
         on_result: Callable[[Any], None],
+        on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.panel.forget_problem()
-        self._then = on_result
+        self._then, self._fail = on_result, on_error or self._complain
         self._run = Run(
             make, on_progress, self._on_result, self._on_error, self._on_abort
         )
@@ -132,19 +135,6 @@ class Dock(QWidget):
                 "A run is still going on.", "Wait for its end, or press Stop."
             )
 
-    def _read(self, path: Path, series: int | None = None) -> None:
-        """Read an image beside whatever else is going on."""
-        make = partial(loading, read_layer, path, series)
-        Run(make, ignore, self._on_read, self._complain, ignore).start()
-
-    def _on_read(self, found: tuple[Any, dict[str, Any]]) -> None:
-        if self._closed:
-            return
-        data, options = found
-        self._choose(self.viewer.add_image(data, **options))
-        if note := several_note(options):
-            self.panel.say(note)
-
     def _on_result(self, result: Any) -> None:
         if self._run is not None and self._run.cancelled:
             self._on_cancelled()
@@ -160,7 +150,7 @@ class Dock(QWidget):
     def _on_error(self, error: Exception) -> None:
         self._ended()
         self._discard()
-        self._complain(error)
+        self._fail(error)
         self._end_activity()
 
     def _on_abort(self) -> None:
@@ -172,10 +162,7 @@ class Dock(QWidget):
 
     def _complain(self, error: Exception) -> None:
         self.panel.say(sentence(error), problem=True)
-        if isinstance(error, RequestError | DenoisingError):
-            show_error(sentence(error))
-        else:  # with the traceback, for a report
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+        _notify(error)
 
     # ---- The viewer ----
 
@@ -190,7 +177,96 @@ class Dock(QWidget):
         events = self.viewer.layers.events
         return [events.inserted, events.removed, events.reordered, events.renamed]
 
-    # ---- Files dropped on the dock ----
+    def _forget_image(self) -> None:
+        """Take back what the status says of an image that is no longer chosen."""
+        if self._run is None:
+            self.panel.say("")
+
+    def _forget_removed(self, before: Any, chosen: Any) -> None:
+        """The same where the choice is another, as the one before was removed."""
+        if before is not None and chosen != before:
+            self._forget_image()
+
+    # ---- Files ----
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Open the files that can be opened, and say why others are not."""
+        self.panel.forget_problem()
+        self._forget_files()
+        wrong = [path for path in paths if not self._opens(path)]
+        for path in paths:
+            if path not in wrong:
+                self._open(path)
+        if wrong:
+            self._refuse_files(refusals(wrong, self.suffixes), *wrong)
+
+    def _opens(self, path: Path) -> bool:
+        return path.name.lower().endswith(self.suffixes) and not path.is_dir()
+
+    def _read(self, path: Path, series: int | None = None) -> None:
+        """Read an image beside whatever else is going on."""
+        make = partial(_opening, path, read_layer, series)
+        self._reading += 1
+        Run(make, ignore, self._on_read, self._on_unread, ignore).start()
+
+    def _on_read(self, found: tuple[Any, dict[str, Any]]) -> None:
+        if self._closed:
+            return
+        data, options = found
+        try:
+            layer = self.viewer.add_image(data, **options)
+            self._choose(layer)
+        finally:
+            self._reading -= 1
+        self._files.opened.append(layer.name)
+        if note := several_note(options):
+            self._tell_file(note)
+        elif self._files.refused:
+            self._show_files()
+
+    def _on_unread(self, error: Exception) -> None:
+        self._reading -= 1
+        self._on_unopened(error)
+
+    def _on_unopened(self, error: Any) -> None:
+        self._refuse_files(error.why, error.path)
+
+    def _begin_loading(
+        self, load: Callable[[Path], Any], path: Path, on_result: Callable[[Any], None]
+    ) -> None:
+        """Load a model in a run of its own, unless another goes on."""
+        if self._run is None:
+            make = partial(_opening, path, load)
+            self._begin(make, ignore, on_result, self._on_unopened)
+            return
+        error = RequestError(
+            f"{path.name} was not loaded, as a run was going on.",
+            "Drop it again after its end.",
+        )
+        self._refuse_files(error, path)
+
+    def _tell_file(self, words: str) -> None:
+        """Say something of a file, beside what is said of the others."""
+        self._files.notes.append(words)
+        self._show_files()
+        if self._run is not None:  # whose words come first
+            show_info(words)
+
+    def _refuse_files(self, error: Exception, *paths: Path) -> None:
+        """Say why files cannot be opened, beside what is said of the others."""
+        self._files.refused |= {path.name: sentence(error) for path in paths}
+        self._show_files()
+        _notify(error)
+
+    def _show_files(self) -> None:
+        self._forget_image()  # its words would come first
+        self.panel.say_of_files(self._files.text(), bool(self._files.refused))
+
+    def _forget_files(self) -> None:
+        """Take back what is said of files, unless some of them are still to come."""
+        if not self._reading:
+            self._files = FileWords()
+            self.panel.say_of_files("")
 
     def dragEnterEvent(self, event: Any) -> None:
         """Accept any file: what cannot be opened is told why."""
@@ -198,17 +274,9 @@ class Dock(QWidget):
             event.acceptProposedAction()
 
     def dropEvent(self, event: Any) -> None:
-        """Open the files that can be opened, and say why others are not."""
+        """Open what was dropped."""
         event.acceptProposedAction()
-        self.panel.forget_problem()
-        paths = _dropped(event)
-        wrong = [path for path in paths if not self._opens(path)]
-        self.open_files([path for path in paths if path not in wrong])
-        if wrong:
-            self._complain(refusals(wrong, self.suffixes))
-
-    def _opens(self, path: Path) -> bool:
-        return path.name.lower().endswith(self.suffixes) and not path.is_dir()
+        self.open_files(_dropped(event))
 
     # ---- The end ----
 
@@ -277,6 +345,14 @@ def open_dock(viewer: Any, name: str) -> Any:
     return widget
 
 
+def _notify(error: Exception) -> None:
+    """Let napari show an error as well."""
+    if isinstance(error, RequestError | DenoisingError):
+        show_error(sentence(error))
+    else:  # with the traceback, for a report
+        notification_manager.receive_error(type(error), error, error.__traceback__)
+
+
 def _dropped(event: Any) -> list[Path]:
     urls = event.mimeData().urls()
     return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
@@ -288,6 +364,31 @@ def _dock_of(widget: QWidget) -> Any:
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parent()
     return parent
+
+
+class _UnopenedError(Exception):
+    """Which file could not be opened, and why."""
+
+    def __init__(self, path: Path, why: Exception) -> None:
+        super().__init__(str(why))
+        self.path, self.why = path, why
+
+
+def _opening(
+    path: Path, read: Callable[..., Any], *how: Any
+) -> Generator[None, None, Any]:
+    """Open a file in a worker.
+
+    Raises
+    ------
+    _UnopenedError
+        Where that fails: a drop may hold several files.
+    """
+    yield None
+    try:
+        return read(path, *how)
+    except Exception as error:
+        raise _UnopenedError(path, error) from error
 
 
 def loading(read: Callable[..., Any], *what: Any) -> Generator[None, None, Any]:

@@ -1,8 +1,10 @@
-"""Why a file that was dropped cannot be opened here, and what to do."""
+"""What becomes of files that were dropped: what opened, what did not, and why."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_selfdenoise.errors import RequestError
@@ -22,6 +24,37 @@ _MICROSCOPES = {
 """Files of microscopes by their suffix."""
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+
+
+@dataclass
+class FileWords:
+    """What is to be said of the files that were opened last.
+
+    Attributes
+    ----------
+    refused : dict of str
+        Why some cannot be opened, by their names.
+    opened : list of str
+        Names of the layers that others became.
+    notes : list of str
+        What else is to be known of them.
+    """
+
+    refused: dict[str, str] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """All of it: in short what became of them, then why."""
+        reasons = list(dict.fromkeys(self.refused.values()))
+        if not reasons:  # layers speak for themselves
+            return " ".join(self.notes)
+        opened = [f"Opened: {', '.join(self.opened)}."] if self.opened else []
+        others = [*opened, *self.notes]
+        if len(self.refused) == 1 and not others:
+            return reasons[0]
+        short = f"Not opened: {', '.join(self.refused)}."
+        return " ".join([short, *others, *reasons])
 
 
 def refusal(path: Path, suffixes: Iterable[str]) -> RequestError:
@@ -60,9 +93,18 @@ def refusal(path: Path, suffixes: Iterable[str]) -> RequestError:
 
 
 def refusals(paths: list[Path], suffixes: Iterable[str]) -> RequestError:
-    """Say it of one file, or of the first of several and how many more there are."""
-    first = refusal(paths[0], suffixes)
+    """Say it of one file, or of the first of each kind, naming the others."""
+    kinds: dict[tuple[str, bool], list[Path]] = {}
+    for path in paths:
+        kinds.setdefault((path.suffix.lower(), path.is_dir()), []).append(path)
+    said = [refusal(first, suffixes) for first, *_ in kinds.values()]
     if len(paths) == 1:
-        return first
-    more = f"{len(paths) - 1} more cannot be opened either."
-    return RequestError(f"{first.message} {more}", first.hint)
+        return said[0]
+    others = [_others(alike) for alike in kinds.values()]
+    pairs = zip(map(str, said), others, strict=True)
+    return RequestError(" ".join(filter(None, itertools.chain(*pairs))))
+
+
+def _others(alike: list[Path]) -> str:
+    names = ", ".join(path.name for path in alike[1:])
+    return f"Nor can {names} be opened." if names else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ _WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}
 
 FILE_KEY = "selfdenoise_file"
 """Where layers keep what was found in the file that they were read from."""
+
+_SPLIT = "Split it into channels: right-click the layer in the list > Split RGB."
 
 OTHER_AXIS = "sample"
 """Label of axes that are known to be neither time, depth nor channels."""
@@ -82,8 +84,17 @@ def denoisable_image(layer: ImageLayer | None) -> Image:
             "Open an image, drop a TIFF file here, or try File > Open Sample.",
         )
     image = image_from_layer(layer)
-    require_denoisable(image)
+    _require_denoisable(image)
     return image
+
+
+def _require_denoisable(image: Image) -> None:
+    """Refuse what the core refuses, in the words of the window."""
+    try:
+        require_denoisable(image)
+    except RequestError as error:
+        hint = _SPLIT if "S" in image.axes else error.hint
+        raise RequestError(error.message, hint) from error
 
 
 def fits(layer: ImageLayer | None) -> bool:
@@ -95,12 +106,21 @@ def fits(layer: ImageLayer | None) -> bool:
     return True
 
 
-def understood(layer: ImageLayer | None) -> str:
-    """How a layer's axes were understood, or why it cannot be denoised."""
+def understood(layer: ImageLayer | None, ways_out: Iterable[str] = ()) -> str:
+    """How a layer's axes were understood, or why it cannot be denoised.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image or None
+        The layer.
+    ways_out : iterable of str
+        Buttons that make another image of one that is refused.
+    """
     try:
         image = denoisable_image(layer)
     except (RequestError, DenoisingError) as error:
-        return str(error)
+        hint = f"Press {' or '.join(ways_out)}." if ways_out else error.hint
+        return f"{error.message} {hint}"
     notes = " ".join(require_denoisable(image))
     return f"{image.describe()[0].upper()}{image.describe()[1:]}. {notes}".strip()
 

@@ -18,7 +18,7 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, as_frames
 from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import NoiseModel
-from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading, open_dock
+from napari_selfdenoise.plugin.dock import IMAGES, Dock, open_dock
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
     Box,
@@ -85,6 +85,7 @@ class NoiseModelWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
+        self._forget_files()
         self._name = layer.name
         self._place = bounding_box(layer), Origin.of(layer, "calibration")
         controls.noise_plot.clear()
@@ -107,26 +108,22 @@ class NoiseModelWidget(Dock):
             )
         if not path or self.fitted is None:
             return False
+        self._forget_files()
         try:
             self._path = save_noise_model(self.fitted, path)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return False
-        self.controls.say(f"Saved {self._path}")
+        self._tell_file(f"Saved {self._path}")
         return True
 
     def load(self, path: str | Path | None = None) -> None:
         """Take a noise model from a file; asks for it where none is given."""
         if path is None:
             path, _ = QFileDialog.getOpenFileName(self, "Load noise model", "", _FILES)
-        if not path:
-            return
-        try:
-            self._require_idle()
-        except RequestError as error:
-            self._complain(error)
-            return
-        self._begin(partial(loading, _load, Path(path)), ignore, self._on_loaded)
+        if path:
+            self._forget_files()
+            self._begin_loading(_load, Path(path), self._on_loaded)
 
     def use_for_denoising(self) -> None:
         """Save where that is still to be done; train with it in the Denoise dock."""
@@ -134,13 +131,12 @@ class NoiseModelWidget(Dock):
             return
         open_dock(self.viewer, "Denoise").use_noise_model(self._path)
 
-    def open_files(self, paths: list[Path]) -> None:
-        """Open TIFF files as layers; take a noise model from its file."""
-        for path in paths:
-            if path.name.lower().endswith(SUFFIX):
-                self.load(path)
-            else:
-                self._read(path)
+    def _open(self, path: Path) -> None:
+        """Open a TIFF file as a layer; take a noise model from its file."""
+        if path.name.lower().endswith(SUFFIX):
+            self._begin_loading(_load, path, self._on_loaded)
+        else:
+            self._read(path)
 
     # ---- What the worker says ----
 
@@ -164,7 +160,7 @@ class NoiseModelWidget(Dock):
         self._ended()
         self.controls.noise_plot.clear()
         self._take(fitted, path)
-        self.controls.say(
+        self._tell_file(
             f"Loaded a noise model of {fitted.provenance.get('image', 'an image')}."
         )
 
@@ -205,7 +201,10 @@ class NoiseModelWidget(Dock):
         for layer in images:  # to connect twice is to connect once
             for name in ("data", "axis_labels"):
                 layer.events[name].connect(self._show_state)
+        frames = self.controls.frames
+        before = frames.currentData()
         self.controls.list_layers(images, self._first_choice())
+        self._forget_removed(before, frames.currentData())
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.frames.currentData()

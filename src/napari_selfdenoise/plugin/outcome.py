@@ -6,8 +6,12 @@ from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.prediction import Denoised
 from napari_selfdenoise.sure import in_words
 
+_CHANGED = "The image was changed during the run: the result is of the image as it was."
 
-def outcome(model: TrainedModel, result: Denoised, hidden: str) -> tuple[str, str]:
+
+def outcome(
+    model: TrainedModel, result: Denoised, hidden: str, changed: bool = False
+) -> tuple[str, str]:
     """Say what came of a run; first what the user must know before she believes it.
 
     Parameters
@@ -18,6 +22,8 @@ def outcome(model: TrainedModel, result: Denoised, hidden: str) -> tuple[str, st
         What it made.
     hidden : str
         Names of the layers that are not shown at first.
+    changed : bool
+        Whether the layer has other pixels by now than those that were read.
 
     Returns
     -------
@@ -31,17 +37,17 @@ def outcome(model: TrainedModel, result: Denoised, hidden: str) -> tuple[str, st
     notes = list(dict.fromkeys((*known.get("warnings", []), *result.notes)))
     for note in notes:
         finding = finding.replace(note, "").strip()
+    changed_note = _CHANGED if changed else ""
     also = f"Also made, but not shown at first: {hidden}."
     if few:  # what else is said of the result means nothing
         notes = [note for note in notes if note != few]
         stopped = "" if result.complete else _stopped(result)
-        return _joined(f"Hardly trained. {few}", stopped, *notes), _joined(
-            also, finding
-        )
+        shown = _joined(f"Hardly trained. {few}", stopped, changed_note, *notes)
+        return shown, _joined(also, finding)
     done = 'Done: see "denoised" in the layer list.'
     said = done if result.complete else _stopped(result)
     blended = f"How it was blended: {result.chosen}." if result.chosen else ""
-    shown = _joined(said, in_words(result.blends), *notes)
+    shown = _joined(said, changed_note, in_words(result.blends), *notes)
     return shown, _joined(also, blended, finding)
 
 

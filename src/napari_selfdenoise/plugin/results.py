@@ -21,6 +21,7 @@ from napari_selfdenoise.plugin.layers import (
     appearance,
     bounding_box,
     distribution_layer,
+    pixels_of,
     provenance,
     result_appearance,
 )
@@ -86,6 +87,12 @@ class Results:
     def source_is_there(self) -> bool:
         """Whether the source is still in the viewer."""
         return self._source() in self.viewer.layers
+
+    @property
+    def source_is_changed(self) -> bool:
+        """Whether the source has other data by now than those that are denoised."""
+        source = self._source()
+        return source is not None and pixels_of(source) is not self.image.data
 
     def belongs_to(self, layer: Any) -> bool:
         """Whether this run denoises the layer."""

@@ -30,7 +30,7 @@ class Status(QLabel):
         self.setObjectName(name)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._text = self._details = ""
+        self._text = self._details = self._beside = ""
         self.details = QToolButton()
         self.details.setObjectName("details")
         self.details.setCheckable(True)
@@ -41,7 +41,7 @@ class Status(QLabel):
 
     def text(self) -> str:
         """Return all that there is to read, also what is folded."""
-        return " ".join(filter(None, (self._text, self._details)))
+        return " ".join(filter(None, (self._text, self._details, self._beside)))
 
     def shown(self) -> str:
         """Return what there is to read without the details."""
@@ -51,7 +51,9 @@ class Status(QLabel):
         """Show sentences."""
         self.say(text or "")
 
-    def say(self, text: str, details: str = "", problem: bool = False) -> None:
+    def say(
+        self, text: str, details: str = "", problem: bool = False, beside: str = ""
+    ) -> None:
         """Show sentences, and fold others.
 
         Parameters
@@ -62,10 +64,13 @@ class Status(QLabel):
             Shown when they are unfolded.
         problem : bool
             Whether something is wrong: told by the colour.
+        beside : str
+            Shown below, with room of its own: what is said above hides none of it.
         """
         self.setStyleSheet(PROBLEM if problem else "")
-        if (text, details) != (self._text, self._details):
-            self._text, self._details = text, details
+        said = text, details, beside
+        if said != (self._text, self._details, self._beside):
+            self._text, self._details, self._beside = said
             self._lay_out()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -75,22 +80,23 @@ class Status(QLabel):
             self._lay_out()
 
     def _lay_out(self, *_: object) -> None:
-        shown = self._fitting()
-        folds = shown != self.text()
-        self.details.setVisible(folds)
+        shown = [self._fitting(self._text), self._fitting(self._beside)]
+        whole = [f"{self._text} {self._details}".strip(), self._beside]
+        self.details.setVisible(shown != whole)
         self.details.setText("less ▴" if self.details.isChecked() else "details ▾")
-        super().setText(self.text() if self.details.isChecked() else shown)
+        texts = whole if self.details.isChecked() else shown
+        super().setText("\n".join(filter(None, texts)))
 
-    def _fitting(self) -> str:
+    def _fitting(self, text: str) -> str:
         """The longest beginning that fits: whole sentences, else words."""
-        if self._fits(self._text):
-            return self._text
-        pieces = _beginnings(self._text, r"(?<=[.!?…])\s")
+        if self._fits(text):
+            return text
+        pieces = _beginnings(text, r"(?<=[.!?…])\s")
         fitting = [piece for piece in pieces if self._fits(piece)]
         if not fitting or self._fits(fitting[-1], 1):  # too little to be all
-            cut = (f"{piece} …" for piece in _beginnings(self._text, r"\s"))
+            cut = (f"{piece} …" for piece in _beginnings(text, r"\s"))
             fitting = [piece for piece in cut if self._fits(piece)]
-        return fitting[-1] if fitting else self._text
+        return fitting[-1] if fitting else text
 
     def _fits(self, text: str, lines: int = LINES) -> bool:
         room = QRect(0, 0, max(self.width(), 120), _HIGH)
