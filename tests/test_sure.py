@@ -23,7 +23,7 @@ from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.sampling import Normalization
-from napari_selfdenoise.sure import Blend, Risk, summary
+from napari_selfdenoise.sure import Blend, Risk, in_words, summary
 
 GAIN, READ = 2.0, 3.0
 CURVE = NoiseCurve.line(GAIN, READ**2, 0.0, 400.0)
@@ -213,7 +213,14 @@ def test_the_error_that_is_told_is_true():
     signal, observed = scene(side=192, sharp=20)
     result = run(observed, model_of(observed))
     true = mean_squared(result.denoised.data, signal)
-    assert result.blends[0].error == pytest.approx(true**0.5, rel=0.2)
+    (blend,) = result.blends
+    assert blend.error == pytest.approx(true**0.5, rel=0.2)
+    noise = mean_squared(observed, signal) ** 0.5
+    assert blend.noise == pytest.approx(noise, rel=0.05)
+    assert in_words([blend]).startswith(
+        f"Typical remaining error: ± {blend.error:.2g} grey values (noise before: "
+        f"± {blend.noise:.2g})."
+    )
 
 
 def test_a_view_that_is_better_than_the_average_is_taken():

@@ -63,6 +63,9 @@ class Blend:
     signal, table : tuple
         Where the weights change with the signal: J signals, raw units, and the weights
         at each, (J, K).
+    noise : float or None
+        Root mean squared noise of the observation, raw units; None where it is not
+        known.
     """
 
     parts: tuple[str, ...]
@@ -70,6 +73,7 @@ class Blend:
     error: float | None = None
     signal: tuple[float, ...] = (0.0,)
     table: tuple[tuple[float, ...], ...] = ()
+    noise: float | None = None
 
     @property
     def raw_share(self) -> float:
@@ -98,11 +102,12 @@ def in_words(blends: Sequence[Blend]) -> str:
     """Say how good the result is, for who sees it; empty where that is not known."""
     if not blends:
         return ""
-    error = _mean(blends).error
-    share = raw_share_in_words(blends)
-    if error is None:
+    mean, share = _mean(blends), raw_share_in_words(blends)
+    if mean.error is None:
         return share
-    return f"Typical remaining error: ± {error:.2g} grey values. {share}".rstrip()
+    before = "" if mean.noise is None else f" (noise before: ± {mean.noise:.2g})"
+    said = f"Typical remaining error: ± {mean.error:.2g} grey values{before}."
+    return f"{said} {share}".rstrip()
 
 
 def raw_share_in_words(blends: Sequence[Blend]) -> str:
@@ -128,9 +133,15 @@ def _mean(blends: Sequence[Blend]) -> Blend:
     weights = tuple(
         sum(one.get(part, 0.0) for one in known) / len(known) for part in parts
     )
-    errors = [one.error for one in blends if one.error is not None]
-    error = math.sqrt(np.mean(np.square(errors))) if errors else None
-    return Blend(parts, weights, error)
+    told = [one for one in blends if one.error is not None]
+    error = _root_mean_square([one.error for one in told])
+    noise = _root_mean_square([one.noise for one in told])
+    return Blend(parts, weights, error, noise=noise)
+
+
+def _root_mean_square(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.sqrt(np.mean(np.square(known))) if known else None
 
 
 class Risk:
@@ -254,6 +265,7 @@ class Levels:
             math.sqrt(squared / whole.pixels) if squared > 0 else None,
             tuple(self.signal.tolist()),
             tuple(map(tuple, table.tolist())),
+            math.sqrt(whole.variance),
         )
 
 

@@ -424,22 +424,45 @@ def require_trainable(
             "Train on images of the same kind together.",
         )
     if start:
-        start.require_fits(images[0])
-        made = start.config
-        if differing := _differing(made, config):
-            raise RequestError(
-                "Continue needs the settings that the model was trained with; here "
-                f"differ: {differing}.",
-                "Set them as they were, or do not continue.",
-            )
-        sizes = made.masking.binning, config.masking.binning
-        if sizes[0] != sizes[1]:
-            raise RequestError(
-                "Continue needs the masking that the model was trained with: "
-                f"{_bins_text(sizes[0])}, not {_bins_text(sizes[1])}.",
-                "Choose the automatic masking, or do not continue.",
-            )
+        require_continuable(images[0], config, start)
     return list(dict.fromkeys(notes))
+
+
+def require_continuable(
+    image: Image, config: TrainingConfig, start: TrainedModel
+) -> None:
+    """Refuse to go on from a model with other settings than those it was made with.
+
+    Parameters
+    ----------
+    image : Image
+        To train on; its pixels are not looked at.
+    config : TrainingConfig
+        What is to be trained.
+    start : TrainedModel
+        To continue from.
+
+    Raises
+    ------
+    RequestError
+        If the network, what it predicts, its noise model, point spread function or
+        masking differ, or the image has other channels than the model.
+    """
+    start.require_fits(image)
+    made, config = start.config, _continued(config, start.config)
+    if differing := _differing(made, config):
+        raise RequestError(
+            "Continue needs the settings that the model was trained with; here "
+            f"differ: {differing}.",
+            "Set them as they were, or do not continue.",
+        )
+    sizes = made.masking.binning, config.masking.binning
+    if sizes[0] != sizes[1]:
+        raise RequestError(
+            "Continue needs the masking that the model was trained with: "
+            f"{_bins_text(sizes[0])}, not {_bins_text(sizes[1])}.",
+            "Choose the automatic masking, or do not continue.",
+        )
 
 
 def _continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:

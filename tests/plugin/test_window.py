@@ -607,14 +607,34 @@ def test_a_training_can_continue_from_the_model_in_hand(desk, noisy):
 
 
 def test_a_model_of_another_kind_is_not_continued(desk, noisy):
+    """Said before Train is pressed, with two ways out."""
     desk.viewer.add_image(noisy, name="cells")
     desk.train()
-    model = desk.widget.model
-    desk.widget.findChild(QCheckBox, "resume").click()
-    desk.controls.advanced.editor("network.width").setValue(4)
+    resume = desk.widget.findChild(QCheckBox, "resume")
+    width = desk.controls.advanced.editor("network.width")
+    reason = desk.widget.findChild(QLabel, "continue_reason")
+    use, untick = (
+        desk.widget.findChild(QPushButton, name) for name in ("use_settings", "untick")
+    )
+    train = desk.widget.findChild(QPushButton, "train")
+
+    def refused():
+        return not train.isEnabled() and "network width 4 (8 in" in reason.text()
+
+    width.setValue(4)
+    desk.qtbot.waitUntil(lambda: train.isEnabled() and use.parentWidget().isHidden())
+    resume.click()
+    desk.qtbot.waitUntil(lambda: refused() and not use.parentWidget().isHidden())
+    untick.click()
+    desk.qtbot.waitUntil(lambda: train.isEnabled() and reason.parentWidget().isHidden())
+    assert not resume.isChecked()
+    resume.click()
+    desk.qtbot.waitUntil(refused)
+    use.click()
+    desk.qtbot.waitUntil(lambda: train.isEnabled() and reason.parentWidget().isHidden())
+    assert width.value() == 8 and resume.isChecked()
     desk.train()
-    assert "network width 4 (8 in the model)" in desk.status()
-    assert desk.widget.model is model
+    assert desk.widget.model.provenance["continues"]
 
 
 def test_even_noise_is_said_drawn_and_kept_in_mind(desk):

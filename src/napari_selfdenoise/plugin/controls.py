@@ -31,6 +31,7 @@ from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel
 from napari_selfdenoise.plugin.axes_choice import AxesChoice
+from napari_selfdenoise.plugin.continuing import Continuing
 from napari_selfdenoise.plugin.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.editors import CalmComboBox, bare
 from napari_selfdenoise.plugin.fixes import Fixes
@@ -149,6 +150,7 @@ class Controls(Panel):
             line(self.train, self.stop, self.cancel),
             line(self.denoise, self.save_model, self.load_model),
             line(self.resume, self.keep),
+            self.continuing,
             self.bar(),
             # The unfolded settings push nothing out of sight that a run needs but
             # plots.
@@ -195,6 +197,14 @@ class Controls(Panel):
             If they do not fit together.
         """
         return self._config()
+
+    def use_settings(self, config: TrainingConfig) -> None:
+        """Choose what a training that continues a model must have in common with it."""
+        for name in ("network", "signal"):
+            self.advanced.editor(name).setValue(getattr(config, name))
+        for name in ("masking", "noise_model", "psf"):
+            self.part(name).setValue(getattr(config, name))
+        self._greying.later()
 
     def part(self, name: str) -> ChoiceForm:
         """Return the choice of a part, such as "masking"."""
@@ -390,9 +400,8 @@ class Controls(Panel):
         )
         self.save_model = button("save_model", "Save model…", "Keep the model.")
         self.load_model = button("load_model", "Load model…", "Take a saved model.")
-        self.resume = QCheckBox("Continue")
-        self.resume.setObjectName("resume")
-        self.resume.setToolTip("Train starts from what the model in hand has learned.")
+        self.continuing = Continuing()
+        self.resume = self.continuing.box
 
     def _make_plots(self) -> None:
         self.loss_plot, self.noise_plot = LossPlot(), NoisePlot()
@@ -419,6 +428,7 @@ class Controls(Panel):
         self._greying.looked.connect(lambda _: self.settings_changed.emit())
         self.budget.currentTextChanged.connect(lambda _: self.settings_changed.emit())
         self.device.currentIndexChanged.connect(self._greying.later)
+        self.resume.toggled.connect(self._greying.later)
         for editor in (*(p.choice for p in self._parts.values()), self.advanced):
             editor.valueChanged.connect(self._greying.later)
 

@@ -52,6 +52,7 @@ from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
 from napari_selfdenoise.training import (
     TrainingProgress,
     preload,
+    require_continuable,
     require_trainable,
     train_steps,
 )
@@ -351,6 +352,7 @@ class DenoiseWidget(Dock):
         controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
         controls.settings_changed.connect(self._show_readiness)
+        controls.continuing.settings_wanted.connect(self._use_model_settings)
         self._forecast.found.connect(controls.show_forecast)
         self._mender.looked.connect(self._show_readiness)
         self._mender.mended.connect(self._on_mended)
@@ -410,6 +412,8 @@ class DenoiseWidget(Dock):
         nothing = layer is None and self.controls.layer.count()
         ready = fits(layer)
         obstacle = self._obstacle(layer) if ready else ""
+        other = self._other_settings(layer) if ready and not obstacle else ""
+        self.controls.continuing.say(other)
         text = _NOT_CHOSEN if nothing else _axes_text(layer, _image_of(layer))
         self.controls.show_axes(
             obstacle or text,
@@ -417,11 +421,11 @@ class DenoiseWidget(Dock):
         )
         self.controls.enable(
             layer=ready,
-            teaches=not obstacle,
+            teaches=not obstacle and not other,
             model=self.model is not None,
             running=self._run is not None,
         )
-        self._foretell(teaches=not obstacle)
+        self._foretell(teaches=not obstacle and not other)
 
     def _obstacle(self, layer: ImageLayer) -> str:
         """Why nothing can be learned from a layer with the settings as they are."""
@@ -434,6 +438,21 @@ class DenoiseWidget(Dock):
         except (RequestError, DenoisingError) as error:
             return str(error)
         return self._mender.obstacle
+
+    def _other_settings(self, layer: ImageLayer) -> str:
+        """Why the training could not go on from the model in hand; else empty."""
+        if self.model is None or not self.controls.resume.isChecked():
+            return ""
+        try:
+            config = self.controls.settings()
+            require_continuable(image_from_layer(layer), config, self.model)
+        except (RequestError, DenoisingError) as error:
+            return str(error)
+        return ""
+
+    def _use_model_settings(self) -> None:
+        if self.model is not None:
+            self.controls.use_settings(self.model.config)
 
     def _on_mended(self, image: Image) -> None:
         """Show what was made of a layer, and choose it."""

@@ -1,0 +1,49 @@
+"""Whether a training may go on from the model in hand, and ways out where not."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from napari_selfdenoise.plugin.editors import bare
+from napari_selfdenoise.plugin.panel import button, label, line
+from napari_selfdenoise.plugin.status import PROBLEM
+
+
+class Continuing(QWidget):
+    """The box Continue; below it the reason where that cannot be, and two buttons.
+
+    Attributes
+    ----------
+    box : QCheckBox
+        Whether Train starts from the model in hand.
+    """
+
+    settings_wanted = Signal()
+    """The settings of the model are to be used."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.box = QCheckBox("Continue")
+        self.box.setObjectName("resume")
+        self.box.setToolTip("Train starts from what the model in hand has learned.")
+        self._reason = label("continue_reason")
+        self._reason.setStyleSheet(PROBLEM)
+        use = button(
+            "use_settings",
+            "Use the model's settings",
+            "Set network, signal head, noise model and PSF as the model has them.",
+        )
+        untick = button("untick", "Untick Continue", "Train from the beginning.")
+        use.clicked.connect(self.settings_wanted)
+        untick.clicked.connect(lambda: self.box.setChecked(False))
+        self._buttons = use, untick
+        column = bare(QVBoxLayout(self))
+        column.addWidget(self._reason)
+        column.addLayout(line(*self._buttons))
+        self.say("")
+
+    def say(self, reason: str) -> None:
+        """Say why the training cannot go on from the model; empty where it can."""
+        self._reason.setText(reason)
+        self.setVisible(bool(reason))
