@@ -91,10 +91,25 @@ def test_clear_leaves_nothing(noise_plot, qtbot):
     assert rows(noise_plot) == [["series", "x", "y"]]
 
 
+def test_the_legend_covers_no_curve(noise_plot, qtbot):
+    noise_plot.resize(290, 170)
+    noise_plot.show()
+    qtbot.waitExposed(noise_plot)
+    noise_plot.set_curve([0, 100, 200], [40, 50, 54])
+    item = noise_plot.plot.getPlotItem()
+    legend, view = (
+        part.mapRectToScene(part.boundingRect())
+        for part in (noise_plot._legend, item.getViewBox())
+    )
+    qtbot.waitUntil(lambda: not item.getViewBox().rect().isEmpty())
+    assert noise_plot._legend.isVisible() and not legend.intersects(view)
+    assert view.left() <= legend.left() and legend.right() <= 290
+
+
 def test_curve_lies_over_the_points(noise_plot):
     assert noise_plot._curve.zValue() > noise_plot._points.zValue()
     names = [label.text for _, label in noise_plot._legend.items]
-    assert names == ["model", "measured in this image"]
+    assert names == ["model", "this image"]
 
 
 def test_axes_are_named_with_units(loss_plot, noise_plot):

@@ -21,6 +21,9 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 VERMILLION = "#D55E00"
 BLUISH_GREEN = "#009E73"
 
+_LEGEND_ROW = 24
+"""Height in px of a legend."""
+
 _LEGEND_HEIGHT = 130
 """Least height in px of a plot in which a legend leaves room for what it names."""
 
@@ -235,9 +238,9 @@ class NoisePlot(Plot):
         )
         none = np.zeros(0)
         self._predicted = self._measured = none, none
-        self._legend = self.plot.addLegend(offset=(8, 8))
+        self._legend = self._legend_above()
         self._points = pg.ScatterPlotItem(
-            size=6, pen=None, brush=BLUISH_GREEN, name="measured in this image"
+            size=6, pen=None, brush=BLUISH_GREEN, name="this image"
         )
         self._curve = _curve("model")
         self._curve.setZValue(1)  # over the points
@@ -248,6 +251,15 @@ class NoisePlot(Plot):
             + self.plot.toolTip()
         )
         self.clear()
+
+    def _legend_above(self) -> pg.LegendItem:
+        """Make a legend above the axes, where it covers no curve."""
+        item = self.plot.getPlotItem()
+        item.legend = pg.LegendItem(colCount=2, verSpacing=0)  # which items add to
+        item.layout.removeItem(item.titleLabel)  # which is empty
+        item.layout.addItem(item.legend, 0, 1)
+        item.legend.setMaximumHeight(_LEGEND_ROW)
+        return item.legend
 
     def set_curve(self, signal: ArrayLike, std: ArrayLike) -> None:
         """Draw the noise model's standard deviation.
