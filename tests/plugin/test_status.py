@@ -134,7 +134,8 @@ def test_what_is_said_of_images_goes_with_them(desk, noisy, noise_file):
 def test_what_is_said_of_an_image_goes_when_another_takes_its_place(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.viewer.add_image(noisy[:8, :8], name="small")
-    desk.train()
+    desk.widget.train()  # the button is off
+    desk.finish()
     assert "at least" in desk.status()
     desk.viewer.layers.remove("small")
     assert desk.controls.layer.currentText() == "cells"
