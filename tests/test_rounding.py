@@ -72,6 +72,15 @@ def test_outliers_and_missing_pixels_do_not_hide_it():
     assert measure_rounding(Image(holes, "YX")).is_too_coarse
 
 
+def test_what_was_never_recorded_does_not_hide_it():
+    noise = np.random.default_rng(0).normal(0, 10, (512, 512))
+    for empty in (0, np.nan):
+        pixels = 1e9 + noise
+        pixels[100:412, 100:412] = empty
+        found = measure_rounding(Image(pixels, "YX"))
+        assert found.step == 64 and found.is_too_coarse
+
+
 def test_the_plane_that_loses_most_decides():
     stack = np.stack([stored(0, "i8"), stored(2**28, "i8"), stored(2**26, "i8")])
     assert measure_rounding(Image(stack, "TYX")).step == 32

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.image import Image, PlaneIndex
 
 _WORTH_TELLING, _TOO_COARSE = 0.5, 4.0
 """Distance of 32-bit floats in units of what neighbouring pixels differ by. From the
 first on, rounding adds 2 % to the noise's variance; from the second on, hardly anything
 but the rounding is left."""
 
-_SIDE = 256
-"""Of the part of a plane that is looked at, in px."""
+_SIDE, _PLACES = 96, 3
+"""Of each part of a plane that is looked at, in px; and how many along an axis."""
 
 
 class Rounding(NamedTuple):
@@ -60,7 +60,8 @@ class Rounding(NamedTuple):
 def measure_rounding(image: Image) -> Rounding | None:
     """Tell what is lost of an image as 32-bit floats, where that is worth telling.
 
-    The middles of three planes are looked at.
+    Nine parts of three planes are looked at. Those of one value say nothing: they may
+    never have been recorded. Of the others the usual one counts.
 
     Parameters
     ----------
@@ -76,10 +77,9 @@ def measure_rounding(image: Image) -> Rounding | None:
         return None
     planes = list(image.planes())
     chosen = {planes[0], planes[len(planes) // 2], planes[-1]}
-    middle = [_middle(length) for length in image.plane_shape]
-    found = [_measure(image.read_stored(plane, *middle)) for plane in chosen]
+    found = [_usual(image, plane) for plane in chosen]
     known = [one for one in found if one is not None and one.is_worth_telling]
-    return max(known, key=lambda one: one.step / one.differences, default=None)
+    return max(known, key=_coarseness, default=None)
 
 
 def rounding_notes(image: Image) -> list[str]:
@@ -118,6 +118,22 @@ def subtracted(pixels: NDArray[Any], level: int | float) -> NDArray[np.float32]:
     )
 
 
+def _usual(image: Image, plane: PlaneIndex) -> Rounding | None:
+    """What is lost of the usual part of a plane; None where nothing is."""
+    rows, columns = (_parts(length) for length in image.plane_shape)
+    found = [
+        _measure(pixels)
+        for pixels in (image.read_stored(plane, r, c) for r in rows for c in columns)
+        if _differences(pixels).any()
+    ]
+    in_order = sorted(found, key=_coarseness)
+    return in_order[len(in_order) // 2] if in_order else None
+
+
+def _coarseness(found: Rounding | None) -> float:
+    return 0.0 if found is None else found.step / found.differences
+
+
 def _measure(pixels: NDArray[Any]) -> Rounding | None:
     """What is lost of a part of a plane, (Y, X); None where nothing is."""
     known = np.sort(pixels[np.isfinite(pixels)])
@@ -148,6 +164,7 @@ def _std(differences: NDArray[np.float64]) -> float:
     return (typical or rms) / 2**0.5
 
 
-def _middle(length: int) -> slice:
-    start = max(0, (length - _SIDE) // 2)
-    return slice(start, start + min(length, _SIDE))
+def _parts(length: int) -> list[slice]:
+    """Parts of an axis, evenly spread from its start to its end."""
+    starts = np.linspace(0, max(0, length - _SIDE), _PLACES).astype(int).tolist()
+    return [slice(start, min(start + _SIDE, length)) for start in sorted({*starts})]

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from napari.utils import progress as napari_progress
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QRect, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
@@ -283,7 +283,10 @@ def test_status_has_three_lines_and_unfolds(open_desk):
     desk.until(details.isVisible)
     shown = QLabel.text(status)
     assert shown.startswith(sentences[0]) and shown.endswith(".")
-    three = 3 * status.fontMetrics().lineSpacing() + 4
+    of_three = status.fontMetrics().boundingRect(
+        QRect(0, 0, 999, 999), Qt.TextFlag.TextWordWrap, "x\nx\nx"
+    )
+    three = of_three.height() + 4
     desk.until(lambda: 0 < status.height() <= three)
     assert desk.status() == " ".join(sentences)
     desk.qtbot.mouseClick(details, Qt.MouseButton.LeftButton)

@@ -100,8 +100,11 @@ class Status(QLabel):
 
     def _fits(self, text: str, lines: int = LINES) -> bool:
         room = QRect(0, 0, max(self.width(), 120), _HIGH)
-        needed = self.fontMetrics().boundingRect(room, Qt.TextFlag.TextWordWrap, text)
-        return needed.height() <= lines * self.fontMetrics().lineSpacing()
+        needed, most = (  # so many line spacings may be less than so many lines
+            self.fontMetrics().boundingRect(room, Qt.TextFlag.TextWordWrap, one)
+            for one in (text, "\n".join(["x"] * lines))
+        )
+        return needed.height() <= most.height()
 
 
 def _beginnings(text: str, gap: str) -> Iterator[str]:
