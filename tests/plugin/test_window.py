@@ -1302,10 +1302,13 @@ def test_source_data_replaced_while_training(desk, noisy, shape):
 
 
 def test_source_data_replaced_while_denoising(desk, noisy, monkeypatch):
+    begun, replaced = threading.Event(), threading.Event()
+
     def slow(*what, **options):
         steps = predict_tiles(*what, **options)
         message = yield next(steps)
-        layer.data = noisy + 1
+        begun.set()
+        replaced.wait(20)
         try:
             while True:
                 message = yield steps.send(message)
@@ -1318,6 +1321,9 @@ def test_source_data_replaced_while_denoising(desk, noisy, monkeypatch):
     assert "as it was" not in desk.status()
     monkeypatch.setattr(denoise_widget, "predict_tiles", slow)
     desk.press("denoise")
+    desk.until(begun.is_set)
+    layer.data = noisy + 1
+    replaced.set()
     desk.finish()
     said = "The image was changed during the run: the result is of the image as it was."
     assert said in desk.status()
