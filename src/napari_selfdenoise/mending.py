@@ -185,10 +185,7 @@ def fill_steps(image: Image) -> Mending:
             return pixels
         return np.where(holes, clean.read(plane).pixels, pixels)
 
-    found = np.empty(image.shape, np.float32)
-    for number, plane in enumerate(image.planes()):
-        yield number / image.plane_count
-        found[image.slices(plane)] = image.as_stored(fill(plane))
+    found = yield from _plane_by_plane(image, fill)
     return image.with_data(found, f"{image.name} filled")
 
 
@@ -212,12 +209,23 @@ def near_zero_steps(image: Image, level: int | float) -> Mending:
     Image
         float32.
     """
+
+    def subtract(plane: PlaneIndex) -> NDArray[np.float32]:
+        return subtracted(image.read_stored(plane), level)
+
+    found = yield from _plane_by_plane(image, subtract)
+    return image.with_data(found, f"{image.name} minus {level}")
+
+
+def _plane_by_plane(
+    image: Image, make: Callable[[PlaneIndex], NDArray[np.float32]]
+) -> Generator[float, object, NDArray[np.float32]]:
+    """Make an array like the image's of planes (Y, X); yields the share done."""
     found = np.empty(image.shape, np.float32)
     for number, plane in enumerate(image.planes()):
         yield number / image.plane_count
-        pixels = subtracted(image.read_stored(plane), level)
-        found[image.slices(plane)] = image.as_stored(pixels)
-    return image.with_data(found, f"{image.name} minus {level}")
+        found[image.slices(plane)] = image.as_stored(make(plane))
+    return found
 
 
 def ways_out(image: Image) -> dict[str, Callable[[], Mending]]:

@@ -106,8 +106,8 @@ def in_words(blends: Sequence[Blend]) -> str:
     if mean.error is None:
         return share
     before = "" if mean.noise is None else f" (noise before: ± {mean.noise:.2g})"
-    said = f"Typical remaining error: ± {mean.error:.2g} grey values{before}."
-    return f"{said} {share}".rstrip()
+    remaining = f"Typical remaining error: ± {mean.error:.2g} grey values{before}."
+    return f"{remaining} {share}".rstrip()
 
 
 def raw_share_in_words(blends: Sequence[Blend]) -> str:
@@ -133,9 +133,9 @@ def _mean(blends: Sequence[Blend]) -> Blend:
     weights = tuple(
         sum(one.get(part, 0.0) for one in known) / len(known) for part in parts
     )
-    told = [one for one in blends if one.error is not None]
-    error = _root_mean_square([one.error for one in told])
-    noise = _root_mean_square([one.noise for one in told])
+    judged = [one for one in blends if one.error is not None]
+    error = _root_mean_square([one.error for one in judged])
+    noise = _root_mean_square([one.noise for one in judged])
     return Blend(parts, weights, error, noise=noise)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from qtpy.QtWidgets import QApplication, QPushButton
 from superqt.utils import WorkerBase
 
 from napari_selfdenoise import training
-from napari_selfdenoise.calibration import fit
+from napari_selfdenoise.calibration import FittedNoise, fit
+from napari_selfdenoise.noise_file import save_noise_model
+from napari_selfdenoise.noise_models import NoiseCurve, PoissonGaussianNoise
 from napari_selfdenoise.plugin import forecast
 from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
 
@@ -203,3 +206,13 @@ def noisy() -> np.ndarray:
     y, x = np.mgrid[:64, :64]
     light = 60 + 50 * np.sin(x / 7) * np.cos(y / 9)
     return np.random.default_rng(1).poisson(light).astype(np.uint16)
+
+
+@pytest.fixture
+def noise_file(tmp_path: Path) -> Path:
+    """A noise model as a file."""
+    curve = NoiseCurve.line(1.0, 0.0, 20.0, 150.0, 1.0)
+    fitted = FittedNoise(
+        "poisson_gaussian", PoissonGaussianNoise(), curve, (20, 150), (1, 0), 5, {}, []
+    )
+    return save_noise_model(fitted, tmp_path / "camera.noise.json")

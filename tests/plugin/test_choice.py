@@ -6,21 +6,10 @@ import tifffile
 from napari.settings import get_settings
 from qtpy.QtWidgets import QCheckBox
 
-from napari_selfdenoise.calibration import FittedNoise
-from napari_selfdenoise.noise_file import save_noise_model
-from napari_selfdenoise.noise_models import NoiseCurve, PoissonGaussianNoise
+from napari_selfdenoise.noise_models import PoissonGaussianNoise
 from napari_selfdenoise.recipes import RECIPES
 
 pytestmark = pytest.mark.gl
-
-
-@pytest.fixture
-def noise_file(tmp_path):
-    curve = NoiseCurve.line(1.0, 0.0, 20.0, 150.0, 1.0)
-    fitted = FittedNoise(
-        "poisson_gaussian", PoissonGaussianNoise(), curve, (20, 150), (1, 0), 5, {}, []
-    )
-    return save_noise_model(fitted, tmp_path / "camera.noise.json")
 
 
 def select(desk, name):

@@ -5,10 +5,6 @@ import tifffile
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QLabel
 
-from napari_selfdenoise.calibration import FittedNoise
-from napari_selfdenoise.noise_file import save_noise_model
-from napari_selfdenoise.noise_models import NoiseCurve, PoissonGaussianNoise
-
 pytestmark = pytest.mark.gl
 
 
@@ -23,15 +19,6 @@ def told():
     notification_manager.notification_ready.connect(hear)
     yield messages
     notification_manager.notification_ready.disconnect(hear)
-
-
-@pytest.fixture
-def noise_file(tmp_path):
-    curve = NoiseCurve.line(1.0, 0.0, 20.0, 150.0, 1.0)
-    fitted = FittedNoise(
-        "poisson_gaussian", PoissonGaussianNoise(), curve, (20, 150), (1, 0), 5, {}, []
-    )
-    return save_noise_model(fitted, tmp_path / "camera.noise.json")
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def help_named(verb: str) -> Iterator[None]:
         yield
     except RequestError as error:
         more = f"See `selfdenoise {verb} --help` for the settings and their ranges."
-        raise RequestError(error.message, f"{error.hint} {more}") from error
+        raise RequestError(error.message, f"{error.hint} {more}".strip()) from error
 
 
 def config_options(command: Command, part: str = "") -> Command:

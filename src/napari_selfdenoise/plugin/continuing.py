@@ -32,7 +32,7 @@ class Continuing(QWidget):
         use = button(
             "use_settings",
             "Use the model's settings",
-            "Set network, signal head, noise model and PSF as the model has them.",
+            "Set network, signal head, masking, noise model and PSF as in the model.",
         )
         untick = button("untick", "Untick Continue", "Train from the beginning.")
         use.clicked.connect(self.settings_wanted)

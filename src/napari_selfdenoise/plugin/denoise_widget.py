@@ -74,7 +74,7 @@ _NOT_CHOSEN = (
     "Choose an image. Results and reference images are never chosen by themselves."
 )
 
-_ASKED = "Choose below what they are: time, depth or channels."
+_CHOOSE_AXES = "Choose below what they are: time, depth or channels."
 
 
 class DenoiseWidget(Dock):
@@ -432,7 +432,7 @@ class DenoiseWidget(Dock):
         try:
             config = self.controls.settings()
         except (RequestError, DenoisingError):
-            return self._mender.obstacle  # what is wrong with settings is told by Train
+            return self._mender.obstacle  # Train shows what is wrong with the settings
         try:
             require_trainable([image_from_layer(layer)], config)
         except (RequestError, DenoisingError) as error:
@@ -445,6 +445,9 @@ class DenoiseWidget(Dock):
             return ""
         try:
             config = self.controls.settings()
+        except (RequestError, DenoisingError):
+            return ""  # Train shows what is wrong with them
+        try:
             require_continuable(image_from_layer(layer), config, self.model)
         except (RequestError, DenoisingError) as error:
             return str(error)
@@ -512,8 +515,8 @@ def _image_of(layer: ImageLayer | None) -> Image | None:
 def _axes_text(layer: ImageLayer | None, image: Image | None) -> str:
     """How axes were understood, and what can be done below where that is too little."""
     text = understood(layer, {} if image is None else ways_out(image))
-    asked = layer is not None and fits(layer) and unnamed_axes(layer)
-    return f"{text} {_ASKED}" if asked else text
+    unnamed = layer is not None and fits(layer) and unnamed_axes(layer)
+    return f"{text} {_CHOOSE_AXES}" if unnamed else text
 
 
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:

@@ -246,14 +246,14 @@ class Dock(QWidget):
         self._refuse_files(error, path)
 
     def _tell_file(self, words: str) -> None:
-        """Say something of a file, beside what is said of the others."""
+        """Add a sentence about a file to those about the others."""
         self._files.notes.append(words)
         self._show_files()
         if self._run is not None:  # whose words come first
             show_info(words)
 
     def _refuse_files(self, error: Exception, *paths: Path) -> None:
-        """Say why files cannot be opened, beside what is said of the others."""
+        """Add why files cannot be opened to the sentences about the others."""
         self._files.refused |= {path.name: sentence(error) for path in paths}
         self._show_files()
         _notify(error)
@@ -263,7 +263,7 @@ class Dock(QWidget):
         self.panel.say_of_files(self._files.text(), bool(self._files.refused))
 
     def _forget_files(self) -> None:
-        """Take back what is said of files, unless some of them are still to come."""
+        """Clear the sentences about files, unless some are still being read."""
         if not self._reading:
             self._files = FileWords()
             self.panel.say_of_files("")
