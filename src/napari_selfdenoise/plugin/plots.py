@@ -158,7 +158,9 @@ class Plot(QWidget):
         for side in ("left", "bottom"):
             self.plot.getPlotItem().showAxis(side, drawn)
         if self._legend is not None:
-            self._legend.setVisible(drawn and self.height() >= _LEGEND_HEIGHT)
+            room = drawn and self.height() >= _LEGEND_HEIGHT
+            self._legend.setVisible(room)
+            self._legend.setMaximumHeight(_LEGEND_ROW if room else 0)
 
     def _add_actions(self) -> None:
         # pyqtgraph's own menu offers SVG, which fails with Qt 6.11.
@@ -258,7 +260,6 @@ class NoisePlot(Plot):
         item.legend = pg.LegendItem(colCount=2, verSpacing=0)  # which items add to
         item.layout.removeItem(item.titleLabel)  # which is empty
         item.layout.addItem(item.legend, 0, 1)
-        item.legend.setMaximumHeight(_LEGEND_ROW)
         return item.legend
 
     def set_curve(self, signal: ArrayLike, std: ArrayLike) -> None:
