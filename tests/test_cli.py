@@ -633,16 +633,19 @@ def test_ctrl_c_before_anything_is_denoised_keeps_the_older_file(
     out.write_bytes((folder / "noisy.tif").read_bytes())
     monkeypatch.setattr(runs, "_SAY_S", 0)
 
+    said = []
+
     def interrupt(line):
         if line.startswith("stack: ") and "Stopping" not in line:
+            monkeypatch.setattr(runs, "say", said.append)
             os.kill(os.getpid(), signal.SIGINT)
-            monkeypatch.setattr(runs, "say", lambda _: None)
 
     monkeypatch.setattr(runs, "say", interrupt)
     answer = selfdenoise(
         "predict", folder / "model.safetensors", folder / "stack.tif", out
     )
     assert answer.status == 130
+    assert "Stopping: nothing is denoised yet, so no file is written." in said
     assert out.read_bytes() == (folder / "noisy.tif").read_bytes()
 
 

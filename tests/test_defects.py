@@ -8,6 +8,7 @@ from napari_selfdenoise.defects import (
     DefectCount,
     cleaning,
     describe_defects,
+    nothing_to_learn,
 )
 
 
@@ -117,6 +118,49 @@ def test_planes_of_one_value_are_blank(value):
     assert image.is_blank((0,))
     assert image.read((1,)).missing.all()
     assert image.blank_planes() == 2
+
+
+def gaps(share, seed=0):
+    return np.random.default_rng(seed).random((SIDE, SIDE)) < share
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.95])
+def test_planes_full_of_gaps_are_left_out(share):
+    pixels = np.where(gaps(share), np.nan, scene())
+    image = CleanImage(Image(np.stack([pixels, scene()]), "TYX"))
+    assert image.is_blank((0,)) and not image.is_blank((1,))
+    masked = CleanImage(Image(scene(), "YX", mask=~gaps(share)))
+    assert masked.is_blank(())
+
+
+def test_wide_borders_lines_and_few_gaps_are_no_reason():
+    few, border, lines, regions = (np.zeros((SIDE, SIDE), bool) for _ in range(4))
+    few[gaps(0.35)], lines[1::2], regions[:] = True, True, True
+    border[:, SIDE // 8 :] = True
+    regions[3:11, 50:58] = regions[90:100, 20:26] = False
+    for gone in (few, border, lines, regions):
+        image = CleanImage(Image(np.where(gone, np.nan, scene()), "YX"))
+        assert not image.is_blank(())
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.full((2, 32, 32), 7), "All pixels are 7:"),
+        (np.full((2, 32, 32), np.nan), "No pixel holds a number:"),
+        (np.stack([np.full((32, 32), n) for n in (7, 8)]), "such as 7, fill the image"),
+        (np.repeat([[0, 9]], 16, 1) * np.ones((2, 32, 1)), "such as 0, fill the image"),
+        (
+            np.where(gaps(0.6), np.nan, scene())[None],
+            "recorded next to each other (40%",
+        ),
+    ],
+)
+def test_why_nothing_can_be_learned(pixels, said):
+    image = Image(pixels, "TYX")
+    clean = CleanImage(image)
+    assert all(clean.is_blank(plane) for plane in image.planes())
+    assert said in str(nothing_to_learn(image))
 
 
 def test_saturated_planes_are_blank():

@@ -94,6 +94,14 @@ def test_what_teaches_nothing_is_found(holes):
     assert result(look_steps(holes)) == Findings(missing=13)
 
 
+def test_what_is_full_of_gaps_is_found(holes):
+    gaps = np.random.default_rng(0).random((64, 64)) < 0.6
+    found = result(look_steps(Image(np.where(gaps, np.nan, holes.data[0]), "YX")))
+    assert found.obstacle.startswith("Too few pixels were recorded next to each other")
+    masked = result(look_steps(Image(holes.data[0], "YX", mask=~gaps)))
+    assert masked.obstacle == found.obstacle
+
+
 def test_lazy_whole_numbers_are_not_read_before_a_training():
     def refuse(block):
         raise AssertionError

@@ -91,6 +91,42 @@ def test_a_constant_image_loses_nothing():
     assert measure_rounding(Image(np.full((32, 32), np.nan), "YX")) is None
 
 
+FINE = np.random.default_rng(0).normal(100, 10, (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype", "power"),
+    [
+        (1e19, "f4", -20),
+        (1e30, "f4", -31),
+        (1e300, "f8", -301),
+        (1e-18, "f4", 17),
+        (1e-35, "f4", 34),
+        (1e-300, "f8", 299),
+        (1e16, "i8", -17),
+    ],
+)
+def test_what_is_too_large_or_too_small_is_refused(factor, dtype, power):
+    image = Image((factor * FINE).astype(dtype), "YX")
+    with pytest.raises(RequestError, match=f"Multiply the image by 1e{power} first"):
+        train(image, brief())
+    model = train(Image(FINE.astype("f4"), "YX"), brief())
+    with pytest.raises(RequestError, match="Multiply"):
+        denoise(image, model, device="cpu")
+
+
+@pytest.mark.parametrize("factor", [1e-13, 1e13])
+def test_what_can_be_computed_with_is_not_refused(factor):
+    """One extreme pixel is no reason, either."""
+    pixels = factor * FINE
+    pixels[5, 5] = 1e35
+    image = Image(pixels.astype("f4"), "YX")
+    assert rounding_notes(image) == []
+    found = denoise(image, train(image, brief()), device="cpu").denoised.data
+    assert np.isfinite(found).all()
+    assert found.mean() == pytest.approx(100 * factor, rel=0.1)
+
+
 def brief():
     small = {"steps": 2, "network.width": 4, "patch_size": 16, "device": "cpu"}
     return recipe("fast").override(small)

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from napari_selfdenoise.defects import CleanImage, nothing_to_learn
 from napari_selfdenoise.defects.missing import is_blank
 from napari_selfdenoise.image import Image, PlaneIndex
-from napari_selfdenoise.rounding import Rounding, measure_rounding, subtracted
+from napari_selfdenoise.rounding import (
+    Rounding,
+    measure_rounding,
+    range_error,
+    subtracted,
+)
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue (Rec. 709)."""
@@ -105,6 +110,8 @@ def look_steps(image: Image) -> Generator[float, object, Findings]:
         One thing at a time. Of lazy images not all planes are read to see whether they
         are blank: the training says it as well.
     """
+    if error := range_error(image):
+        return Findings(str(error))
     if rounding := measure_rounding(image):
         coarse = str(rounding.error) if rounding.is_too_coarse else ""
         return Findings(coarse, rounding=rounding)
@@ -137,9 +144,15 @@ def blank_steps(image: Image) -> Generator[float, object, bool]:
 
 
 def _empty_at_first_sight(image: Image, plane: PlaneIndex) -> bool:
-    """Whether a few pixels from all over a plane show nothing: most planes do."""
-    every = (slice(None, None, max(1, n // _LOOK)) for n in image.plane_shape)
-    return is_blank(image.read_exact(plane, *every))
+    """Whether a few pixels from all over a plane may show nothing: of most, they do.
+
+    Where some were never recorded, only all of them tell whether it is full of gaps.
+    """
+    every = [slice(None, None, max(1, n // _LOOK)) for n in image.plane_shape]
+    pixels, recorded = image.read_exact(plane, *every), image.read_mask(plane, *every)
+    gaps = not np.isfinite(pixels).all()
+    gaps |= recorded is not None and not recorded.all()
+    return gaps or is_blank(pixels)
 
 
 def missing_steps(image: Image) -> Generator[float, object, int]:

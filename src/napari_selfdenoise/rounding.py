@@ -1,7 +1,9 @@
-"""What is lost of values far from zero, as 32-bit floats are computed with."""
+"""What 32-bit floats, as are computed with, lose of values, or cannot hold."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,9 @@ _WORTH_TELLING, _TOO_COARSE = 0.5, 4.0
 """Distance of 32-bit floats in units of what neighbouring pixels differ by. From the
 first on, rounding adds 2 % to the noise's variance; from the second on, hardly anything
 but the rounding is left."""
+
+_RANGE = (1e-15, 1e15)
+"""What neighbouring pixels may differ by: their squares are sums of 32-bit floats."""
 
 _SIDE, _PLACES = 96, 3
 """Of each part of a plane that is looked at, in px; and how many along an axis."""
@@ -75,9 +80,7 @@ def measure_rounding(image: Image) -> Rounding | None:
     """
     if np.can_cast(image.dtype, np.float32):
         return None
-    planes = list(image.planes())
-    chosen = {planes[0], planes[len(planes) // 2], planes[-1]}
-    found = [_usual(image, plane) for plane in chosen]
+    found = [_usual(image, plane) for plane in _chosen(image)]
     known = [one for one in found if one is not None and one.is_worth_telling]
     return max(known, key=_coarseness, default=None)
 
@@ -88,14 +91,43 @@ def rounding_notes(image: Image) -> list[str]:
     Raises
     ------
     RequestError
-        If hardly anything is left.
+        If hardly anything is left, or values are too large or too small.
     """
+    if error := range_error(image):
+        raise error
     found = measure_rounding(image)
     if found is None:
         return []
     if found.is_too_coarse:
         raise found.error
     return [str(found.error)]
+
+
+def range_error(image: Image) -> RequestError | None:
+    """Say by what to multiply values that are too large or too small to be squared.
+
+    Parameters
+    ----------
+    image : Image
+        As it is stored.
+
+    Returns
+    -------
+    RequestError or None
+        None where they are neither, or where all are alike.
+    """
+    if np.can_cast(image.dtype, np.float32) and image.dtype != np.float32:
+        return None
+    found = sorted(filter(None, (_scatter(image, p) for p in _chosen(image))))
+    usual = found[len(found) // 2] if found else 1.0
+    if _RANGE[0] <= usual <= _RANGE[1]:
+        return None
+    size, power = "large" if usual > 1 else "small", -round(math.log10(usual))
+    return RequestError(
+        f"The values are too {size} to compute with: neighbouring pixels differ by "
+        f"{usual:.2g}.",
+        f"Multiply the image by 1e{power} first.",
+    )
 
 
 def subtracted(pixels: NDArray[Any], level: int | float) -> NDArray[np.float32]:
@@ -118,14 +150,28 @@ def subtracted(pixels: NDArray[Any], level: int | float) -> NDArray[np.float32]:
     )
 
 
+def _chosen(image: Image) -> set[PlaneIndex]:
+    """Planes that are looked at."""
+    planes = list(image.planes())
+    return {planes[0], planes[len(planes) // 2], planes[-1]}
+
+
+def _looked_at(image: Image, plane: PlaneIndex) -> Iterator[NDArray[Any]]:
+    """Parts of a plane that are looked at, (Y, X), as they are stored."""
+    rows, columns = (_parts(length) for length in image.plane_shape)
+    return (image.read_stored(plane, r, c) for r in rows for c in columns)
+
+
+def _scatter(image: Image, plane: PlaneIndex) -> float:
+    """What neighbours differ by in the first part that has not one value; else 0."""
+    parts = (_differences(pixels) for pixels in _looked_at(image, plane))
+    return next((_std(values) for values in parts if values.any()), 0.0)
+
+
 def _usual(image: Image, plane: PlaneIndex) -> Rounding | None:
     """What is lost of the usual part of a plane; None where nothing is."""
-    rows, columns = (_parts(length) for length in image.plane_shape)
-    found = [
-        _measure(pixels)
-        for pixels in (image.read_stored(plane, r, c) for r in rows for c in columns)
-        if _differences(pixels).any()
-    ]
+    parts = _looked_at(image, plane)
+    found = [_measure(pixels) for pixels in parts if _differences(pixels).any()]
     in_order = sorted(found, key=_coarseness)
     return in_order[len(in_order) // 2] if in_order else None
 
@@ -143,7 +189,8 @@ def _measure(pixels: NDArray[Any]) -> Rounding | None:
     level = known[len(known) // 2].item()
     with np.errstate(over="ignore", invalid="ignore"):
         step = float(np.spacing(np.abs(np.float32(level))))
-    if not np.isfinite(step) or not np.mod(differences, step).any():
+    tiny = abs(level) < np.finfo(np.float32).tiny
+    if tiny or not np.isfinite(step) or not np.mod(differences, step).any():
         return None
     return Rounding(level, step, _std(differences))
 
@@ -159,9 +206,11 @@ def _differences(pixels: NDArray[Any]) -> NDArray[np.float64]:
 
 def _std(differences: NDArray[np.float64]) -> float:
     """Of a pixel, from differences of two; a few large ones do not count."""
-    typical = 1.4826 * float(np.median(np.abs(differences)))
-    rms = float(np.sqrt(np.mean(differences**2)))
-    return (typical or rms) / 2**0.5
+    sizes = np.abs(differences)
+    if typical := 1.4826 * float(np.median(sizes)):
+        return typical / 2**0.5
+    largest = float(sizes.max())  # squares of the largest and the smallest overflow
+    return largest * float(np.sqrt(np.mean((sizes / largest) ** 2))) / 2**0.5
 
 
 def _parts(length: int) -> list[slice]:

@@ -39,8 +39,10 @@ class Normalization:
         """Bring pixels to a median near 0 and a spread near 1."""
         low, median, high = np.percentile(pixels, (5, 50, 99))
         # Rare bright structures must not squeeze all the rest into a corner.
-        spread = max(float(high - low) / 3, float(pixels.std()), 1e-30)
-        offset = round(float(median)) if spread > 1 else float(median)
+        spread = max(
+            (float(high) - float(low)) / 3, float(pixels.std(dtype=np.float64)), 1e-30
+        )
+        offset = round(median) if spread > 1 else median
         return cls(float(offset), 2.0 ** round(math.log2(spread)))
 
     def apply(self, raw: Tensor) -> Tensor:

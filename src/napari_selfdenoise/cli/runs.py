@@ -24,8 +24,10 @@ Result = TypeVar("Result")
 _SAY_S = 2
 
 
-_KEPT = "keeping what was learned"
-_REST = "keeping what is denoised; the rest is NaN"
+_AGAIN = "Ctrl-C again to throw it away."
+_LEARNED = f"Stopping: keeping what was learned. {_AGAIN}"
+_REST = f"Stopping: keeping what is denoised; the rest is NaN. {_AGAIN}"
+_NOTHING = "Stopping: nothing is denoised yet, so no file is written."
 
 
 class Written(NamedTuple):
@@ -53,7 +55,7 @@ def drive(
     steps: Generator[Any, Any, Result],
     stop: Any,
     line: Callable[[Any], str],
-    stopping: str = _KEPT,
+    stopping: Callable[[], str] = lambda: _LEARNED,
 ) -> Result:
     """Run a generator to its end; the first Ctrl-C stops it and keeps its result.
 
@@ -65,8 +67,8 @@ def drive(
         What it is sent to end it.
     line : callable
         Makes a line to say of its progress.
-    stopping : str
-        What becomes of it after the first Ctrl-C, as a phrase.
+    stopping : callable
+        Says, at the first Ctrl-C, what becomes of the result.
     """
     asked: list[bool] = []
 
@@ -74,7 +76,7 @@ def drive(
         if asked:
             raise KeyboardInterrupt
         asked.append(True)
-        say(f"Stopping: {stopping}. Ctrl-C again to throw it away.")
+        say(stopping())
 
     before = signal.signal(signal.SIGINT, _interrupt)
     said, command, told = 0.0, None, ""
@@ -181,7 +183,7 @@ def predict_aloud(
             max_memory=memory,
         )
         counted = _counted(steps, tiles)
-        result = drive(counted, STOP, line, _REST)
+        result = drive(counted, STOP, line, lambda: _REST if tiles else _NOTHING)
         if not (result.complete or result.done_fraction):
             raise KeyboardInterrupt  # no file of NaN takes the place of an older one
         if not result.complete:

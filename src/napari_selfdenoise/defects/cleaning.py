@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.defects import filling, missing, outliers
 from napari_selfdenoise.defects.filling import filled
-from napari_selfdenoise.defects.missing import find_padding, is_blank
+from napari_selfdenoise.defects.missing import (
+    find_padding,
+    is_blank,
+    is_full_of_gaps,
+)
 from napari_selfdenoise.defects.outliers import Scatter, find_outliers
 from napari_selfdenoise.fixed_patterns import (
     MOST_PLANES,
@@ -105,7 +109,7 @@ class PlaneDefects:
     Parameters
     ----------
     scatter : Scatter or None
-        Of its pixels; None where it is blank.
+        Of its pixels; None where it is blank or full of gaps.
     level : float
         Median of its good pixels, raw units.
     padding : bool
@@ -171,6 +175,8 @@ def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
     known = values[~gone]
     if not len(known) or is_blank(known):
         return PlaneDefects(None, float(np.median(values)))
+    if is_full_of_gaps(gone):
+        return PlaneDefects(None, float(np.median(known)))
     level, place = float(np.median(known)), _crowded(gone)
     gone, values = gone[place], values[place]
     values = filled(values, gone, level) if gone.any() else values

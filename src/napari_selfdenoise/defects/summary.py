@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_selfdenoise.defects.cleaning import CleanPlane
+from napari_selfdenoise.defects.missing import find_padding, is_blank
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.image import Image, PlaneIndex
 
 
 @dataclass(frozen=True)
@@ -82,26 +85,51 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
         )
     if count.blank:
         said.append(
-            f"{count.blank} of {count.planes} planes {_were(count.blank)} blank or "
-            "saturated: left out, and kept as they are."
+            f"{count.blank} of {count.planes} planes {_were(count.blank)} blank, "
+            "saturated or full of gaps: left out, and kept as they are."
         )
     return " ".join(said)
 
 
 def nothing_to_learn(image: Image) -> RequestError:
-    """Say why an image of which all planes are blank teaches nothing."""
-    pixels = image.read_plane(next(image.planes()))
-    known = pixels[np.isfinite(pixels)]
-    if not len(known):
+    """Say why an image of which no plane can be learned from teaches nothing."""
+    values: set[float] = set()
+    for plane in image.planes():
+        known, uneven = _recorded(image, plane)
+        if not is_blank(uneven):
+            return _too_few_neighbours(len(uneven) / math.prod(image.plane_shape))
+        values.update(np.unique(known)[:2].tolist())
+    if not values:
         return RequestError(
             "No pixel holds a number: there is no signal and no noise to learn from.",
             "Choose an image that was recorded.",
         )
+    told = f"All pixels are {min(values):g}"
+    if len(values) > 1:
+        told = f"Regions of one value each, such as {min(values):g}, fill the image"
     return RequestError(
-        f"All pixels are {np.median(known):g}: there is no signal and no noise to "
-        "learn from.",
+        f"{told}: there is no signal and no noise to learn from.",
         "Choose an image that was exposed.",
     )
+
+
+def _too_few_neighbours(share: float) -> RequestError:
+    return RequestError(
+        f"Too few pixels were recorded next to each other ({share:.0%} of all): a "
+        "network learns what a pixel is from the pixels around it.",
+        "Choose an image with fewer gaps, or average blocks of pixels first, so that "
+        "the gaps close.",
+    )
+
+
+def _recorded(
+    image: Image, plane: PlaneIndex
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels of a plane that hold a number, (n,); those outside of padding, (m,)."""
+    pixels, recorded = image.read_exact(plane), image.read_mask(plane)
+    known = np.isfinite(pixels) if recorded is None else np.isfinite(pixels) & recorded
+    padding = find_padding(np.where(known, pixels, np.nan)) if known.any() else ~known
+    return pixels[known], pixels[known & ~padding]
 
 
 def _pixels(count: int, total: int, noun: str) -> str:
