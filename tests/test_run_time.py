@@ -114,7 +114,7 @@ def test_the_forecast_says_all_and_advises(fast):
     assert said.startswith("Learning until you stop it, then about")
 
 
-def test_where_each_pixel_may_be_hidden_the_longest_time_is_told_too(fast):
+def test_where_each_pixel_may_be_hidden_both_times_are_told(fast):
     changes = {"budget_s": 20, "objective": "squared_error"}
     brief = estimate(images(1), fast.override(changes), SPEED)
     likely = brief.learning_s + brief.finishing_s + brief.denoising_s
@@ -122,7 +122,8 @@ def test_where_each_pixel_may_be_hidden_the_longest_time_is_told_too(fast):
     assert brief.most_s - brief.total_s == pytest.approx(72 / 24 * brief.denoising_s)
     told = replace(brief, finishing_s=3, plane_s=5, hidden_plane_s=20)
     assert forecast(told, "Fast") == (
-        "About 28 s in all, 43 s at most: 20 s of learning, 5 s of denoising the image."
+        "About 28 s to 43 s in all: 20 s of learning, 5 s to 20 s of denoising the "
+        "image."
     )
     told = replace(told, hidden_plane_s=told.plane_s)
     assert forecast(told, "Fast").startswith("About 28 s in all: ")

@@ -5,6 +5,7 @@ import torch
 
 from napari_selfdenoise import Image, RequestError, sampling
 from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.image import as_line_scan
 from napari_selfdenoise.masking import LineMask, RandomMask
 from napari_selfdenoise.sampling import (
     Normalization,
@@ -260,6 +261,13 @@ def test_what_is_too_small_is_told_with_what_would_do(
     with pytest.raises(RequestError, match=rf"{least} × {least} are needed\. {hint}"):
         require_room(Image(np.zeros(shape), "YX"), stride, binning)
     require_room(Image(np.zeros((least, least)), "YX"), stride, binning)
+
+
+def test_of_a_line_scan_it_is_told_how_to_take_it():
+    lines = Image(np.zeros((64, 1, 48)), "TYX")
+    with pytest.raises(RequestError, match="time by position is the image"):
+        require_room(lines, 4)
+    require_room(as_line_scan(lines), 4)
 
 
 @pytest.mark.parametrize(("shape", "stride"), [((15, 100), 4), ((31, 31), 32)])

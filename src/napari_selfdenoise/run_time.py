@@ -67,8 +67,8 @@ _PACE_S, _PACES = 1.0, (0.8, 5.0)
 """Seconds of learning that tell how busy the machine is, and the factors that may be
 true. Where a step is much faster than was told, its batch was made smaller."""
 
-_APART = 1.2
-"""The longest time over the likely one, from which on it is told, too."""
+_APART = 1.05
+"""The longer time over the shorter one, from which on both are told."""
 
 
 class Speed(NamedTuple):
@@ -603,7 +603,7 @@ def denoising_text(fraction: float, clock: RunClock) -> str:
 def forecast(found: RunEstimate, recipe: str) -> str:
     """Say how long a run will take, and what may be better."""
     images = "the image" if found.planes == 1 else f"{found.planes} images"
-    denoising = f"{duration(found.denoising_s)} of denoising {images}"
+    denoising = f"{_denoising_range(found)} of denoising {images}"
     if found.total_s is None or found.learning_s is None:
         return f"Learning until you stop it, then about {denoising}."
     if found.cut_short and found.steps:
@@ -612,12 +612,16 @@ def forecast(found: RunEstimate, recipe: str) -> str:
             f"{recipe} wants {found.steps:,} steps: about {wanted} on this computer; "
             f"the time of {duration(found.learning_s)} ends it early. Try Fast."
         )
-    total = f"{duration(found.total_s)} in all{_at_most(found)}"
+    total = f"{_range(found.total_s, found.most_s)} in all"
     return f"About {total}: {duration(found.learning_s)} of learning, {denoising}."
 
 
-def _at_most(found: RunEstimate) -> str:
-    """Say the longest time, where it is far from the likely one."""
-    if not found.total_s or not found.most_s or found.most_s < _APART * found.total_s:
-        return ""
-    return f", {duration(found.most_s)} at most"
+def _denoising_range(found: RunEstimate) -> str:
+    return _range(found.denoising_s, found.planes * found.hidden_plane_s)
+
+
+def _range(least: float, most: float | None) -> str:
+    """Say one time, or two where it is not known yet which one it will be."""
+    if not most or most < _APART * least or duration(most) == duration(least):
+        return duration(least)
+    return f"{duration(least)} to {duration(most)}"

@@ -263,13 +263,24 @@ def require_room(image: Image, stride: int, binning: int = 1) -> None:
         If one side is too short.
     """
     height, width = image.plane_shape
-    least = smallest_side(stride, binning)
-    if min(height, width) < least:
+    least, side = smallest_side(stride, binning), min(height, width)
+    if side < least:
         raise RequestError(
             f"Too small to learn from: {height} × {width} pixels; at least {least} × "
             f"{least} are needed.",
-            _more_room(min(height, width), stride, binning),
+            _LINES if _is_line_scan(image) else _more_room(side, stride, binning),
         )
+
+
+_LINES = (
+    "If these are lines that were scanned again and again, time by position is the "
+    "image: as_line_scan(image) makes it."
+)
+
+
+def _is_line_scan(image: Image) -> bool:
+    """Whether it may be one that was not taken as such: files and layers are."""
+    return min(image.plane_shape) == 1 and image.plane_count >= MIN_PATCH
 
 
 def _more_room(side: int, stride: int, binning: int) -> str:

@@ -153,6 +153,17 @@ def test_kinds_are_those_that_can_be_measured(desk):
     assert not desk.controls.kind.has_fields()  # they are of trainings
 
 
+def test_a_measurement_replaces_the_one_before(desk, frames):
+    """But what was renamed is the user's."""
+    desk.viewer.add_image(frames, name="camera", axis_labels=("t", "y", "x"))
+    for _ in range(2):
+        desk.calibrate()
+    assert desk.names() == ["camera", "camera noise distribution"]
+    desk.viewer.layers[1].name = "mine"
+    desk.calibrate()
+    assert sorted(desk.names()) == ["camera", "camera noise distribution", "mine"]
+
+
 def test_another_layer_is_the_signal(desk, frames, scene):
     desk.viewer.add_image(frames, name="camera")
     desk.viewer.add_image(scene.astype(np.float32), name="truth")

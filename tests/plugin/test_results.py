@@ -278,6 +278,9 @@ def test_no_layer_comes_back(desk, noisy, slow_tiles, stage, clear):
     assert desk.controls.layer.currentText() == ("" if clear else "other")
     assert "The layer is gone: its model is kept" in desk.status()
     assert desk.widget.model is not None
+    desk.viewer.add_image(noisy, name="third")  # of which this is not true
+    desk.choose("third")
+    assert not desk.status()
 
 
 def test_results_stay_whatever_comes_after_the_run(desk, noisy, tmp_path):

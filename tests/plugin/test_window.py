@@ -1074,7 +1074,8 @@ def test_an_rgb_image_has_ways_out(open_desk, noisy, name, text, axes):
     way = desk.button(name)
     desk.until(way.isVisible)
     assert way.text() == text
-    assert "Press Use the luminance or Split channels." in desk.controls.axes.text()
+    said = 'Press "Use the luminance" or "Split channels".'
+    assert said in desk.controls.axes.text()
     assert "--" not in desk.controls.axes.text()
     desk.press(name)
     desk.until(lambda: len(desk.names()) == 2)

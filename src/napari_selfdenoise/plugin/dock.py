@@ -183,8 +183,11 @@ class Dock(QWidget):
             self.panel.say("")
 
     def _forget_removed(self, before: Any, chosen: Any) -> None:
-        """The same where the choice is another, as the one before was removed."""
-        if before is not None and chosen != before:
+        """The same where the choice is another, as the one before was removed.
+
+        Or as there was none: then the words are of one that is long gone.
+        """
+        if chosen != before:
             self._forget_image()
 
     # ---- Files ----

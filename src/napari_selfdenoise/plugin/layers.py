@@ -119,7 +119,8 @@ def understood(layer: ImageLayer | None, ways_out: Iterable[str] = ()) -> str:
     try:
         image = denoisable_image(layer)
     except (RequestError, DenoisingError) as error:
-        hint = f"Press {' or '.join(ways_out)}." if ways_out else error.hint
+        ways = " or ".join(f'"{way}"' for way in ways_out)
+        hint = f"Press {ways}." if ways else error.hint
         return f"{error.message} {hint}"
     notes = " ".join(require_denoisable(image))
     return f"{image.describe()[0].upper()}{image.describe()[1:]}. {notes}".strip()

@@ -180,10 +180,13 @@ class NoiseModelWidget(Dock):
         }
         layers = self.viewer.layers
         active = layers.selection.active
+        for layer in origin.earlier(layers):
+            layers.remove(layer)
         name = f"{self._name} noise distribution"
         name += free_suffix([name], {layer.name for layer in layers})
         add_distribution(self.viewer, fitted.curve, name, box, made, origin)
-        self.viewer.layers.selection.active = active
+        if active in layers:
+            layers.selection.active = active
 
     # ---- What the viewer does ----
 
