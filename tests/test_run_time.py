@@ -122,8 +122,7 @@ def test_where_each_pixel_may_be_hidden_both_times_are_told(fast):
     assert brief.most_s - brief.total_s == pytest.approx(72 / 24 * brief.denoising_s)
     told = replace(brief, finishing_s=3, plane_s=5, hidden_plane_s=20)
     assert forecast(told, "Fast") == (
-        "About 28 s to 43 s in all: 20 s of learning, 5 s to 20 s of denoising the "
-        "image."
+        "About 28 s to 43 s in all: 20 s of learning, the rest denoising."
     )
     told = replace(told, hidden_plane_s=told.plane_s)
     assert forecast(told, "Fast").startswith("About 28 s in all: ")

@@ -603,7 +603,7 @@ def denoising_text(fraction: float, clock: RunClock) -> str:
 def forecast(found: RunEstimate, recipe: str) -> str:
     """Say how long a run will take, and what may be better."""
     images = "the image" if found.planes == 1 else f"{found.planes} images"
-    denoising = f"{_denoising_range(found)} of denoising {images}"
+    denoising = f"{duration(found.denoising_s)} of denoising {images}"
     if found.total_s is None or found.learning_s is None:
         return f"Learning until you stop it, then about {denoising}."
     if found.cut_short and found.steps:
@@ -612,16 +612,8 @@ def forecast(found: RunEstimate, recipe: str) -> str:
             f"{recipe} wants {found.steps:,} steps: about {wanted} on this computer; "
             f"the time of {duration(found.learning_s)} ends it early. Try Fast."
         )
-    total = f"{_range(found.total_s, found.most_s)} in all"
-    return f"About {total}: {duration(found.learning_s)} of learning, {denoising}."
-
-
-def _denoising_range(found: RunEstimate) -> str:
-    return _range(found.denoising_s, found.planes * found.hidden_plane_s)
-
-
-def _range(least: float, most: float | None) -> str:
-    """Say one time, or two where it is not known yet which one it will be."""
-    if not most or most < _APART * least or duration(most) == duration(least):
-        return duration(least)
-    return f"{duration(least)} to {duration(most)}"
+    learning = f"{duration(found.learning_s)} of learning"
+    if found.most_s and found.most_s >= _APART * found.total_s:
+        both = f"{duration(found.total_s)} to {duration(found.most_s)}"
+        return f"About {both} in all: {learning}, the rest denoising."
+    return f"About {duration(found.total_s)} in all: {learning}, {denoising}."
