@@ -26,6 +26,7 @@ from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, as_line_scan
+from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.noise_file import load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import (
     GaussianMixtureNoise,
@@ -39,7 +40,6 @@ from napari_selfdenoise.noise_models import (
     PoissonNoise,
     UnmodelledNoise,
 )
-from napari_selfdenoise.training import STOP
 
 A, B = 8.0, -775.0  # gain 8 over an offset of 100, read noise 5
 

@@ -8,6 +8,7 @@ import pytest
 
 from napari_selfdenoise import Image, RequestError, recipe, run_time, train_steps
 from napari_selfdenoise.estimators import BlindMean
+from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.masking import LineMask
 from napari_selfdenoise.run_time import (
     RunClock,
@@ -21,7 +22,7 @@ from napari_selfdenoise.run_time import (
     padded_pixels,
     passes,
 )
-from napari_selfdenoise.training import FINISHING, LEARNING, STOP, TrainingProgress
+from napari_selfdenoise.training import FINISHING, LEARNING, TrainingProgress
 
 SPEED = Speed(step_s=0.1, pixel_s=1e-6, reading_s=0.0)
 

@@ -13,22 +13,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from napari_selfdenoise.version import __version__
 
 if TYPE_CHECKING:
     from napari_selfdenoise.config import TrainingConfig
     from napari_selfdenoise.errors import DenoisingError, RequestError
     from napari_selfdenoise.image import Image
     from napari_selfdenoise.io import read_image, write_image
+    from napari_selfdenoise.long_work import STOP
     from napari_selfdenoise.model import TrainedModel
     from napari_selfdenoise.model_file import load_model, save_model
     from napari_selfdenoise.noise_models import NoiseCurve
     from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
     from napari_selfdenoise.recipes import recipe
-    from napari_selfdenoise.training import STOP, train, train_steps
+    from napari_selfdenoise.training import train, train_steps
 
 _HOMES = {
-    "STOP": "training",
+    "STOP": "long_work",
     "Denoised": "prediction",
     "DenoisingError": "errors",
     "Image": "image",
@@ -56,6 +57,7 @@ __all__ = [
     "RequestError",
     "TrainedModel",
     "TrainingConfig",
+    "__version__",
     "denoise",
     "load_model",
     "predict_tiles",

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.sampling import Normalization
+from napari_selfdenoise.statistics import bins_by_signal, means_of_bins
 
 Array = NDArray[np.float64]
 
@@ -160,10 +161,9 @@ def squared_noise(
     if not columns or len(columns[0]) < _LEAST_BLOCKS:
         return np.zeros(0), np.zeros(0)
     signal, residual, reaction = columns
-    order = np.argsort(signal)
-    centre, whole, own = _grouped(order, _BINS, signal, residual, reaction)
+    centre, whole, own = _grouped(_BINS, signal, residual, reaction)
     share = 1 - own.mean(1) / np.maximum(whole.mean(1), 1e-30)
-    wide, whole, own = _grouped(order, _WIDE_BINS, signal, residual, reaction)
+    wide, whole, own = _grouped(_WIDE_BINS, signal, residual, reaction)
     left = np.maximum(whole - own, 1e-30)
     noise = np.minimum(left[:, 2] / left.mean(1), 1.0)
     share = np.maximum(share * np.interp(centre, wide, noise), _LEAST_SHARE)
@@ -173,12 +173,12 @@ def squared_noise(
 
 
 def _grouped(
-    order: NDArray[np.intp], most: int, signal: Array, residual: Array, reaction: Array
+    most: int, signal: Array, residual: Array, reaction: Array
 ) -> tuple[Array, Array, Array]:
     """Mean signal, residual and own variance in groups of equally many blocks."""
-    groups = np.array_split(order, min(most, len(order) // _LEAST_BLOCKS))
+    groups = bins_by_signal(signal, most, least=_LEAST_BLOCKS)
     centre, whole, own = (
-        np.array([values[group].mean(0) for group in groups])
+        means_of_bins(groups, values)
         for values in (signal, residual, reaction / PROBE**2)
     )
     return centre, whole, own

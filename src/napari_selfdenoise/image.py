@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.look import Look
+from napari_selfdenoise.units import in_micrometres, unit_symbol
 
 UNNAMED_AXES = "IQPRUVW"
 """Letters for axes whose meaning is not known; all of them are samples."""
@@ -21,12 +22,6 @@ _NOUNS = {
     "T": ("time point", "time points"),
     "Z": ("plane", "planes"),
     "C": ("channel", "channels"),
-}
-
-_MICROMETRES = {
-    **dict.fromkeys(("µm", "μm", "um", "micron", "micrometer", "micrometre"), 1.0),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
 }
 
 PlaneIndex = tuple[int, ...]
@@ -222,7 +217,7 @@ class Image:
         sizes = []
         for axis in "YX":
             place = self.axes.index(axis)
-            factor = _MICROMETRES.get(self.units[place])
+            factor = in_micrometres(self.units[place])
             if factor is None:
                 return None
             sizes.append(self.pixel_size[place] * factor)
@@ -331,11 +326,9 @@ class Image:
     def _pixel_phrase(self) -> str:
         y, x = self.axes.index("Y"), self.axes.index("X")
         y = x if self.line_scan else y
-        if self.units[x] in ("pixel", "pixels", ""):
+        unit = unit_symbol(self.units[x])
+        if unit == "pixel":
             return ""
-        unit = {"micrometer": "µm", "micron": "µm", "um": "µm", "nanometer": "nm"}.get(
-            self.units[x], self.units[x]
-        )
         if np.isclose(self.pixel_size[y], self.pixel_size[x]):
             return f"{self.pixel_size[x]:.4g} {unit} pixels"
         return f"{self.pixel_size[y]:.4g} × {self.pixel_size[x]:.4g} {unit} pixels"

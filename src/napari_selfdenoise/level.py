@@ -19,6 +19,7 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from napari_selfdenoise.evenness import Evenness, measure_evenness
+from napari_selfdenoise.statistics import bins_by_signal
 
 Array = NDArray[np.float64]
 
@@ -213,7 +214,7 @@ def measure_level(planes: Sequence[NDArray[np.float32]]) -> NoiseLevel | None:
     if len(whole.mean) < _GROUP:
         return None
     count = min(round(len(whole.mean) / _GROUP), _GROUPS)
-    groups = [whole.chosen(g) for g in np.array_split(whole.mean.argsort(), count)]
+    groups = [whole.chosen(g) for g in bins_by_signal(whole.mean, count)]
     level = _Blocks.joined([g for g in groups if g.flattest().is_flat] or groups)
     flat, groups = level.flattest(), [group.flattest() for group in groups]
     if not flat.std > 0:

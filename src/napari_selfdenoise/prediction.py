@@ -27,13 +27,13 @@ from napari_selfdenoise.device import (
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor
 from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.sure import Blend, summary
 from napari_selfdenoise.tiling import Tile, tile_grid
-from napari_selfdenoise.training import STOP, Command
 
 IN_MEMORY_BYTES = 2**32
 """Results larger than this are kept in a temporary file instead of in memory."""
@@ -417,13 +417,7 @@ def denoise(image: Image, model: TrainedModel, **options: Any) -> Denoised:
 
     See `predict_tiles` for the parameters and errors.
     """
-    tiles = predict_tiles(image, model, **options)
-    while True:
-        try:
-            next(tiles)
-        except StopIteration as end:
-            result: Denoised = end.value
-            return result
+    return run_to_end(predict_tiles(image, model, **options))
 
 
 def allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ from napari_selfdenoise.kernels import (
     airy_kernel,
     gaussian_kernel,
 )
+from napari_selfdenoise.units import in_micrometres
 
 Positivity = Annotated[
     Literal["softplus", "penalty", "none"],
@@ -120,7 +121,7 @@ class GaussianPSF(BaseModel):
     def _sigma_px(self, pixel_size: PixelSize) -> tuple[float, float]:
         if self.unit == "pixel":
             return self.sigma, self.sigma
-        sigma_um = self.sigma * (1.0 if self.unit == "µm" else 1e-3)
+        sigma_um = self.sigma * (in_micrometres(self.unit) or 1.0)
         height, width = _known(pixel_size, f"a width in {self.unit}")
         return sigma_um / height, sigma_um / width
 
@@ -358,18 +359,10 @@ def _brightness(pixels: NDArray[np.generic]) -> float:
     return float(smooth.max())
 
 
-_MICROMETRES = {
-    **dict.fromkeys(("µm", "μm", "um", "micron", "micrometer"), 1.0),
-    **dict.fromkeys(("nm", "nanometer"), 1e-3),
-}
-
-
 def _require_same_pixels(bead: Image, pixel_size: PixelSize) -> None:
-    axes = [bead.axes.index(axis) for axis in "YX"]
-    units = [_MICROMETRES.get(bead.units[axis]) for axis in axes]
-    if pixel_size is None or None in units:
+    steps = bead.pixel_size_um
+    if pixel_size is None or steps is None:
         return
-    steps = [bead.pixel_size[a] * (u or 0) for a, u in zip(axes, units, strict=True)]
     if not np.allclose(steps, pixel_size, rtol=0.05):
         raise RequestError(
             f"The bead was recorded with pixels of {steps[0]:.4g} × {steps[1]:.4g} µm, "

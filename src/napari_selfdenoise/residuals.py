@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_selfdenoise.differences import Differences, squared_noise
 from napari_selfdenoise.masking import neighbour_sum
 from napari_selfdenoise.sampling import Normalization
+from napari_selfdenoise.statistics import bins_by_signal
 
 Array = NDArray[np.float64]
 
@@ -204,8 +205,7 @@ def _bins(
     signal: Array, values: Array, weight: Array, bins: int
 ) -> tuple[Array, Array]:
     """Weighted means of signal and values in bins of equally many pixels."""
-    count = min(bins, max(1, len(signal) // 64))
-    groups = np.array_split(np.argsort(signal), count)
+    groups = bins_by_signal(signal, bins, least=64)
     centre, mean = (
         np.array([np.average(v[group], weights=weight[group]) for group in groups])
         for v in (signal, values)

@@ -15,6 +15,7 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import computing, resolve_device, resolve_precision
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.long_work import STOP, run_to_end
 from napari_selfdenoise.model import TrainedModel, on_device, run
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.prediction import largest_side
@@ -23,7 +24,6 @@ from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.tiling import tile_grid
 from napari_selfdenoise.training import (
     FINISHING,
-    STOP,
     Training,
     TrainingProgress,
     train_steps,
@@ -164,13 +164,7 @@ def estimate_run(image: Image, config: TrainingConfig) -> RunEstimate:
 
     See `estimate_steps` for the parameters and errors.
     """
-    steps = estimate_steps(image, config)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: RunEstimate = end.value
-            return found
+    return run_to_end(estimate_steps(image, config))
 
 
 def estimate_steps(

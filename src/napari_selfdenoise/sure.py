@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.differences import Differences, squared_noise
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.sampling import Normalization
+from napari_selfdenoise.statistics import bins_by_signal, means_of_bins
 
 Array = NDArray[np.float64]
 
@@ -327,11 +328,8 @@ def measured_noise(
 
 
 def _binned(signal: Array, squared: Array) -> NoiseCurve:
-    groups = np.array_split(np.argsort(signal), _BINS)
-    centre, variance = (
-        np.array([values[group].mean() for group in groups])
-        for values in (signal, squared)
-    )
+    groups = bins_by_signal(signal, _BINS)
+    centre, variance = (means_of_bins(groups, values) for values in (signal, squared))
     return NoiseCurve.gaussian(centre, np.sqrt(np.maximum(variance, 1e-30)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import importlib
 import math
 import platform
@@ -34,6 +33,7 @@ from napari_selfdenoise.device import (
 )
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, require_denoisable
+from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
 from napari_selfdenoise.networks import UNet
@@ -52,16 +52,7 @@ from napari_selfdenoise.sampling import (
 )
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
-
-
-class Command(enum.Enum):
-    """What can be sent to a running training."""
-
-    STOP = "stop"
-
-
-STOP = Command.STOP
-"""Send it to end a training and keep what was learned."""
+from napari_selfdenoise.version import __version__
 
 LEARNING, FINISHING = "Learning", "Finishing: fitting the noise"
 """What is being done, of most progress; before it, the image is read."""
@@ -376,13 +367,7 @@ def train(
 
     See `train_steps` for the parameters and errors.
     """
-    steps = train_steps(images, config, start=start)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            model: TrainedModel = end.value
-            return model
+    return run_to_end(train_steps(images, config, start=start))
 
 
 def require_trainable(
@@ -651,8 +636,6 @@ def _provenance(
     dtype: torch.dtype,
     notes: list[str],
 ) -> dict[str, Any]:
-    from napari_selfdenoise import __version__
-
     return {
         "images": [image.name for image in images],
         "axes": images[0].describe(),

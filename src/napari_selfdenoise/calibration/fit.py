@@ -22,6 +22,7 @@ from napari_selfdenoise.calibration.pairs import (
     std_floor,
 )
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise_models import (
     NoiseCurve,
     NoiseModel,
@@ -168,17 +169,9 @@ def fit_noise(
     config: NoiseModel, signal: Array, observation: Array, **options: Any
 ) -> FittedNoise:
     """Run `fit_steps` to its end; see there."""
-    return run(fit_steps(config, signal, observation, **options))
-
-
-def run(steps: Fit) -> FittedNoise:
-    """Run a fit to its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            fitted: FittedNoise = end.value
-            return fitted
+    fitted = run_to_end(fit_steps(config, signal, observation, **options))
+    assert fitted is not None  # nobody stopped it
+    return fitted
 
 
 def _require_fittable(config: NoiseModel) -> None:

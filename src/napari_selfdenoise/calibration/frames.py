@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.calibration.fit import Fit, FittedNoise, fit_steps, run
+from napari_selfdenoise.calibration.fit import Fit, FittedNoise, fit_steps
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.calibration.pairs import MAX_PAIRS, grey_step
 from napari_selfdenoise.errors import RequestError
@@ -18,9 +18,12 @@ from napari_selfdenoise.image import (
     as_frames,
     require_denoisable,
 )
+from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise_models import NoiseModel
 from napari_selfdenoise.noise_models.lines import binned_means
 from napari_selfdenoise.rounding import rounding_notes
+from napari_selfdenoise.statistics import bins_by_signal, means_of_bins
+from napari_selfdenoise.version import __version__
 
 Array = NDArray[np.float64]
 
@@ -106,7 +109,9 @@ def calibrate_steps(
 
 def calibrate(stack: Image, config: NoiseModel, **options: Any) -> FittedNoise:
     """Run `calibrate_steps` to its end; see there."""
-    return run(calibrate_steps(stack, config, **options))
+    fitted = run_to_end(calibrate_steps(stack, config, **options))
+    assert fitted is not None  # nobody stopped it
+    return fitted
 
 
 def _second_half(steps: Fit) -> Fit:
@@ -121,8 +126,6 @@ def _second_half(steps: Fit) -> Fit:
 
 
 def _provenance(stack: Image, signal: Image | None) -> dict[str, Any]:
-    from napari_selfdenoise import __version__
-
     return {
         "image": stack.name,
         "axes": stack.describe(),
@@ -288,12 +291,9 @@ def measured_variance(stack: NDArray[Any], bins: int = 64) -> tuple[Array, Array
 
 def _variance_by(order: Array, frames: Array, bins: int) -> tuple[Array, Array]:
     """Mean and variance over frames (n, pixels), in bins of pixels of like `order`."""
-    groups = np.array_split(np.argsort(order), max(1, min(bins, len(order) // 64)))
+    groups = bins_by_signal(order, bins, least=64)
     signal, variance = frames.mean(0), frames.var(0, ddof=1)
-    means = [
-        [values[group].mean() for group in groups] for values in (signal, variance)
-    ]
-    return np.array(means[0]), np.array(means[1])
+    return means_of_bins(groups, signal), means_of_bins(groups, variance)
 
 
 def measured_scatter(stack: Image, signal: Image | None = None) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.noise_models.lines import variance_line
+from napari_selfdenoise.statistics import weighted_means_by_signal
 
 Array = NDArray[np.float64]
 
@@ -117,12 +118,8 @@ class _Grouped(NamedTuple):
     @classmethod
     def of(cls, signal: Array, squared: Array, weight: Array, prior: Array) -> _Grouped:
         groups = min(_GROUPS, len(signal))
-        order = np.argsort(signal, kind="stable")
-        starts = np.linspace(0, len(signal), groups, endpoint=False).astype(int)
-        total = np.maximum(np.add.reduceat(weight[order], starts), 1e-300)
-        s, r, v = (
-            np.add.reduceat((values * weight)[order], starts) / total
-            for values in (signal, squared, prior)
+        (s, r, v), total = weighted_means_by_signal(
+            signal, (signal, squared, prior), weight, groups
         )
         return cls(s, r, total / total.mean(), v, len(signal))
 

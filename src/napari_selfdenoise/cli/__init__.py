@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import click
 
-from napari_selfdenoise import __version__
 from napari_selfdenoise.cli.calibrating import calibrate_verb
 from napari_selfdenoise.cli.checking import demo_verb, doctor_verb, evaluate_verb
 from napari_selfdenoise.cli.denoising import denoise_verb, predict_verb, train_verb
@@ -15,6 +14,7 @@ from napari_selfdenoise.cli.outputs import OUTPUTS
 from napari_selfdenoise.cli.report import complain
 from napari_selfdenoise.cli.settings import run_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.version import __version__
 
 __all__ = ["OUTPUTS", "cli", "main", "run_config"]
 

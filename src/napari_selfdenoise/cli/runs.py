@@ -15,6 +15,7 @@ from napari_selfdenoise.cli.report import say
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
+from napari_selfdenoise.long_work import STOP
 
 if TYPE_CHECKING:
     from napari_selfdenoise.run_time import RunClock
@@ -128,7 +129,7 @@ def train_aloud(
     With a clock, the time left is that of a whole run, denoising and all.
     """
     from napari_selfdenoise.run_time import RunClock
-    from napari_selfdenoise.training import STOP, train_steps
+    from napari_selfdenoise.training import train_steps
 
     for image in images:
         say(f"{image.name}: {image.describe()}")
@@ -167,7 +168,6 @@ def predict_aloud(
     from napari_selfdenoise.prediction import predict_tiles
     from napari_selfdenoise.run_time import RunClock
     from napari_selfdenoise.sure import raw_share_in_words
-    from napari_selfdenoise.training import STOP
 
     line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator

@@ -15,6 +15,8 @@ from scipy.ndimage import label, maximum_filter, median_filter, minimum_filter
 from scipy.ndimage import maximum as ndimage_maximum
 from scipy.ndimage import minimum as ndimage_minimum
 
+from napari_selfdenoise.statistics import bins_by_signal, means_of_bins
+
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -103,10 +105,8 @@ class Scatter:
         """Measure those pixels of a plane that are known, or of a part; both (Y, X)."""
         median = median_filter(pixels, 3, mode="reflect")
         level, difference = median[known], (pixels - median)[known]
-        order = np.argsort(level)
-        count = min(_BINS, max(1, len(order) // _BIN_PIXELS))
-        groups = np.array_split(order, count)
-        centre = np.array([level[group].mean() for group in groups])
+        groups = bins_by_signal(level, _BINS, least=_BIN_PIXELS)
+        centre = means_of_bins(groups, level)
         tails = np.array(
             [
                 np.percentile(difference[group], (_TAIL, 50.0, 100 - _TAIL))

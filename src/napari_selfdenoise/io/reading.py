@@ -24,8 +24,8 @@ from napari_selfdenoise.io.damage import (
     whole_part,
 )
 from napari_selfdenoise.io.series import choose_series
-from napari_selfdenoise.io.units import positive, unit_symbol
 from napari_selfdenoise.look import Look
+from napari_selfdenoise.units import in_micrometres, positive, unit_symbol
 
 LAZY_BYTES = 2**30
 """Images larger than this stay on disk and are read plane by plane."""
@@ -36,8 +36,8 @@ LARGEST_PIXEL_UM = 20.0
 72, 300 and 600 dpi are pixels of 353, 85 and 42 µm; a microscope's are smaller.
 """
 
-MICROMETRES = {3: 1e4, 4: 1e3, 5: 1.0}
-"""Length of the TIFF resolution units centimetre, millimetre and micrometre."""
+_RESOLUTION_UNITS = {3: "cm", 4: "mm", 5: "µm"}
+"""Of TIFF, but for the inch, which is that of printers."""
 
 _WHITE_IS_ZERO, _RGB = 0, 2
 COLOUR_PHOTOMETRICS = frozenset({_RGB, 5, 6, 8})  # and CMYK, YCbCr, CIELab
@@ -343,8 +343,9 @@ def _imagej_steps(tif: Any) -> Steps:
 
 def _plain_steps(page: Any) -> Steps:
     tag = page.tags.get("ResolutionUnit")
-    scale = MICROMETRES.get(int(tag.value)) if tag is not None else None
-    if scale is None:  # inch, the printers' unit, or none
+    unit = _RESOLUTION_UNITS.get(int(tag.value), "") if tag is not None else ""
+    scale = in_micrometres(unit)
+    if scale is None:
         return {}
     sizes = {axis: size * scale for axis, size in _tag_sizes(page).items()}
     if any(size > LARGEST_PIXEL_UM for size in sizes.values()):

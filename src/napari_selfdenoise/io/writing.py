@@ -22,8 +22,8 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.io.beside import beside
 from napari_selfdenoise.io.reading import Steps, free_letter
-from napari_selfdenoise.io.units import ascii_unit, positive, unit_symbol
 from napari_selfdenoise.look import Look
+from napari_selfdenoise.units import ascii_unit, positive, unit_symbol
 
 CLASSIC_BYTES = 3_900_000_000
 """ImageJ hyperstacks are classic TIFF, whose offsets end at 4 GiB."""

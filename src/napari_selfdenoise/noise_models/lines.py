@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdenoise.statistics import weighted_means_by_signal
+
 Array = NDArray[np.float64]
 
 _BINS = 64
@@ -56,12 +58,8 @@ def binned_means(
         Of each bin, by increasing signal.
     """
     count = int(np.clip(len(signal) // _LEAST, 1, bins))
-    order = np.argsort(signal, kind="stable")
-    starts = np.linspace(0, len(signal), count, endpoint=False).astype(int)
-    total = np.add.reduceat(weight[order], starts)
-    total = np.maximum(total, 1e-300)
-    sums = (np.add.reduceat((v * weight)[order], starts) for v in (signal, values))
-    centre, mean = (values / total for values in sums)
+    means = weighted_means_by_signal(signal, (signal, values), weight, count)
+    (centre, mean), total = means
     return centre, mean, total
 
 

@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-def
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.plugin.activity import Activity
 from napari_selfdenoise.plugin.drops import FileWords, refusals
 from napari_selfdenoise.plugin.layer_choice import first_choice, offered
@@ -21,7 +22,6 @@ from napari_selfdenoise.plugin.panel import Panel
 from napari_selfdenoise.plugin.plots import Plot, follow_theme
 from napari_selfdenoise.plugin.series import read_layer, several_note
 from napari_selfdenoise.plugin.worker import Run, sentence
-from napari_selfdenoise.training import STOP
 
 IMAGES = (".tif", ".tiff")
 PLUGIN = "napari-selfdenoise"

@@ -1,4 +1,4 @@
-"""Units of length and time as microscopy files write them."""
+"""The one table of units: how files and viewers write them, and their lengths."""
 
 from __future__ import annotations
 
@@ -6,15 +6,32 @@ import math
 import re
 
 _WORDS = {
-    "µm": ("um", "micron", "microns", "micrometer", "micrometre", "micrometers"),
-    "nm": ("nanometer", "nanometre", "nanometers"),
-    "mm": ("millimeter", "millimetre", "millimeters"),
+    "Å": ("angstrom", "angstroms"),
+    "nm": ("nanometer", "nanometre", "nanometers", "nanometres"),
+    "µm": (
+        *("um", "micron", "microns", "micrometer", "micrometre"),
+        *("micrometers", "micrometres"),
+    ),
+    "mm": ("millimeter", "millimetre", "millimeters", "millimetres"),
+    "cm": ("centimeter", "centimetre", "centimeters", "centimetres"),
+    "m": ("meter", "metre", "meters", "metres"),
     "s": ("sec", "second", "seconds"),
     "ms": ("msec", "millisecond", "milliseconds"),
     "in": ("inch", "inches"),
     "pixel": ("", "pixels", "px", "none", "null"),
 }
-_UNITS = {word: unit for unit, words in _WORDS.items() for word in words}
+_SYMBOLS = {word: unit for unit, words in _WORDS.items() for word in words}
+
+_MICROMETRES = {
+    "pm": 1e-6,
+    "Å": 1e-4,
+    "nm": 1e-3,
+    "µm": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+    "in": 25_400.0,
+}
 
 
 def unit_symbol(word: object) -> str:
@@ -23,7 +40,12 @@ def unit_symbol(word: object) -> str:
         r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), str(word).strip()
     )
     text = text.replace("Âµ", "µ").replace("μ", "µ")  # UTF-8 as Latin-1; Greek mu
-    return _UNITS.get(text.lower(), text)
+    return _SYMBOLS.get(text.lower(), text)
+
+
+def in_micrometres(unit: str) -> float | None:
+    """Length of a unit in µm, however it is written; None where it is no length."""
+    return _MICROMETRES.get(unit_symbol(unit))
 
 
 def ascii_unit(unit: str) -> str:
