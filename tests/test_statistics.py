@@ -1,5 +1,7 @@
 """Bins of pixels of like signal."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def test_every_pixel_is_in_one_bin_and_bins_are_in_order(most, least, count):
     sizes = [len(pixels) for pixels in bins]
     assert max(sizes) - min(sizes) <= 1
     edges = [(SIGNAL[pixels].min(), SIGNAL[pixels].max()) for pixels in bins]
-    assert all(high <= low for (_, high), (low, _) in zip(edges, edges[1:]))
+    assert all(high <= low for (_, high), (low, _) in itertools.pairwise(edges))
 
 
 def test_means_are_those_of_the_pixels_in_each_bin():
