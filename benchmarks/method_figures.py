@@ -38,7 +38,7 @@ from napari_selfdenoise import (
     recipe,
     train,
 )
-from napari_selfdenoise.calibration import FittedNoise, calibrate
+from napari_selfdenoise.calibration import calibrate
 from napari_selfdenoise.estimators import (
     BlindMean,
     Estimator,
@@ -57,14 +57,15 @@ from napari_selfdenoise.metrics import psnr
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import run
 from napari_selfdenoise.networks import HalfPlaneUNet, Network, UNet
-from napari_selfdenoise.noise_file import save_noise_model
 from napari_selfdenoise.noise_models import (
+    FittedNoise,
     GaussianMixtureNoise,
     HistogramNoise,
     NoiseModel,
     NoiseNetwork,
     PoissonGaussianNoise,
 )
+from napari_selfdenoise.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.posterior import posterior
 from napari_selfdenoise.psf import GaussianPSF, OpticalPSF
 from napari_selfdenoise.residuals import binned

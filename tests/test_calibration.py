@@ -10,7 +10,6 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise.calibration import (
-    FittedNoise,
     bits_per_pixel,
     calibrate,
     calibrate_steps,
@@ -27,8 +26,8 @@ from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, as_line_scan
 from napari_selfdenoise.long_work import STOP
-from napari_selfdenoise.noise_file import load_noise_model, save_noise_model
 from napari_selfdenoise.noise_models import (
+    FittedNoise,
     GaussianMixtureNoise,
     GaussianNoise,
     HistogramNoise,
@@ -40,6 +39,11 @@ from napari_selfdenoise.noise_models import (
     PoissonNoise,
     UnmodelledNoise,
 )
+from napari_selfdenoise.noise_models.noise_file import (
+    load_noise_model,
+    save_noise_model,
+)
+from napari_selfdenoise.resolve_files import read_noise_model
 
 A, B = 8.0, -775.0  # gain 8 over an offset of 100, read noise 5
 
@@ -492,7 +496,8 @@ def test_a_noise_model_survives_its_file(fitted, tmp_path):
 @pytest.mark.parametrize("config", KINDS[1:4], ids=lambda c: c.kind)
 def test_any_training_can_use_it(config, pairs, tmp_path):
     path = save_noise_model(fit_noise(config, *pairs), tmp_path / "camera.noise.json")
-    module = NoiseFromFile(file=str(path)).build(NoiseUnits(600.0, 256.0, 1e-3))
+    read = read_noise_model(NoiseFromFile(file=str(path)))
+    module = read.build(NoiseUnits(600.0, 256.0, 1e-3))
     assert module.frozen
     raw = np.array([300.0, 900.0, 1800.0])
     with torch.no_grad():

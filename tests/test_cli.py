@@ -23,7 +23,6 @@ from napari_selfdenoise import (
 )
 from napari_selfdenoise.calibration import fit_noise
 from napari_selfdenoise.cli import runs
-from napari_selfdenoise.noise_file import save_noise_model
 from napari_selfdenoise.noise_models import (
     GaussianMixtureNoise,
     NoiseCurve,
@@ -31,6 +30,7 @@ from napari_selfdenoise.noise_models import (
     NoiseNetwork,
     PoissonGaussianNoise,
 )
+from napari_selfdenoise.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.recovery import Recovery
 
 QUICK = [

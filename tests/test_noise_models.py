@@ -9,10 +9,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from napari_selfdenoise.calibration import FittedNoise
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.noise_file import save_noise_model
 from napari_selfdenoise.noise_models import (
+    FittedNoise,
     GaussianMixtureNoise,
     GaussianNoise,
     HistogramNoise,
@@ -26,6 +25,8 @@ from napari_selfdenoise.noise_models import (
     UnmodelledNoise,
     raw_curve,
 )
+from napari_selfdenoise.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.resolve_files import read_noise_model
 
 UNITS = NoiseUnits(0.0, 1.0, 0.01)
 MEMBERS = get_args(get_args(NoiseModel)[0])
@@ -83,7 +84,8 @@ def saved(model, tmp_path, low=-1.0, high=3.0):
     curve = raw_curve(built(model), low, high, 0.0, 1.0)
     line = curve.poisson_gaussian or (0.0, 1.0)
     fitted = FittedNoise(model.kind, model, curve, (low, high), line, 1.0)
-    return NoiseFromFile(file=str(save_noise_model(fitted, tmp_path / "camera")))
+    file = str(save_noise_model(fitted, tmp_path / "camera"))
+    return read_noise_model(NoiseFromFile(file=file))
 
 
 # -- Truths of all ---------------------------------------------------------------------
@@ -549,7 +551,9 @@ def test_a_noise_model_file_must_be_named_and_be_there(tmp_path):
     with pytest.raises(RequestError, match="none is named"):
         NoiseFromFile().build(UNITS)
     with pytest.raises(RequestError, match="no noise model file"):
-        NoiseFromFile(file=str(tmp_path / "gone.noise.json")).build(UNITS)
+        read_noise_model(NoiseFromFile(file=str(tmp_path / "gone.noise.json")))
+    with pytest.raises(RequestError, match="has not been read"):
+        NoiseFromFile(file="camera.noise.json").build(UNITS)
 
 
 def test_a_curve_is_taken_in_place_of_a_file(tmp_path):
@@ -566,7 +570,8 @@ def test_a_curve_is_taken_in_place_of_a_file(tmp_path):
     )
     file = str(save_noise_model(other, tmp_path / "camera"))
     both = taken.model_copy(update={"file": file})  # the file was named later
-    assert both.build(units).std(signal).max() * 128 == pytest.approx(3)
+    read = read_noise_model(both)
+    assert read.build(units).std(signal).max() * 128 == pytest.approx(3)
 
 
 @pytest.mark.parametrize("curve", [{}, {"signal": 3}, {"signal": [[]]}, {"stds": "x"}])

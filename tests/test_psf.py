@@ -23,6 +23,7 @@ from napari_selfdenoise.psf import (
     OpticalPSF,
     darkest_level,
 )
+from napari_selfdenoise.resolve_files import read_bead
 
 PIXEL_UM = (0.065, 0.065)
 ANY_PSF = TypeAdapter(PSF)
@@ -59,7 +60,7 @@ def bead(sigma=1.5, side=61, shift=(0.37, -0.21), peak=2000.0, seed=0):
 def members(tmp_path):
     file = str(tmp_path / "bead.tif")
     write_image(Image(bead().astype(np.float32), "YX"), file)
-    made = [NoPSF(), GaussianPSF(), MeasuredPSF(file=file), OpticalPSF()]
+    made = [NoPSF(), GaussianPSF(), read_bead(MeasuredPSF(file=file)), OpticalPSF()]
     assert {type(m) for m in made} == set(get_args(get_args(PSF)[0]))
     return made
 
@@ -201,7 +202,7 @@ def test_of_a_stack_the_plane_in_focus_is_taken(tmp_path):
     planes = [bead(sigma=s, peak=4500 / s**2) for s in (3, 1.5, 2)]
     stack = Image(np.array(planes, dtype=np.float32), "ZYX")
     write_image(stack, tmp_path / "bead.tif")
-    kernel = MeasuredPSF(file=str(tmp_path / "bead.tif")).kernel(None)
+    kernel = read_bead(MeasuredPSF(file=str(tmp_path / "bead.tif"))).kernel()
     np.testing.assert_allclose(kernel, measure_psf(np.float32(planes[1])))
 
 
@@ -230,7 +231,8 @@ def test_a_file_comes_before_a_bead_that_was_taken(tmp_path):
     write_image(Image(wide, "YX"), tmp_path / "bead.tif")
     taken = MeasuredPSF.taken(bead())
     both = taken.model_copy(update={"file": str(tmp_path / "bead.tif")})
-    np.testing.assert_array_equal(both.kernel(), measure_psf(wide))
+    kernel = read_bead(both).kernel()
+    np.testing.assert_allclose(kernel, measure_psf(wide), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +295,9 @@ def test_bead_files_must_be_there():
     with pytest.raises(RequestError, match="No bead image was chosen"):
         MeasuredPSF().kernel(None)
     with pytest.raises(RequestError, match="There is no file"):
-        MeasuredPSF(file="nowhere.tif").kernel(None)
+        read_bead(MeasuredPSF(file="nowhere.tif"))
+    with pytest.raises(RequestError, match="has not been read"):
+        MeasuredPSF(file="nowhere.tif").kernel()
 
 
 def test_beads_have_the_pixels_of_the_image(tmp_path):
@@ -301,9 +305,11 @@ def test_beads_have_the_pixels_of_the_image(tmp_path):
     pixels = bead().astype(np.float32)
     write_image(Image(pixels, "YX", (0.1, 0.1), ("µm", "µm")), file)
     psf = MeasuredPSF(file=file)
-    assert np.array_equal(psf.kernel((0.1, 0.1)), psf.kernel(None))
+    kernel = read_bead(psf, (0.1, 0.1)).kernel()
+    assert np.array_equal(kernel, read_bead(psf).kernel())
+    np.testing.assert_allclose(kernel, measure_psf(pixels), rtol=1e-12)
     with pytest.raises(RequestError, match=r"0.1 × 0.1 µm, the image with 0.065"):
-        psf.kernel(PIXEL_UM)
+        read_bead(psf, PIXEL_UM)
 
 
 # Convolution -------------------------------------------------------------------------

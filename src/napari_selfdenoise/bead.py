@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,16 @@ def bead_light(bead: NDArray[np.generic]) -> NDArray[np.float64]:
     spot = _find_spot(pixels - level, smooth, noise)
     level = _level_around(pixels, spot, level, noise)
     return _cut_out(pixels - level, spot)
+
+
+def in_focus(planes: Iterable[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """The plane (Y, X) of several in which a bead, a little smoothed, is brightest."""
+    return max(planes, key=_brightness)
+
+
+def _brightness(pixels: NDArray[np.generic]) -> float:
+    smooth = ndimage.gaussian_filter(np.asarray(pixels, np.float64), 1)
+    return float(smooth.max())
 
 
 def _require_bead_image(pixels: NDArray[np.float64]) -> None:

@@ -16,10 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy import ndimage
 
-from napari_selfdenoise.bead import bead_light, kernel_of, measure_psf
+from napari_selfdenoise.bead import bead_light, in_focus, kernel_of
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image, require_denoisable
-from napari_selfdenoise.io import read_image
 from napari_selfdenoise.kernels import (
     Kernel,
     PixelSize,
@@ -147,7 +145,7 @@ class MeasuredPSF(BaseModel):
     values: tuple[tuple[float, ...], ...] | None = Field(
         None,
         title="Bead",
-        description="Light of a bead that was taken from a layer, in place of a file.",
+        description="Light of the bead, from the file or taken from a layer.",
         json_schema_extra={"hidden": True},
     )
     energy: float = Field(
@@ -198,19 +196,18 @@ class MeasuredPSF(BaseModel):
         """
         pixels = np.asarray(bead)
         if pixels.ndim == 3 and len(pixels):
-            pixels = max(pixels, key=_brightness)
+            pixels = in_focus(pixels)
         light = bead_light(pixels)
         rows = (light / light.max()).tolist()
         return cls(values=tuple(tuple(float(f"{v:.6g}") for v in row) for row in rows))
 
     def kernel(self, pixel_size: PixelSize = None) -> Kernel:
-        """Kernel from the bead image, or else from a bead that was taken.
+        """Kernel from the light of the bead.
 
         Parameters
         ----------
         pixel_size : (float, float), optional
-            Height and width of a pixel of the image to denoise, in micrometres; where
-            the bead's are known too, they must agree.
+            Not needed: a bead has the pixels of the image.
 
         Returns
         -------
@@ -220,19 +217,19 @@ class MeasuredPSF(BaseModel):
         Raises
         ------
         RequestError
-            If the file cannot be read, or does not show one whole bead.
+            If there is no bead: no file is named, or `resolve_files` has not read it.
         """
-        if not self.file and self.values:
+        if self.values:
             return kernel_of(np.array(self.values), self.energy, self.symmetrise)
-        if not self.file:
+        if self.file:
             raise RequestError(
-                "No bead image was chosen for the measured point spread function.",
-                "Choose a TIFF with one bead, or a Gaussian.",
+                f"The bead image {self.file} has not been read.",
+                "Read it with `resolve_files`.",
             )
-        bead = read_image(self.file)
-        require_denoisable(bead)
-        _require_same_pixels(bead, pixel_size)
-        return measure_psf(_brightest_plane(bead), self.energy, self.symmetrise)
+        raise RequestError(
+            "No bead image was chosen for the measured point spread function.",
+            "Choose a TIFF with one bead, or a Gaussian.",
+        )
 
 
 class OpticalPSF(BaseModel):
@@ -347,25 +344,3 @@ def _known(pixel_size: PixelSize, purpose: str) -> tuple[float, float]:
             "pixels.",
         )
     return pixel_size
-
-
-def _brightest_plane(bead: Image) -> NDArray[np.float32]:
-    """The plane in focus: where the bead, a little smoothed, is brightest."""
-    return max((bead.read_plane(plane) for plane in bead.planes()), key=_brightness)
-
-
-def _brightness(pixels: NDArray[np.generic]) -> float:
-    smooth = ndimage.gaussian_filter(np.asarray(pixels, np.float64), 1)
-    return float(smooth.max())
-
-
-def _require_same_pixels(bead: Image, pixel_size: PixelSize) -> None:
-    steps = bead.pixel_size_um
-    if pixel_size is None or steps is None:
-        return
-    if not np.allclose(steps, pixel_size, rtol=0.05):
-        raise RequestError(
-            f"The bead was recorded with pixels of {steps[0]:.4g} × {steps[1]:.4g} µm, "
-            f"the image with {pixel_size[0]:.4g} × {pixel_size[1]:.4g} µm.",
-            "Record the bead like the image, or resample it to the image's pixels.",
-        )

@@ -39,6 +39,7 @@ from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
 from napari_selfdenoise.networks import UNet
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.preview import FieldOfView, Preview, show
+from napari_selfdenoise.resolve_files import resolve_files
 from napari_selfdenoise.resolving import (
     resolve_masking,
     resolve_objective,
@@ -184,6 +185,8 @@ def _train(
     if start:
         config = _continued(config, start.config)
     notes = require_trainable(images, config, start)
+    known = start.config if start else None
+    config = resolve_files(config, images[0].pixel_size_um, known)
     command = yield TrainingProgress("Reading the image and measuring its noise")
     device = resolve_device(config.device)
     dtype = resolve_precision(device, config.precision)
@@ -470,12 +473,23 @@ def _differing(made: TrainingConfig, config: TrainingConfig) -> str:
             found.append(f"{title} {new.kind} ({old.kind} in the model)")
             continue
         found += [
-            f"{title} {str(field.title or name).lower()} {getattr(new, name)} "
-            f"({getattr(old, name)} in the model)"
+            f"{title} {str(field.title or name).lower()}{_values(new, old, name)}"
             for name, field in type(new).model_fields.items()
             if getattr(old, name) != getattr(new, name)
+            and not (name in _FROM_FILES and bool(getattr(new, "file", "")))
         ]
     return ", ".join(found)
+
+
+_FROM_FILES = ("curve", "values")
+"""Fields that `resolve_files` fills: where a file is named, its name says it all."""
+
+
+def _values(new: Any, old: Any, name: str) -> str:
+    """Two values of a field, where they are short enough to be read."""
+    if name in _FROM_FILES:
+        return ""
+    return f" {getattr(new, name)} ({getattr(old, name)} in the model)"
 
 
 def _bins_text(size: int) -> str:

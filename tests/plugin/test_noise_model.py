@@ -7,9 +7,16 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 from superqt.utils import WorkerBase
 
 from conftest import PLUGIN, Desk
-from napari_selfdenoise.calibration import FittedNoise, fit
-from napari_selfdenoise.noise_file import load_noise_model, save_noise_model
-from napari_selfdenoise.noise_models import NoiseCurve, PoissonGaussianNoise
+from napari_selfdenoise.calibration import fit
+from napari_selfdenoise.noise_models import (
+    FittedNoise,
+    NoiseCurve,
+    PoissonGaussianNoise,
+)
+from napari_selfdenoise.noise_models.noise_file import (
+    load_noise_model,
+    save_noise_model,
+)
 from napari_selfdenoise.plugin.layers import METADATA_KEY
 from napari_selfdenoise.plugin.plots import theme_colours
 

@@ -6,7 +6,6 @@ noisy stack and a signal that is given; or from an image and its own prediction.
 
 from napari_selfdenoise.calibration.fit import (
     Fit,
-    FittedNoise,
     bits_per_pixel,
     fit_noise,
     fit_steps,
@@ -23,7 +22,6 @@ from napari_selfdenoise.calibration.pairs import MAX_PAIRS
 __all__ = [
     "MAX_PAIRS",
     "Fit",
-    "FittedNoise",
     "bits_per_pixel",
     "calibrate",
     "calibrate_steps",

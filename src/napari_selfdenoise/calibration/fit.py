@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from napari_selfdenoise.calibration.pairs import (
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise_models import (
+    FittedNoise,
     NoiseCurve,
     NoiseModel,
     NoiseUnits,
@@ -37,42 +37,6 @@ Array = NDArray[np.float64]
 
 _YIELD_S = 0.5
 _STEPS = 2000
-
-
-@dataclass(frozen=True, eq=False)
-class FittedNoise:
-    """A noise model with what is known of it; what a noise model file holds.
-
-    Parameters
-    ----------
-    kind : str
-        Of the noise model: "histogram", for instance.
-    config : NoiseModel
-        Its settings.
-    curve : NoiseCurve
-        What it says, in raw units.
-    signal_range : tuple of float
-        Lowest and highest signal that it was fitted to, raw units.
-    poisson_gaussian : tuple of float
-        a and b of the line variance = a * signal + b through the same pairs.
-    bits_per_pixel : float
-        Mean of -log2 of the probability of the observations given the signal, of pairs
-        that were kept out of the fit where there were enough. Lower is better; it
-        compares noise models of the same pairs.
-    provenance : dict
-        Where the pairs came from.
-    warnings : list of str
-        Sentences the user should read.
-    """
-
-    kind: str
-    config: NoiseModel
-    curve: NoiseCurve
-    signal_range: tuple[float, float]
-    poisson_gaussian: tuple[float, float]
-    bits_per_pixel: float
-    provenance: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
 
 Fit = Generator[float, object, FittedNoise | None]

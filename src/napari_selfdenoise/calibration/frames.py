@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.calibration.fit import Fit, FittedNoise, fit_steps
+from napari_selfdenoise.calibration.fit import Fit, fit_steps
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.calibration.pairs import MAX_PAIRS, grey_step
 from napari_selfdenoise.errors import RequestError
@@ -19,7 +19,7 @@ from napari_selfdenoise.image import (
     require_denoisable,
 )
 from napari_selfdenoise.long_work import run_to_end
-from napari_selfdenoise.noise_models import NoiseModel
+from napari_selfdenoise.noise_models import FittedNoise, NoiseModel
 from napari_selfdenoise.noise_models.lines import binned_means
 from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.statistics import bins_by_signal, means_of_bins

@@ -11,6 +11,7 @@ from napari_selfdenoise.noise_models.curve import (
     noise_distribution,
     raw_curve,
 )
+from napari_selfdenoise.noise_models.fitted_noise import FittedNoise
 from napari_selfdenoise.noise_models.gaussian_mixture import (
     GaussianMixtureModule,
     GaussianMixtureNoise,
@@ -32,6 +33,7 @@ from napari_selfdenoise.noise_models.models import (
 from napari_selfdenoise.noise_models.tabulated import TabulatedModule
 
 __all__ = [
+    "FittedNoise",
     "GaussianMixtureModule",
     "GaussianMixtureNoise",
     "GaussianModule",

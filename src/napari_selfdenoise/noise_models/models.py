@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -317,7 +316,7 @@ class NoiseFromFile(NoiseConfig):
     curve: dict[str, Any] | None = Field(
         None,
         title="Noise curve",
-        description="What was taken from a layer, in place of a file.",
+        description="What was read from the file, or taken from a layer.",
         json_schema_extra={"hidden": True},
     )
 
@@ -354,23 +353,24 @@ class NoiseFromFile(NoiseConfig):
             ) from error
 
     def build(self, units: NoiseUnits) -> TabulatedModule:
-        """Read the file, or else the curve that was taken.
+        """Make the noise model of the curve; it is not trained.
 
         Raises
         ------
         RequestError
-            If no file is named, or it cannot be read.
+            If there is no curve: no file is named, or `resolve_files` has not read it.
         """
-        from napari_selfdenoise.noise_file import load_noise_model
-
-        if not self.file.strip() and self.curve is not None:
+        if self.curve is not None:
             return NoiseCurve.from_json(self.curve).module(units)
-        if not self.file.strip():
+        if self.file.strip():
             raise RequestError(
-                "A noise model file is to be used, but none is named.",
-                "Choose a .noise.json file, or another noise model.",
+                f"The noise model file {self.file} has not been read.",
+                "Read it with `resolve_files`.",
             )
-        return load_noise_model(Path(self.file)).curve.module(units)
+        raise RequestError(
+            "A noise model file is to be used, but none is named.",
+            "Choose a .noise.json file, or another noise model.",
+        )
 
 
 def _exp_of_tenths(tenths: Tensor) -> Tensor:

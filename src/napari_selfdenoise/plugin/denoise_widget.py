@@ -20,8 +20,8 @@ from napari_selfdenoise.image import Image
 from napari_selfdenoise.mending import ways_out
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
-from napari_selfdenoise.noise_file import SUFFIX as NOISE_SUFFIX
-from napari_selfdenoise.noise_file import load_noise_model
+from napari_selfdenoise.noise_models.noise_file import SUFFIX as NOISE_SUFFIX
+from napari_selfdenoise.noise_models.noise_file import load_noise_model
 from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.corrections import corrected_first
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading

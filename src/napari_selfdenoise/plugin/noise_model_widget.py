@@ -12,12 +12,16 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog
 
-from napari_selfdenoise.calibration import FittedNoise, calibrate_steps
+from napari_selfdenoise.calibration import calibrate_steps
 from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.image import Image, as_frames
-from napari_selfdenoise.noise_file import SUFFIX, load_noise_model, save_noise_model
-from napari_selfdenoise.noise_models import NoiseModel
+from napari_selfdenoise.noise_models import FittedNoise, NoiseModel
+from napari_selfdenoise.noise_models.noise_file import (
+    SUFFIX,
+    load_noise_model,
+    save_noise_model,
+)
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, open_dock
 from napari_selfdenoise.plugin.fields import member_title
 from napari_selfdenoise.plugin.layers import (
