@@ -574,11 +574,12 @@ def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
     said = []
 
     def interrupt_once(line):
-        if "Reading" in line:  # the loop over the training has begun
+        if line.startswith("Learning"):
             os.kill(os.getpid(), signal.SIGINT)
         said.append(line)
 
     monkeypatch.setattr(runs, "say", interrupt_once)
+    monkeypatch.setattr(runs, "_SAY_S", 0)
     before = signal.getsignal(signal.SIGINT)
     out = folder / "out.tif"
     endless = [*QUICK[2:], "--budget", "until I stop"]
@@ -613,8 +614,10 @@ def test_ctrl_c_keeps_what_is_denoised(folder, selfdenoise, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_a_second_ctrl_c_throws_it_away(folder, selfdenoise, monkeypatch):
+    monkeypatch.setattr(runs, "_SAY_S", 0)
+
     def interrupt(line):
-        if "Reading" in line or "Stopping" in line:
+        if line.startswith(("Learning", "Stopping")):
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(runs, "say", interrupt)
@@ -645,7 +648,26 @@ def test_ctrl_c_before_anything_is_denoised_keeps_the_older_file(
         "predict", folder / "model.safetensors", folder / "stack.tif", out
     )
     assert answer.status == 130
-    assert "Stopping: nothing is denoised yet, so no file is written." in said
+    assert "Stopping: nothing is denoised yet, so no image is written." in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_before_anything_is_learned_keeps_the_older_file(
+    folder, selfdenoise, monkeypatch
+):
+    out, said = folder / "out.tif", []
+    out.write_bytes((folder / "noisy.tif").read_bytes())
+
+    def interrupt(line):
+        said.append(line)
+        if "Reading" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(runs, "say", interrupt)
+    endless = [*QUICK[2:], "--budget", "until I stop"]
+    assert selfdenoise("denoise", folder / "noisy.tif", out, *endless).status == 130
+    assert said[-1] == "Stopping: nothing is learned yet, so nothing is kept."
+    assert out.read_bytes() == (folder / "noisy.tif").read_bytes()
     assert out.read_bytes() == (folder / "noisy.tif").read_bytes()
 
 

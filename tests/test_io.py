@@ -639,3 +639,10 @@ def test_places_where_nothing_can_be_written(tmp_path):
     path = write_image(image, tmp_path / "b.tif")
     with pytest.raises(RequestError, match="there already"):
         write_image(image, path, overwrite=False)
+
+
+def test_a_file_without_an_image_is_told_by_its_name(tmp_path):
+    path = tmp_path / "broken.tif"
+    path.write_bytes(b"II*\0\x08\0\0\0" + bytes(6))
+    with pytest.raises(RequestError, match=r"broken\.tif"):
+        read_image(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ class BlendingPredictor(TilePredictor):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.measured = self.curve
+        self.measured, self._believed = self.curve, False
         self._broad = _broad(self.config)
         luck = np.random.default_rng(self.config.seed)
         signs = luck.choice([-1.0, 1.0], (_SIGNS_SIDE, _SIGNS_SIDE))
@@ -127,6 +128,8 @@ class BlendingPredictor(TilePredictor):
         for share in self._look(sample):
             yield share * self.prepared
         self.blend = self._choose()
+        if self._believed:
+            self.blend = replace(self.blend, error=None, noise=None)
         if sample is not tiles:
             self._kept.clear()
 
@@ -173,6 +176,10 @@ class BlendingPredictor(TilePredictor):
             differences += self._differences(tile, _SAMPLE // len(sample))
             yield (number + 1) / len(sample)
         found = measured_noise(differences, self.curve)
+        # Where gaps leave no whole block, the noise is believed, not measured.
+        self._believed = found is self.curve and not all(
+            self._good(tile).all() for tile in sample
+        )
         self.measured = self._bounded(found, sample, _ABOVE)
 
     def _bounded(
@@ -317,7 +324,10 @@ class BlendingPredictor(TilePredictor):
         blend = self._best(everything)
         if blend.raw_share < _MUCH:
             return blend
-        usual = self._best(self._usual(everything))
+        places = self._usual(everything)
+        if not any(place.any() for place in places.values()):
+            return blend  # too small to be judged without a part of it
+        usual = self._best(places)
         return usual if usual.raw_share < blend.raw_share / 2 else blend
 
     def _usual(self, places: Places) -> Places:

@@ -20,6 +20,9 @@ but the rounding is left."""
 _RANGE = (1e-15, 1e15)
 """What neighbouring pixels may differ by: their squares are sums of 32-bit floats."""
 
+_LARGEST_POWER = {4: 37, 8: 300}
+"""Of ten, that floats of so many bytes hold, with room to multiply by it."""
+
 _SIDE, _PLACES = 96, 3
 """Of each part of a plane that is looked at, in px; and how many along an axis."""
 
@@ -118,15 +121,17 @@ def range_error(image: Image) -> RequestError | None:
     """
     if np.can_cast(image.dtype, np.float32) and image.dtype != np.float32:
         return None
-    found = sorted(filter(None, (_scatter(image, p) for p in _chosen(image))))
-    usual = found[len(found) // 2] if found else 1.0
-    if _RANGE[0] <= usual <= _RANGE[1]:
+    usual = _usual_difference(image)
+    if usual is None or _RANGE[0] <= usual <= _RANGE[1]:
         return None
     size, power = "large" if usual > 1 else "small", -round(math.log10(usual))
+    power = max(-_LARGEST_POWER[8], min(power, _LARGEST_POWER[8]))
+    fits = abs(power) <= _LARGEST_POWER[4]
+    first = "Multiply the image" if fits else "Make it 64-bit floats and multiply it"
     return RequestError(
         f"The values are too {size} to compute with: neighbouring pixels differ by "
         f"{usual:.2g}.",
-        f"Multiply the image by 1e{power} first.",
+        f"{first} by 1e{power}.",
     )
 
 
@@ -162,10 +167,17 @@ def _looked_at(image: Image, plane: PlaneIndex) -> Iterator[NDArray[Any]]:
     return (image.read_stored(plane, r, c) for r in rows for c in columns)
 
 
-def _scatter(image: Image, plane: PlaneIndex) -> float:
-    """What neighbours differ by in the first part that has not one value; else 0."""
-    parts = (_differences(pixels) for pixels in _looked_at(image, plane))
-    return next((_std(values) for values in parts if values.any()), 0.0)
+def _usual_difference(image: Image) -> float | None:
+    """What neighbours differ by in the usual part; None where all have one value.
+
+    Parts in which most neighbours are alike, such as padding with a few odd pixels,
+    count only where there are no others.
+    """
+    parts = (part for plane in _chosen(image) for part in _looked_at(image, plane))
+    known = [found for part in parts if (found := _differences(part)).any()]
+    typical = [found for found in known if np.median(np.abs(found))]
+    stds = sorted(map(_std, typical or known))
+    return stds[len(stds) // 2] if stds else None
 
 
 def _usual(image: Image, plane: PlaneIndex) -> Rounding | None:

@@ -531,7 +531,8 @@ def _describe_defects(
     read = (plane for some in planes for plane in some)
     count = DefectCount.of(read, blank)
     sentences = [
-        f"Channel {channel} of {len(planes)} is empty: it stays as it is."
+        f"Channel {channel} of {len(planes)} holds nothing to learn from: it "
+        "stays as it is."
         for channel in empty
     ]
     return " ".join(

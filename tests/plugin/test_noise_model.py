@@ -167,8 +167,11 @@ def test_a_measurement_replaces_the_one_before(desk, frames):
         desk.calibrate()
     assert desk.names() == ["camera", "camera noise distribution"]
     desk.viewer.layers[1].name = "mine"
+    desk.viewer.layers.selection = set(desk.viewer.layers)
     desk.calibrate()
     assert sorted(desk.names()) == ["camera", "camera noise distribution", "mine"]
+    selected = {layer.name for layer in desk.viewer.layers.selection}
+    assert selected == {"camera", "mine"}
 
 
 def test_another_layer_is_the_signal(desk, frames, scene):

@@ -12,7 +12,7 @@ from napari_selfdenoise.cli.outputs import require_writable
 from napari_selfdenoise.cli.report import curve_report, reports, say
 from napari_selfdenoise.cli.runs import drive
 from napari_selfdenoise.config import noise_model
-from napari_selfdenoise.errors import DenoisingError
+from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.noise_models import NoiseModel
 
 _NOT_CALIBRATED = ("unmodelled", "file")
@@ -64,9 +64,9 @@ def calibrate_verb(
     for note in image.notes:
         say(note)
     steps = calibrate_steps(image, noise, signal=clean, seed=seed)
-    fitted = drive(steps, "stop", lambda share: f"Calibrating: {share:.0%}")
-    if fitted is None:
-        raise DenoisingError("Stopped: no noise model was written.")
+    sentences = "", "Stopping: nothing is measured yet, so no file is written."
+    fitted = drive(steps, STOP, _share_line, lambda _: False, sentences)
+    assert fitted is not None  # a stop ends it before
     return {
         "noise_model": str(save_noise_model(fitted, target)),
         "kind": fitted.kind,
@@ -75,3 +75,7 @@ def calibrate_verb(
         "noise_curve": curve_report(fitted.curve),
         "warnings": [*image.notes, *fitted.warnings],
     }
+
+
+def _share_line(share: float) -> str:
+    return f"Calibrating: {share:.0%}"

@@ -28,7 +28,8 @@ _SAY_S = 2
 _AGAIN = "Ctrl-C again to throw it away."
 _LEARNED = f"Stopping: keeping what was learned. {_AGAIN}"
 _REST = f"Stopping: keeping what is denoised; the rest is NaN. {_AGAIN}"
-_NOTHING = "Stopping: nothing is denoised yet, so no file is written."
+_NOT_LEARNED = "Stopping: nothing is learned yet, so nothing is kept."
+_NOT_DENOISED = "Stopping: nothing is denoised yet, so no image is written."
 
 
 class Written(NamedTuple):
@@ -56,7 +57,8 @@ def drive(
     steps: Generator[Any, Any, Result],
     stop: Any,
     line: Callable[[Any], str],
-    stopping: Callable[[], str] = lambda: _LEARNED,
+    keeps: Callable[[Any], bool],
+    sentences: tuple[str, str],
 ) -> Result:
     """Run a generator to its end; the first Ctrl-C stops it and keeps its result.
 
@@ -68,16 +70,23 @@ def drive(
         What it is sent to end it.
     line : callable
         Makes a line to say of its progress.
-    stopping : callable
-        Says, at the first Ctrl-C, what becomes of the result.
+    keeps : callable
+        Tells from the last progress whether there is something to keep.
+    sentences : tuple of str
+        What is said at the first Ctrl-C: where there is, and where there is not.
     """
     asked: list[bool] = []
+    progress: Any = None
 
     def _interrupt(*_: Any) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(True)
-        say(stopping())
+        something, nothing = sentences
+        kept = keeps(progress)
+        say(something if kept else nothing)
+        if not kept:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, _interrupt)
     said, command, told = 0.0, None, ""
@@ -134,7 +143,12 @@ def train_aloud(
     for image in images:
         say(f"{image.name}: {image.describe()}")
     line = partial(_training_line, clock or RunClock(images[0]))
-    return drive(train_steps(images, config, start=start), STOP, line)
+    steps = train_steps(images, config, start=start)
+    return drive(steps, STOP, line, _has_learned, (_LEARNED, _NOT_LEARNED))
+
+
+def _has_learned(progress: Any) -> bool:
+    return progress is not None and progress.step > 0
 
 
 def predict_aloud(
@@ -183,7 +197,8 @@ def predict_aloud(
             max_memory=memory,
         )
         counted = _counted(steps, tiles)
-        result = drive(counted, STOP, line, lambda: _REST if tiles else _NOTHING)
+        sentences = _REST, _NOT_DENOISED
+        result = drive(counted, STOP, line, lambda _: bool(tiles), sentences)
         if not (result.complete or result.done_fraction):
             raise KeyboardInterrupt  # no file of NaN takes the place of an older one
         if not result.complete:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.defects import filling, missing, outliers
 from napari_selfdenoise.defects.filling import filled
 from napari_selfdenoise.defects.missing import (
+    find_lone,
     find_padding,
     is_blank,
     is_full_of_gaps,
@@ -33,6 +34,12 @@ WHOLE_PIXELS = 2**22
 _SAMPLE_SIDE = 512
 _SAMPLES = 16
 
+_STRIDE = 64
+"""Distance in px of the pixels that tell where a large plane has content."""
+
+_LEAST_CONTENT = 0.05
+"""Share of a sample below which it is taken where the content is."""
+
 _MARGIN = outliers.REACH + missing.REACH + filling.REACH
 """How far around a part of a large plane is read: the verdict on its pixels is then
 that of the plane, but for the ends of wide padding."""
@@ -46,6 +53,9 @@ _SCATTER_PIXELS = 2**18
 
 _SMALL = 48 * 48
 """Pixels from which on a plane shows how strong the noise of bright pixels is."""
+
+_LEAST_PIXELS = 144
+"""Recorded pixels of a plane, at least, to be learned from."""
 
 _MOST_OUTLIERS = 0.01
 """Share of a smaller plane above which what looks like outliers may be structure."""
@@ -145,6 +155,7 @@ class PlaneDefects:
         gone, values = _recorded(raw, recorded)
         if self.padding:
             gone |= find_padding(np.where(gone, np.nan, values))
+        gone |= find_lone(gone)
         looked_at = filled(values, gone, self.level) if gone.any() else values
         out = np.zeros(raw.shape, np.bool_)
         if not self.doubtful:
@@ -175,8 +186,11 @@ def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
     known = values[~gone]
     if not len(known) or is_blank(known):
         return PlaneDefects(None, float(np.median(values)))
-    if is_full_of_gaps(gone):
+    full = is_full_of_gaps(gone)
+    gone |= find_lone(gone)
+    if full or np.count_nonzero(~gone) < min(_LEAST_PIXELS, gone.size):
         return PlaneDefects(None, float(np.median(known)))
+    known = values[~gone]
     level, place = float(np.median(known)), _crowded(gone)
     gone, values = gone[place], values[place]
     values = filled(values, gone, level) if gone.any() else values
@@ -366,10 +380,33 @@ class CleanImage:
 
     def _sample(self, plane: PlaneIndex) -> tuple[Array, Flags | None]:
         """Squares all over a large plane, below each other."""
-        squares = [self._raw(plane, *place) for place in self._places()]
+        raw, recorded = self._squares(plane, self._places())
+        if _content(raw, recorded).mean() >= _LEAST_CONTENT:
+            return raw, recorded
+        places = self._places_of_content(plane)
+        return self._squares(plane, places) if places else (raw, recorded)
+
+    def _squares(
+        self, plane: PlaneIndex, places: Iterable[tuple[slice, slice]]
+    ) -> tuple[Array, Flags | None]:
+        """Parts of a plane below each other, all of one width."""
+        squares = [self._raw(plane, *place) for place in places]
         raw = np.concatenate([square for square, _ in squares])
         masks = [recorded for _, recorded in squares if recorded is not None]
         return raw, np.concatenate(masks) if masks else None
+
+    def _places_of_content(self, plane: PlaneIndex) -> list[tuple[slice, slice]]:
+        """Squares of a large plane around pixels that are no padding."""
+        every = slice(None, None, _STRIDE)
+        found = np.argwhere(_content(*self._raw(plane, every, every)))
+        chosen = found[:: max(1, len(found) // _SAMPLES)][:_SAMPLES]
+        side = min(_SAMPLE_SIDE, *self.plane_shape)
+        corners = (
+            np.clip(_STRIDE * chosen - side // 2, 0, np.array(self.plane_shape) - side)
+            .astype(int)
+            .tolist()
+        )
+        return [(slice(y, y + side), slice(x, x + side)) for y, x in corners]
 
     def _places(self) -> Iterator[tuple[slice, slice]]:
         """Squares of a large plane, at random but always alike."""
@@ -379,6 +416,16 @@ class CleanImage:
         for _ in range(_SAMPLES):
             y, x = (int(rng.integers(n - side + 1)) for n in (height, width))
             yield slice(y, y + side), slice(x, x + side)
+
+
+def _content(raw: Array, recorded: Flags | None) -> Flags:
+    """Pixels (Y, X) that were recorded and have not the most frequent value."""
+    known = np.isfinite(raw) if recorded is None else np.isfinite(raw) & recorded
+    if not known.any():
+        return known
+    values, counts = np.unique(raw[known], return_counts=True)
+    other: Flags = known & (raw != values[counts.argmax()])
+    return other
 
 
 def _middle(length: int, most: int) -> slice:

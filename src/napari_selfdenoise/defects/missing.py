@@ -22,7 +22,18 @@ BLANK = 0.999
 SATURATED = 0.95
 """Share of the pixels at the highest value from which on a plane is lost."""
 
-REACH = 8
+_AROUND, _LEAST_AROUND = 5, 0.57
+"""Side in px of the square around a recorded pixel, and how much of it was recorded, on
+average, at least.
+
+Of pixels left out at random, 45 % leave less: there, results were worse than the raw
+image, and told to be much better than they were.
+"""
+
+_REGION = 21
+"""Side in px of the regions that are judged each by its own gaps."""
+
+REACH = 8 + _REGION // 2 + _AROUND // 2
 """How far the verdict on a pixel of a small region looks, in px."""
 
 _BLOCK = 3
@@ -46,14 +57,6 @@ _SMALL = 100
 _FAR = 5.0
 """By how many stds of what is beside it."""
 
-_AROUND, _LEAST_AROUND = 5, 0.57
-"""Side in px of the square around a recorded pixel, and how much of it was recorded, on
-average, at least.
-
-Of pixels left out at random, 45 % leave less: there, results were worse than the raw
-image, and told to be much better than they were.
-"""
-
 _MOST_VALUES = 8
 _MOST_REGIONS = 500
 
@@ -68,7 +71,7 @@ def is_blank(pixels: Array) -> bool:
 
 
 def is_full_of_gaps(gone: Flags) -> bool:
-    """Whether most recorded pixels have too few recorded ones around to learn from.
+    """Whether recorded pixels have too few recorded ones around to learn from.
 
     Parameters
     ----------
@@ -77,12 +80,31 @@ def is_full_of_gaps(gone: Flags) -> bool:
     """
     if not gone.any() or gone.all():
         return False
+    return float(np.mean(_recorded_around(~gone)[~gone])) < _LEAST_AROUND
+
+
+def find_lone(gone: Flags) -> Flags:
+    """Find recorded pixels of regions full of gaps, (Y, X); `gone` as above."""
+    if not gone.any() or gone.all():
+        return np.zeros_like(gone)
     recorded = (~gone).astype(np.float32)
+    around = np.where(gone, np.float32(0), _recorded_around(~gone))
+    total, count = (
+        ndimage.uniform_filter(values, _REGION, mode="constant")
+        for values in (around, recorded)
+    )
+    lone: Flags = ~gone & (total < _LEAST_AROUND * count)
+    return lone
+
+
+def _recorded_around(recorded: Flags) -> NDArray[np.float32]:
+    """Share of the square around each pixel that was recorded, (Y, X)."""
     found, possible = (
         ndimage.uniform_filter(values, _AROUND, mode="constant")
-        for values in (recorded, np.ones_like(recorded))
+        for values in (recorded.astype(np.float32), np.ones(recorded.shape, np.float32))
     )
-    return float(np.mean((found / possible)[~gone])) < _LEAST_AROUND
+    share: NDArray[np.float32] = found / possible
+    return share
 
 
 def find_padding(pixels: Array) -> Flags:

@@ -231,7 +231,10 @@ def _clusters(raised: Array, known: Flags, scatter: Scatter, sign: int) -> Flags
     if not steep.any():
         return steep
     rows, columns = np.nonzero(steep)
-    level = np.nanmedian(_neighbours(raised, known, rows, columns), axis=1)
+    around = _neighbours(raised, known, rows, columns)
+    alone = np.isnan(around).all(axis=1)  # amid gaps there is nothing to compare with
+    around[alone] = raised[rows[alone], columns[alone], None]
+    level = np.nanmedian(around, axis=1)
     std = scatter.at(sign * level, sign)
     chosen = raised[rows, columns] - level > _HIGH * std
     high = np.zeros_like(known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -83,7 +82,11 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
             "never recorded (padding of one value, no number, or masked): left out, "
             "and kept as they are."
         )
-    if count.blank:
+    if count.blank == count.planes == 1:
+        said.append(
+            "The image is blank, saturated or full of gaps: it is kept as it is."
+        )
+    elif count.blank:
         said.append(
             f"{count.blank} of {count.planes} planes {_were(count.blank)} blank, "
             "saturated or full of gaps: left out, and kept as they are."
@@ -97,7 +100,7 @@ def nothing_to_learn(image: Image) -> RequestError:
     for plane in image.planes():
         known, uneven = _recorded(image, plane)
         if not is_blank(uneven):
-            return _too_few_neighbours(len(uneven) / math.prod(image.plane_shape))
+            return _TOO_FEW
         values.update(np.unique(known)[:2].tolist())
     if not values:
         return RequestError(
@@ -113,13 +116,12 @@ def nothing_to_learn(image: Image) -> RequestError:
     )
 
 
-def _too_few_neighbours(share: float) -> RequestError:
-    return RequestError(
-        f"Too few pixels were recorded next to each other ({share:.0%} of all): a "
-        "network learns what a pixel is from the pixels around it.",
-        "Choose an image with fewer gaps, or average blocks of pixels first, so that "
-        "the gaps close.",
-    )
+_TOO_FEW = RequestError(
+    "Too few pixels were recorded next to each other: a network learns what a pixel is "
+    "from the pixels around it.",
+    "Choose an image with fewer gaps, or average blocks of pixels first, so that the "
+    "gaps close.",
+)
 
 
 def _recorded(
@@ -134,7 +136,8 @@ def _recorded(
 
 def _pixels(count: int, total: int, noun: str) -> str:
     share = 100 * count / total
-    percent = f"{share:.2g}" if share >= 0.001 else "below 0.001"
+    percent = f"{share:.{3 if share >= 99 else 2}g}"
+    percent = percent if share >= 0.001 else "below 0.001"
     return f"{count} {noun}{'' if count == 1 else 's'} ({percent} %)"
 
 

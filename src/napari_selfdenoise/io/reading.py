@@ -155,6 +155,8 @@ def _pixels(path: Path, tif: Any, number: int | None, damage: list[str]) -> _Fou
     else:
         index = tif.series.index(series)
         data = _data(path, series, index)
+        if data.ndim < 2 or 0 in data.shape:
+            raise cut_short(path)
         found = _Found(data, series.axes, series.keyframe, index)
     return replace(found, notes=(*found.notes, note) if note else found.notes)
 

@@ -348,6 +348,8 @@ class DenoiseWidget(Dock):
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.layer.currentIndexChanged.connect(self._show_state)
         controls.layer.activated.connect(self._forget_other_image)
+        for combo in controls.corrections.combos.values():
+            combo.activated.connect(self._forget_other_image)
         controls.budget.currentTextChanged.connect(controls.forget_problem)
         controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)

@@ -183,13 +183,14 @@ class NoiseModelWidget(Dock):
             "noise_curves": [fitted.curve.to_json()],
         }
         layers = self.viewer.layers
-        active = layers.selection.active
+        active, selected = layers.selection.active, set(layers.selection)
         for layer in origin.earlier(layers):
             layers.remove(layer)
         name = f"{self._name} noise distribution"
         name += free_suffix([name], {layer.name for layer in layers})
         add_distribution(self.viewer, fitted.curve, name, box, made, origin)
-        if active in layers:
+        layers.selection = {layer for layer in selected if layer in layers}
+        if active in layers.selection:
             layers.selection.active = active
 
     # ---- What the viewer does ----
