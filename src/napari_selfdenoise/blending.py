@@ -97,7 +97,7 @@ class BlendingPredictor(TilePredictor):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.measured, self._believed = self.curve, False
+        self.measured, self._noise_unmeasured = self.curve, False
         self._broad = _broad(self.config)
         luck = np.random.default_rng(self.config.seed)
         signs = luck.choice([-1.0, 1.0], (_SIGNS_SIDE, _SIGNS_SIDE))
@@ -128,7 +128,7 @@ class BlendingPredictor(TilePredictor):
         for share in self._look(sample):
             yield share * self.prepared
         self.blend = self._choose()
-        if self._believed:
+        if self._noise_unmeasured:
             self.blend = replace(self.blend, error=None, noise=None)
         if sample is not tiles:
             self._kept.clear()
@@ -176,8 +176,9 @@ class BlendingPredictor(TilePredictor):
             differences += self._differences(tile, _SAMPLE // len(sample))
             yield (number + 1) / len(sample)
         found = measured_noise(differences, self.curve)
-        # Where gaps leave no whole block, the noise is believed, not measured.
-        self._believed = found is self.curve and not all(
+        # Where gaps leave no whole block, the noise is that of the model, and so the
+        # error cannot be estimated.
+        self._noise_unmeasured = found is self.curve and not all(
             self._good(tile).all() for tile in sample
         )
         self.measured = self._bounded(found, sample, _ABOVE)

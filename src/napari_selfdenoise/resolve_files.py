@@ -51,7 +51,10 @@ def resolve_files(
         the image's pixel size.
     """
     changes: dict[str, Any] = {}
-    if isinstance(config.noise_model, NoiseFromFile) and config.noise_model.file:
+    if (
+        isinstance(config.noise_model, NoiseFromFile)
+        and config.noise_model.file.strip()
+    ):
         changes["noise_model"] = _noise_model(config.noise_model, known)
     if isinstance(config.psf, MeasuredPSF) and config.psf.file:
         changes["psf"] = _bead(config.psf, known, pixel_size)

@@ -73,7 +73,8 @@ def drive(
     keeps : callable
         Tells from the last progress whether there is something to keep.
     sentences : tuple of str
-        What is said at the first Ctrl-C: where there is, and where there is not.
+        Printed at the first Ctrl-C: one where there is something to keep, one where
+        there is nothing.
     """
     asked: list[bool] = []
     progress: Any = None

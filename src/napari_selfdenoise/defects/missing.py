@@ -26,14 +26,14 @@ _AROUND, _LEAST_AROUND = 5, 0.57
 """Side in px of the square around a recorded pixel, and how much of it was recorded, on
 average, at least.
 
-Of pixels left out at random, 45 % leave less: there, results were worse than the raw
-image, and told to be much better than they were.
+Where 45 % of the pixels are missing at random, less is left: results were then worse
+than the raw image, and their stated error far too small.
 """
 
 _REGION, _LEAST_IN_REGION, _ALONE = 21, 0.45, 0.3
-"""Side in px of regions that are judged each by its own gaps, what must have been
-recorded around their pixels on average, and around each: a corner has 0.36. Less is
-asked than of a plane, as the network learns from the rest of it, too.
+"""Side in px of a region; share of the square around a pixel that was recorded, at
+least, on average over a region, and for each pixel (at a corner it is 0.36). Both are
+lower than for a plane: the network also learns from the rest of the plane.
 """
 
 REACH = 8 + _REGION // 2 + _AROUND // 2
@@ -79,7 +79,8 @@ def is_full_of_gaps(gone: Flags) -> bool:
     Parameters
     ----------
     gone : ndarray
-        True where nothing was recorded, (Y, X). Beyond the borders nothing is asked.
+        True where nothing was recorded, (Y, X). What lies beyond the borders does not
+        count as missing.
     """
     if not gone.any() or gone.all():
         return False

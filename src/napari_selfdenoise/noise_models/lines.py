@@ -58,8 +58,9 @@ def binned_means(
         Of each bin, by increasing signal.
     """
     count = int(np.clip(len(signal) // _LEAST, 1, bins))
-    means = weighted_means_by_signal(signal, (signal, values), weight, count)
-    (centre, mean), total = means
+    (centre, mean), total = weighted_means_by_signal(
+        signal, (signal, values), weight, count
+    )
     return centre, mean, total
 
 
