@@ -9,8 +9,8 @@ from napari_selfdenoise.differences import (
     block_numbers,
     squared_noise,
 )
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.residuals import Hidden, Residuals, binned
-from napari_selfdenoise.sampling import Normalization
 
 SIDE = 400
 ONE = Normalization(0, 1)

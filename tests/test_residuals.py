@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.residuals import Hidden, Residuals, binned, smoothness
-from napari_selfdenoise.sampling import Normalization
 
 
 def hidden(signal, difference):

@@ -7,8 +7,8 @@ from napari_selfdenoise import Image, RequestError, sampling
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.image import as_line_scan
 from napari_selfdenoise.masking import LineMask, RandomMask
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.sampling import (
-    Normalization,
     PatchSampler,
     require_room,
     resolve_patch_size,

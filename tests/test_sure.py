@@ -21,8 +21,8 @@ from napari_selfdenoise import (
 from napari_selfdenoise.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.networks import UNet
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
-from napari_selfdenoise.sampling import Normalization
 from napari_selfdenoise.sure import Blend, Risk, in_words, summary
 
 GAIN, READ = 2.0, 3.0

@@ -18,8 +18,8 @@ from napari_selfdenoise import (
     train_steps,
     training,
 )
+from napari_selfdenoise.field_of_view import FieldOfView
 from napari_selfdenoise.metrics import psnr
-from napari_selfdenoise.preview import FieldOfView
 from napari_selfdenoise.samples import poisson_gaussian_stack
 from napari_selfdenoise.training import FINISHING
 

@@ -6,7 +6,8 @@ import pytest
 
 from napari_selfdenoise import STOP, Image
 from napari_selfdenoise.coverage import Coverage
-from napari_selfdenoise.preview import FieldOfView, Preview
+from napari_selfdenoise.field_of_view import FieldOfView
+from napari_selfdenoise.preview import Preview
 from napari_selfdenoise.tiling import Tile
 from napari_selfdenoise.unfinished import Unfinished, over_raw
 

@@ -18,8 +18,8 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.networks import NetworkModule
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, NoiseUnits
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
-from napari_selfdenoise.sampling import Normalization
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

@@ -18,8 +18,8 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.io.beside import beside, require_folder
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseUnits
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
-from napari_selfdenoise.sampling import Normalization
 
 FORMAT = "napari-selfdenoise model"
 VERSION = 2

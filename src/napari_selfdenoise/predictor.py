@@ -23,6 +23,7 @@ from napari_selfdenoise.masking import Mask, RandomMask
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import TrainedModel, run
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.posterior import (
     draw,
     in_chunks,
@@ -31,7 +32,6 @@ from napari_selfdenoise.posterior import (
     without_noise,
 )
 from napari_selfdenoise.residuals import binned
-from napari_selfdenoise.sampling import Normalization
 from napari_selfdenoise.sure import Blend
 from napari_selfdenoise.tiling import Tile, read_padded, sources
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,42 +15,12 @@ from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image, PlaneIndex
 from napari_selfdenoise.masking import Mask
+from napari_selfdenoise.normalization import Normalization
 
 MAX_TRAINING_PIXELS = 2**26
 """Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""
 
 MIN_PATCH = 16
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """normalised = (raw - offset) / scale.
-
-    The scale is a power of two and the offset an integer, so that integer images
-    survive the way there and back to the bit.
-    """
-
-    offset: float
-    scale: float
-
-    @classmethod
-    def measure(cls, pixels: NDArray[np.float32]) -> Normalization:
-        """Bring pixels to a median near 0 and a spread near 1."""
-        low, median, high = np.percentile(pixels, (5, 50, 99))
-        # Rare bright structures must not squeeze all the rest into a corner.
-        spread = max(
-            (float(high) - float(low)) / 3, float(pixels.std(dtype=np.float64)), 1e-30
-        )
-        offset = round(median) if spread > 1 else median
-        return cls(float(offset), 2.0 ** round(math.log2(spread)))
-
-    def apply(self, raw: Tensor) -> Tensor:
-        """Raw units to normalised."""
-        return (raw - self.offset) / self.scale
-
-    def invert(self, normalised: Tensor) -> Tensor:
-        """Normalised units to raw."""
-        return normalised * self.scale + self.offset
 
 
 def training_planes(

@@ -30,12 +30,13 @@ from napari_selfdenoise.noise_models import (
     NoiseUnits,
     raw_curve,
 )
+from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.posterior import log_marginal
 from napari_selfdenoise.psf import NoPSF, darkest_level
 from napari_selfdenoise.recovery import EVERY, Recovery
 from napari_selfdenoise.residuals import Hidden, Residuals, levelled, smoothness
-from napari_selfdenoise.sampling import Normalization, PatchSampler
+from napari_selfdenoise.sampling import PatchSampler
 from napari_selfdenoise.stein import SteinProbe
 
 _REMEMBERED = 16

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.coverage import Coverage
+from napari_selfdenoise.field_of_view import FieldOfView
 from napari_selfdenoise.image import Image, PlaneIndex, is_in_memory
 from napari_selfdenoise.prediction import Denoised, Prediction, TilePrediction
-from napari_selfdenoise.preview import FieldOfView, Preview
+from napari_selfdenoise.preview import Preview
 
 _FILL_PIXELS = 2**24
 """Pixels that are copied between two looks for messages."""

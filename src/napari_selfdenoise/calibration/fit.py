@@ -31,7 +31,7 @@ from napari_selfdenoise.noise_models import (
     UnmodelledNoise,
     raw_curve,
 )
-from napari_selfdenoise.sampling import Normalization
+from napari_selfdenoise.normalization import Normalization
 
 Array = NDArray[np.float64]
 

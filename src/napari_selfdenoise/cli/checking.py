@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from napari_selfdenoise.budget import parse_budget
 from napari_selfdenoise.cli.inputs import axes_option
 from napari_selfdenoise.cli.report import reports, say
-from napari_selfdenoise.config import parse_budget
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.image import Image
 from napari_selfdenoise.recipes import recipe

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from napari_selfdenoise.budget import parse_budget
 from napari_selfdenoise.cli.flags import config_changes, config_options, help_named
-from napari_selfdenoise.config import TrainingConfig, parse_budget
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, recipe
 

@@ -18,12 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_selfdenoise.config import (
-    TrainingConfig,
-    budget_text,
-    parse_budget,
-    parse_config,
-)
+from napari_selfdenoise.budget import budget_text, parse_budget
+from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.device import available_devices
 from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.image import Image

@@ -13,6 +13,7 @@ from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.field_of_view import FieldOfView
 from napari_selfdenoise.image import Image, is_in_memory
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
@@ -28,7 +29,7 @@ from napari_selfdenoise.plugin.layers import (
 from napari_selfdenoise.plugin.marks import METADATA_KEY, marks
 from napari_selfdenoise.plugin.origin import Origin, free_suffix, note_edits
 from napari_selfdenoise.prediction import Denoised, allocate, result_shapes
-from napari_selfdenoise.preview import FieldOfView, Preview
+from napari_selfdenoise.preview import Preview
 from napari_selfdenoise.unfinished import Unfinished
 
 REFRESH_EVERY_S = 0.2
