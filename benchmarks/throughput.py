@@ -325,7 +325,7 @@ def _open_source(folder: Path, store: str) -> Any:
 @contextmanager
 def _open_target(folder: Path, source: Any, store: str) -> Iterator[Any]:
     """A place on disk for the result, complete when the context ends."""
-    from napari_selfdenoise.io import ImageWriter
+    from napari_selfdenoise.images import ImageWriter
 
     shape = source.shape
     if store == "zarr":

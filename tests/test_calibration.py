@@ -24,7 +24,7 @@ from napari_selfdenoise.calibration import (
 from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image, as_line_scan
+from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.noise_models import (
     FittedNoise,

@@ -6,7 +6,7 @@ import pytest
 
 from napari_selfdenoise import Image, RequestError
 from napari_selfdenoise.camera_correction import Corrections, corrected, masked
-from napari_selfdenoise.image import as_line_scan
+from napari_selfdenoise.images.image import as_line_scan
 
 LUCK = np.random.default_rng(0)
 LIGHT = LUCK.uniform(50, 200, (5, 20, 30))

@@ -9,7 +9,7 @@ from napari_selfdenoise.differences import (
     block_numbers,
     squared_noise,
 )
-from napari_selfdenoise.normalization import Normalization
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.residuals import Hidden, Residuals, binned
 
 SIDE = 400

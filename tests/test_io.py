@@ -8,13 +8,7 @@ import pytest
 import tifffile
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import (
-    Image,
-    as_frames,
-    as_line_scan,
-    require_denoisable,
-)
-from napari_selfdenoise.io import (
+from napari_selfdenoise.images import (
     ImageWriter,
     axes_with_channels,
     read_image,
@@ -22,6 +16,12 @@ from napari_selfdenoise.io import (
     series_names,
     write_image,
     writing,
+)
+from napari_selfdenoise.images.image import (
+    Image,
+    as_frames,
+    as_line_scan,
+    require_denoisable,
 )
 
 LENGTHS = {"T": 2, "Z": 3, "C": 4, "Y": 7, "X": 8}

@@ -11,8 +11,8 @@ from scipy import ndimage, optimize
 
 from napari_selfdenoise.bead import measure_psf
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
-from napari_selfdenoise.io import write_image
+from napari_selfdenoise.images import write_image
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.kernels import gaussian_sigma
 from napari_selfdenoise.optics import Convolution, negativity, positive
 from napari_selfdenoise.psf import (

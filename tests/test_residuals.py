@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_selfdenoise.normalization import Normalization
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.residuals import Hidden, Residuals, binned, smoothness
 
 

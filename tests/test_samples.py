@@ -4,13 +4,13 @@ import sys
 import numpy as np
 import pytest
 
-from napari_selfdenoise.metrics import psnr
-from napari_selfdenoise.plugin.sample_data import fish, synthetic
-from napari_selfdenoise.samples import (
+from napari_selfdenoise.images.samples import (
     fish_average,
     fish_frame,
     poisson_gaussian_stack,
 )
+from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.plugin.sample_data import fish, synthetic
 
 
 def test_the_fish_are_a_noisy_and_a_clean_image_of_one_field():

@@ -5,9 +5,9 @@ import torch
 
 from napari_selfdenoise import Image, RequestError, sampling
 from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.image import as_line_scan
+from napari_selfdenoise.images.image import as_line_scan
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.masking import LineMask, RandomMask
-from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.sampling import (
     PatchSampler,
     require_room,

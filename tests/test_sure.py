@@ -19,9 +19,9 @@ from napari_selfdenoise import (
     train,
 )
 from napari_selfdenoise.estimators import AutoEstimator, PosteriorMean, SinglePass
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.networks import UNet
-from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.sure import Blend, Risk, in_words, summary
 

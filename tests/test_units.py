@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError, write_image
+from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 from napari_selfdenoise.psf import MeasuredPSF
 from napari_selfdenoise.resolve_files import read_bead
-from napari_selfdenoise.units import in_micrometres, unit_symbol
 
 
 @pytest.mark.parametrize(

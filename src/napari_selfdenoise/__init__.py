@@ -18,8 +18,8 @@ from napari_selfdenoise.version import __version__
 if TYPE_CHECKING:
     from napari_selfdenoise.config import TrainingConfig
     from napari_selfdenoise.errors import DenoisingError, RequestError
-    from napari_selfdenoise.image import Image
-    from napari_selfdenoise.io import read_image, write_image
+    from napari_selfdenoise.images import read_image, write_image
+    from napari_selfdenoise.images.image import Image
     from napari_selfdenoise.long_work import STOP
     from napari_selfdenoise.model import TrainedModel
     from napari_selfdenoise.model_file import load_model, save_model
@@ -32,7 +32,7 @@ _HOMES = {
     "STOP": "long_work",
     "Denoised": "prediction",
     "DenoisingError": "errors",
-    "Image": "image",
+    "Image": "images.image",
     "NoiseCurve": "noise_models",
     "RequestError": "errors",
     "TrainedModel": "model",
@@ -40,12 +40,12 @@ _HOMES = {
     "denoise": "prediction",
     "load_model": "model_file",
     "predict_tiles": "prediction",
-    "read_image": "io",
+    "read_image": "images",
     "recipe": "recipes",
     "save_model": "model_file",
     "train": "training",
     "train_steps": "training",
-    "write_image": "io",
+    "write_image": "images",
 }
 
 __all__ = [

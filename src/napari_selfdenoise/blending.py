@@ -15,12 +15,12 @@ from torch import Tensor
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.differences import PROBE, Differences
+from napari_selfdenoise.images.tiling import Tile, sources, tile_grid
 from napari_selfdenoise.level import measure_level
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
 from napari_selfdenoise.sure import OBSERVATION, Blend, Levels, measured_noise
-from napari_selfdenoise.tiling import Tile, sources, tile_grid
 
 _SINGLE, _OBSERVATION = "single pass", OBSERVATION
 _BLIND, _POSTERIOR = "blind mean", "posterior mean"

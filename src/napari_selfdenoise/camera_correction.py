@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.rounding import rounding_notes
 
 _Planes = NDArray[np.float32]

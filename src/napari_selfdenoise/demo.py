@@ -22,11 +22,11 @@ from napari_selfdenoise.figures import (
     save_loss_figure,
     save_noise_figure,
 )
-from napari_selfdenoise.io import write_image
+from napari_selfdenoise.images import write_image
+from napari_selfdenoise.images.samples import fish_average, fish_frame
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import save_model
 from napari_selfdenoise.prediction import denoise
-from napari_selfdenoise.samples import fish_average, fish_frame
 from napari_selfdenoise.training import TrainingProgress, train_steps
 
 Say = Callable[[str], None]

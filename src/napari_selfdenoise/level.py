@@ -19,7 +19,7 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from napari_selfdenoise.evenness import Evenness, measure_evenness
-from napari_selfdenoise.statistics import bins_by_signal
+from napari_selfdenoise.images.statistics import bins_by_signal
 
 Array = NDArray[np.float64]
 

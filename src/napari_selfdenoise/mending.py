@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.defects import CleanImage, nothing_to_learn
 from napari_selfdenoise.defects.missing import is_blank
-from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.images.image import Image, PlaneIndex
 from napari_selfdenoise.rounding import (
     Rounding,
     measure_rounding,

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_selfdenoise.binning import to_bins, to_pixels
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.device import autocast
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.images.binning import to_bins, to_pixels
+from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.networks import NetworkModule
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, NoiseUnits
-from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)

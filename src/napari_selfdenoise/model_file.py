@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.io.beside import beside, require_folder
+from napari_selfdenoise.images.atomic_write import beside, require_folder
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseUnits
-from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
 
 FORMAT = "napari-selfdenoise model"

@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.amounts import bytes_in_words
 from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.coverage import Coverage
 from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
 from napari_selfdenoise.device import (
     computing,
@@ -26,14 +24,16 @@ from napari_selfdenoise.device import (
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.estimators import Estimator
-from napari_selfdenoise.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.images.amounts import bytes_in_words
+from napari_selfdenoise.images.coverage import Coverage
+from napari_selfdenoise.images.image import Image, PlaneIndex, require_denoisable
+from napari_selfdenoise.images.tiling import Tile, tile_grid
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor
 from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.sure import Blend, summary
-from napari_selfdenoise.tiling import Tile, tile_grid
 
 IN_MEMORY_BYTES = 2**32
 """Results larger than this are kept in a temporary file instead of in memory."""

@@ -19,11 +19,12 @@ from napari_selfdenoise.differences import (
     block_numbers,
     squared_noise,
 )
+from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images.tiling import Tile, read_padded, sources
 from napari_selfdenoise.masking import Mask, RandomMask
 from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import TrainedModel, run
 from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule
-from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.posterior import (
     draw,
     in_chunks,
@@ -33,7 +34,6 @@ from napari_selfdenoise.posterior import (
 )
 from napari_selfdenoise.residuals import binned
 from napari_selfdenoise.sure import Blend
-from napari_selfdenoise.tiling import Tile, read_padded, sources
 
 Turn = tuple[bool, bool, bool]
 """Transpose, flip rows, flip columns."""

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.image import Image
-from napari_selfdenoise.tiling import Tile, read_padded
+from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.tiling import Tile, read_padded
 from napari_selfdenoise.trainer import ChannelTrainer
 
 

@@ -18,13 +18,13 @@ from scipy import ndimage
 
 from napari_selfdenoise.bead import bead_light, in_focus, kernel_of
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.units import in_micrometres
 from napari_selfdenoise.kernels import (
     Kernel,
     PixelSize,
     airy_kernel,
     gaussian_kernel,
 )
-from napari_selfdenoise.units import in_micrometres
 
 Positivity = Annotated[
     Literal["softplus", "penalty", "none"],

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.differences import Differences, squared_noise
+from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images.statistics import bins_by_signal
 from napari_selfdenoise.masking import neighbour_sum
-from napari_selfdenoise.normalization import Normalization
-from napari_selfdenoise.statistics import bins_by_signal
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ import numpy as np
 from napari_selfdenoise.bead import bead_light, in_focus
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image, require_denoisable
-from napari_selfdenoise.io import read_image
+from napari_selfdenoise.images import read_image
+from napari_selfdenoise.images.image import Image, require_denoisable
 from napari_selfdenoise.kernels import PixelSize
 from napari_selfdenoise.noise_models import NoiseFromFile
 from napari_selfdenoise.noise_models.noise_file import load_noise_model

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.differences import Differences, squared_noise
+from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
 from napari_selfdenoise.noise_models import NoiseCurve
-from napari_selfdenoise.normalization import Normalization
-from napari_selfdenoise.statistics import bins_by_signal, means_of_bins
 
 Array = NDArray[np.float64]
 

@@ -13,12 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_selfdenoise.binning import sliding_means, variance_of_bins, whole_bins
 from napari_selfdenoise.calibration import range_warning
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.correlation import left_over, measure_correlation
 from napari_selfdenoise.defects import CleanPlane
 from napari_selfdenoise.differences import PROBE, Differences, block_numbers
+from napari_selfdenoise.images.binning import (
+    sliding_means,
+    variance_of_bins,
+    whole_bins,
+)
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.level import NoiseLevel
 from napari_selfdenoise.masking import Mask, Masking, RandomMask
 from napari_selfdenoise.mixture import Mixture
@@ -30,7 +35,6 @@ from napari_selfdenoise.noise_models import (
     NoiseUnits,
     raw_curve,
 )
-from napari_selfdenoise.normalization import Normalization
 from napari_selfdenoise.optics import Optics
 from napari_selfdenoise.posterior import log_marginal
 from napari_selfdenoise.psf import NoPSF, darkest_level

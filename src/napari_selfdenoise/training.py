@@ -32,8 +32,8 @@ from napari_selfdenoise.device import (
     resolve_precision,
 )
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.field_of_view import FieldOfView
-from napari_selfdenoise.image import Image, require_denoisable
+from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.image import Image, require_denoisable
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.coverage import Coverage
-from napari_selfdenoise.field_of_view import FieldOfView
-from napari_selfdenoise.image import Image, PlaneIndex, is_in_memory
+from napari_selfdenoise.images.coverage import Coverage
+from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.image import Image, PlaneIndex, is_in_memory
 from napari_selfdenoise.prediction import Denoised, Prediction, TilePrediction
 from napari_selfdenoise.preview import Preview
 

@@ -21,6 +21,7 @@ from napari_selfdenoise.calibration.pairs import (
     std_floor,
 )
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise_models import (
     FittedNoise,
@@ -31,7 +32,6 @@ from napari_selfdenoise.noise_models import (
     UnmodelledNoise,
     raw_curve,
 )
-from napari_selfdenoise.normalization import Normalization
 
 Array = NDArray[np.float64]
 

@@ -12,17 +12,17 @@ from napari_selfdenoise.calibration.fit import Fit, fit_steps
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.calibration.pairs import MAX_PAIRS, grey_step
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import (
+from napari_selfdenoise.images.image import (
     Image,
     PlaneIndex,
     as_frames,
     require_denoisable,
 )
+from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise_models import FittedNoise, NoiseModel
 from napari_selfdenoise.noise_models.lines import binned_means
 from napari_selfdenoise.rounding import rounding_notes
-from napari_selfdenoise.statistics import bins_by_signal, means_of_bins
 from napari_selfdenoise.version import __version__
 
 Array = NDArray[np.float64]

@@ -11,7 +11,7 @@ from napari_selfdenoise.budget import parse_budget
 from napari_selfdenoise.cli.inputs import axes_option
 from napari_selfdenoise.cli.report import reports, say
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.recipes import recipe
 
 
@@ -36,7 +36,7 @@ def evaluate_verb(
 ) -> dict[str, Any]:
     """Compare PREDICTION with a clean REFERENCE."""
     from napari_selfdenoise.evaluation import evaluate
-    from napari_selfdenoise.io import read_image
+    from napari_selfdenoise.images import read_image
 
     images = [read_image(prediction, axes=axes), read_image(reference)]
     if axes is not None and images[1].ndim == images[0].ndim:

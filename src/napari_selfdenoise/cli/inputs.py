@@ -11,7 +11,7 @@ import click
 from napari_selfdenoise.camera_correction import Corrections
 from napari_selfdenoise.cli.report import say
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image, require_denoisable
+from napari_selfdenoise.images.image import Image, require_denoisable
 
 axes_option = click.option(
     "--axes",
@@ -83,7 +83,7 @@ class Inputs:
         RequestError
             If a dark frame, flat field or mask cannot be read.
         """
-        from napari_selfdenoise.io import read_image
+        from napari_selfdenoise.images import read_image
 
         paths = correction_files(values)
         given = {name: read_image(path) for name, path in paths.items()}
@@ -104,7 +104,7 @@ class Inputs:
         RequestError
             If it cannot be read or denoised.
         """
-        from napari_selfdenoise.io import read_image
+        from napari_selfdenoise.images import read_image
 
         image = read_image(path, axes=self.axes, series=self.series)
         require_denoisable(image)
@@ -121,7 +121,7 @@ class Inputs:
 
     def _say_axes(self, path: str) -> None:
         """Say how images that a file calls colours are read as channels."""
-        from napari_selfdenoise.io import axes_with_channels
+        from napari_selfdenoise.images import axes_with_channels
 
         if axes := axes_with_channels(path, self.series):
             say(f"If the colours of {path} are channels, give --axes {axes}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.io.beside import require_folder
+from napari_selfdenoise.images.atomic_write import require_folder
 
 OUTPUTS = (
     "denoised",

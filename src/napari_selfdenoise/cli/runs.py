@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from napari_selfdenoise.cli.report import say
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.long_work import STOP
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _open_outputs(
     stack: ExitStack, image: Image, paths: dict[str, Path], estimator: Any
 ) -> dict[str, Any]:
     """Arrays to fill, by the names of results; files until the stack is closed."""
-    from napari_selfdenoise.io import ImageWriter
+    from napari_selfdenoise.images import ImageWriter
 
     into = {}
     for name, path in paths.items():

@@ -23,7 +23,7 @@ from napari_selfdenoise.fixed_patterns import (
     FixedPatterns,
     measure_patterns,
 )
-from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.images.image import Image, PlaneIndex
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

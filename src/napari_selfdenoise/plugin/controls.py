@@ -22,7 +22,7 @@ from napari_selfdenoise.budget import budget_text, parse_budget
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.device import available_devices
 from napari_selfdenoise.estimators import Estimator
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel

@@ -12,7 +12,7 @@ from superqt import QCollapsible
 
 from napari_selfdenoise.camera_correction import Corrections
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.plugin.editors import bare
 from napari_selfdenoise.plugin.layers import image_from_layer, pixels_of
 from napari_selfdenoise.plugin.marks import marks

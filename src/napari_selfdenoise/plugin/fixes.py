@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_selfdenoise.image import Image
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.mending import (
     Findings,
     Mending,

@@ -11,7 +11,7 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import (
+from napari_selfdenoise.images.image import (
     UNNAMED_AXES,
     Image,
     as_line_scan,

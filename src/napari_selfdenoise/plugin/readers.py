@@ -24,7 +24,7 @@ def model_reader(path: Any) -> Reader | None:
 
 
 def _read_tiff(path: Any) -> list[LayerData]:
-    from napari_selfdenoise.io import read_image
+    from napari_selfdenoise.images import read_image
     from napari_selfdenoise.plugin.layers import layer_from_image
 
     return [(*layer_from_image(read_image(path)), "image")]

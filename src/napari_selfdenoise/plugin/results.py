@@ -13,8 +13,8 @@ from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.field_of_view import FieldOfView
-from napari_selfdenoise.image import Image, is_in_memory
+from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.image import Image, is_in_memory
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.layers import (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_selfdenoise.image import Image
-from napari_selfdenoise.plugin.marks import reference
-from napari_selfdenoise.samples import (
+from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.samples import (
     FMD_CREDIT,
     fish_average,
     fish_frame,
     poisson_gaussian_stack,
 )
+from napari_selfdenoise.plugin.marks import reference
 
 LayerData = tuple[Any, dict[str, Any], str]
 

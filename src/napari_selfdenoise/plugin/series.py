@@ -10,7 +10,7 @@ from napari.layers import Image as ImageLayer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_selfdenoise.io import read_image, series_names
+from napari_selfdenoise.images import read_image, series_names
 from napari_selfdenoise.plugin.editors import bare
 from napari_selfdenoise.plugin.layers import FILE_KEY, layer_from_image
 from napari_selfdenoise.plugin.panel import combo_box

@@ -14,8 +14,7 @@ import numpy as np
 import tifffile
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.image import UNNAMED_AXES, Image, as_line_scan
-from napari_selfdenoise.io.damage import (
+from napari_selfdenoise.images.damage import (
     CutShortError,
     cut_short,
     damage_noted,
@@ -23,9 +22,10 @@ from napari_selfdenoise.io.damage import (
     require_whole,
     whole_part,
 )
-from napari_selfdenoise.io.series import choose_series
-from napari_selfdenoise.look import Look
-from napari_selfdenoise.units import in_micrometres, positive, unit_symbol
+from napari_selfdenoise.images.display import Look
+from napari_selfdenoise.images.image import UNNAMED_AXES, Image, as_line_scan
+from napari_selfdenoise.images.series import choose_series
+from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
 
 LAZY_BYTES = 2**30
 """Images larger than this stay on disk and are read plane by plane."""

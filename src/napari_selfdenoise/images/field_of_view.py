@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.image import Image, PlaneIndex
+from napari_selfdenoise.images.image import Image, PlaneIndex
 
 _PREVIEW_SIDE = 1024
 

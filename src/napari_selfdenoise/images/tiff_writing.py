@@ -17,13 +17,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_selfdenoise.amounts import bytes_in_words
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.image import Image
-from napari_selfdenoise.io.beside import beside
-from napari_selfdenoise.io.reading import Steps, free_letter
-from napari_selfdenoise.look import Look
-from napari_selfdenoise.units import ascii_unit, positive, unit_symbol
+from napari_selfdenoise.images.amounts import bytes_in_words
+from napari_selfdenoise.images.atomic_write import beside
+from napari_selfdenoise.images.display import Look
+from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.tiff_reading import Steps, free_letter
+from napari_selfdenoise.images.units import ascii_unit, positive, unit_symbol
 
 CLASSIC_BYTES = 3_900_000_000
 """ImageJ hyperstacks are classic TIFF, whose offsets end at 4 GiB."""

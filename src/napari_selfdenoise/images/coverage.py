@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.image import Image, PlaneIndex
-from napari_selfdenoise.tiling import Tile
+from napari_selfdenoise.images.image import Image, PlaneIndex
+from napari_selfdenoise.images.tiling import Tile
 
 
 class Coverage:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.look import Look
-from napari_selfdenoise.units import in_micrometres, unit_symbol
+from napari_selfdenoise.images.display import Look
+from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 
 UNNAMED_AXES = "IQPRUVW"
 """Letters for axes whose meaning is not known; all of them are samples."""
