@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError
-from napari_selfdenoise.camera_correction import Corrections, corrected, masked
+from napari_selfdenoise.defects.camera_correction import Corrections, corrected, masked
 from napari_selfdenoise.images.image import as_line_scan
 
 LUCK = np.random.default_rng(0)

@@ -4,7 +4,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image
 from napari_selfdenoise.defects import CleanImage, cleaning
-from napari_selfdenoise.fixed_patterns import measure_patterns
+from napari_selfdenoise.defects.fixed_patterns import measure_patterns
 
 SIDE = 160
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image
-from napari_selfdenoise.mending import (
+from napari_selfdenoise.defects.mending import (
     Findings,
     channels_of,
     fill_steps,

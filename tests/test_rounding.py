@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError, denoise, recipe, train
-from napari_selfdenoise.camera_correction import corrected
-from napari_selfdenoise.rounding import (
+from napari_selfdenoise.defects.camera_correction import corrected
+from napari_selfdenoise.defects.rounding import (
     measure_rounding,
     rounding_notes,
     subtracted,

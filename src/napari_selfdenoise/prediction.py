@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
+from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.device import (
     computing,
     free_memory,
@@ -32,7 +33,6 @@ from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor
-from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.sure import Blend, summary
 
 IN_MEMORY_BYTES = 2**32

@@ -15,8 +15,8 @@ from napari_selfdenoise.correlation import (
     recommended_masking,
 )
 from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.defects.jpeg import went_through_jpeg
 from napari_selfdenoise.estimators import BlindMean
-from napari_selfdenoise.jpeg import went_through_jpeg
 from napari_selfdenoise.level import NoiseLevel, measure_level
 from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
 from napari_selfdenoise.networks import UNet

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.batching import Batch
-from napari_selfdenoise.clipping import measure_clipping
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import (
     CleanImage,
@@ -25,6 +24,8 @@ from napari_selfdenoise.defects import (
     describe_defects,
     nothing_to_learn,
 )
+from napari_selfdenoise.defects.clipping import measure_clipping
+from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.device import (
     computing,
     memory_errors_as_sentences,
@@ -46,7 +47,6 @@ from napari_selfdenoise.resolving import (
     resolve_objective,
     resolve_width,
 )
-from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.sampling import (
     require_room,
     resolve_patch_size,

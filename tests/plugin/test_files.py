@@ -8,7 +8,7 @@ import tifffile
 from napari.utils.notifications import notification_manager
 
 from napari_selfdenoise import Image, camera_correction, denoise
-from napari_selfdenoise.camera_correction import corrected
+from napari_selfdenoise.defects.camera_correction import corrected
 from napari_selfdenoise.plugin import denoise_widget
 from napari_selfdenoise.plugin.layers import METADATA_KEY
 

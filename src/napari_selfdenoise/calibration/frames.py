@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.calibration.fit import Fit, fit_steps
 from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.calibration.pairs import MAX_PAIRS, grey_step
+from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import (
     Image,
@@ -22,7 +23,6 @@ from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise_models import FittedNoise, NoiseModel
 from napari_selfdenoise.noise_models.lines import binned_means
-from napari_selfdenoise.rounding import rounding_notes
 from napari_selfdenoise.version import __version__
 
 Array = NDArray[np.float64]

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.defects import filling, missing, outliers
 from napari_selfdenoise.defects.filling import filled
+from napari_selfdenoise.defects.fixed_patterns import (
+    MOST_PLANES,
+    FixedPatterns,
+    measure_patterns,
+)
 from napari_selfdenoise.defects.missing import (
     find_lone,
     find_padding,
@@ -18,11 +23,6 @@ from napari_selfdenoise.defects.missing import (
     is_full_of_gaps,
 )
 from napari_selfdenoise.defects.outliers import Scatter, find_outliers
-from napari_selfdenoise.fixed_patterns import (
-    MOST_PLANES,
-    FixedPatterns,
-    measure_patterns,
-)
 from napari_selfdenoise.images.image import Image, PlaneIndex
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
-from napari_selfdenoise.camera_correction import Corrections
+from napari_selfdenoise.defects.camera_correction import Corrections
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.plugin.editors import bare

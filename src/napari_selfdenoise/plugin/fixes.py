@@ -9,8 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.mending import (
+from napari_selfdenoise.defects.mending import (
     Findings,
     Mending,
     fill_steps,
@@ -18,6 +17,7 @@ from napari_selfdenoise.mending import (
     near_zero_steps,
     ways_out,
 )
+from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.plugin.editors import bare
 from napari_selfdenoise.plugin.panel import button, label, line
 from napari_selfdenoise.plugin.worker import Run

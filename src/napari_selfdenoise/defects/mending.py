@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.defects import CleanImage, nothing_to_learn
 from napari_selfdenoise.defects.missing import is_blank
-from napari_selfdenoise.images.image import Image, PlaneIndex
-from napari_selfdenoise.rounding import (
+from napari_selfdenoise.defects.rounding import (
     Rounding,
     measure_rounding,
     range_error,
     subtracted,
 )
+from napari_selfdenoise.images.image import Image, PlaneIndex
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue (Rec. 709)."""
