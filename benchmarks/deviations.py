@@ -24,11 +24,11 @@ from torch import Tensor
 
 from napari_selfdenoise import denoise, networks, trainer, training
 from napari_selfdenoise.calibration import calibrate, fit, fit_poisson_gaussian
-from napari_selfdenoise.estimators import PosteriorMean
-from napari_selfdenoise.masking import RandomMask, schemes
-from napari_selfdenoise.masking.scheme import mask_from_index
 from napari_selfdenoise.metrics import psnr
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.estimators import PosteriorMean
+from napari_selfdenoise.parts.masking import RandomMask, schemes
+from napari_selfdenoise.parts.masking.scheme import mask_from_index
+from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     HistogramNoise,
     NoiseCurve,

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from napari_selfdenoise import Image, denoise, recipe, train
-from napari_selfdenoise.masking import (
+from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.parts.masking import (
     AutomaticMask,
     BinMask,
     LineMask,
@@ -25,7 +26,6 @@ from napari_selfdenoise.masking import (
     RandomMask,
     ShapeMask,
 )
-from napari_selfdenoise.metrics import psnr
 
 Array = NDArray[np.float64]
 

@@ -39,13 +39,17 @@ from napari_selfdenoise import (
     train,
 )
 from napari_selfdenoise.calibration import calibrate
-from napari_selfdenoise.estimators import (
+from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.model import run
+from napari_selfdenoise.parts.estimators import (
     BlindMean,
     Estimator,
     PosteriorSamples,
     SinglePass,
 )
-from napari_selfdenoise.masking import (
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.likelihood import posterior
+from napari_selfdenoise.parts.masking import (
     GridMask,
     LineMask,
     Mask,
@@ -53,11 +57,8 @@ from napari_selfdenoise.masking import (
     RandomMask,
     ShapeMask,
 )
-from napari_selfdenoise.metrics import psnr
-from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.model import run
-from napari_selfdenoise.networks import HalfPlaneUNet, Network, UNet
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.networks import HalfPlaneUNet, Network, UNet
+from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     GaussianMixtureNoise,
     HistogramNoise,
@@ -65,9 +66,8 @@ from napari_selfdenoise.noise_models import (
     NoiseNetwork,
     PoissonGaussianNoise,
 )
-from napari_selfdenoise.noise_models.noise_file import save_noise_model
-from napari_selfdenoise.posterior import posterior
-from napari_selfdenoise.psf import GaussianPSF, OpticalPSF
+from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.parts.psf.models import GaussianPSF, OpticalPSF
 from napari_selfdenoise.residuals import binned
 
 Array = NDArray[np.float64]

@@ -109,7 +109,7 @@ def _trained(changes: Row, case: Case, name: str) -> Row:
 
 def _scores(model: Any, case: Case, name: str) -> Row:
     from napari_selfdenoise import denoise
-    from napari_selfdenoise.estimators import BlindMean, SinglePass
+    from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
 
     found = {}
     for estimator in (SinglePass(), BlindMean()):

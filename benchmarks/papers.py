@@ -26,17 +26,17 @@ from scipy.special import gammaln
 
 from napari_selfdenoise import Image, TrainedModel, TrainingConfig, denoise, recipe
 from napari_selfdenoise.calibration import calibrate, measured_variance
-from napari_selfdenoise.estimators import BlindMean, PosteriorMean
 from napari_selfdenoise.metrics import psnr
-from napari_selfdenoise.mixture import Mixture, equal_weights
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.estimators import BlindMean, PosteriorMean
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture, equal_weights
+from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     HistogramNoise,
     NoiseCurve,
     PoissonGaussianNoise,
 )
+from napari_selfdenoise.parts.signal_heads import MixtureSignal
 from napari_selfdenoise.predictor import TilePredictor
-from napari_selfdenoise.signals import MixtureSignal
 from napari_selfdenoise.training import train
 
 Row = tuple[object, ...]

@@ -26,7 +26,7 @@ from napari_selfdenoise.calibration.motion import motion_warnings
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.long_work import STOP
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     GaussianMixtureNoise,
     GaussianNoise,
@@ -39,7 +39,7 @@ from napari_selfdenoise.noise_models import (
     PoissonNoise,
     UnmodelledNoise,
 )
-from napari_selfdenoise.noise_models.noise_file import (
+from napari_selfdenoise.parts.noise_models.noise_file import (
     load_noise_model,
     save_noise_model,
 )

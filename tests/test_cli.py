@@ -23,14 +23,14 @@ from napari_selfdenoise import (
 )
 from napari_selfdenoise.calibration import fit_noise
 from napari_selfdenoise.cli import runs
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     NoiseCurve,
     NoiseFromFile,
     NoiseNetwork,
     PoissonGaussianNoise,
 )
-from napari_selfdenoise.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.recovery import Recovery
 
 QUICK = [

@@ -18,8 +18,8 @@ from napari_selfdenoise import (
     training,
 )
 from napari_selfdenoise.calibration import fit_noise
-from napari_selfdenoise.noise_models import GaussianNoise
-from napari_selfdenoise.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.parts.noise_models import GaussianNoise
+from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.prediction import result_shapes
 
 PARTS = ("masking", "network", "signal", "noise_model", "psf", "estimator")

@@ -4,8 +4,8 @@ from pydantic import ValidationError
 from napari_selfdenoise import RequestError, TrainingConfig, recipe
 from napari_selfdenoise.budget import budget_text, parse_budget
 from napari_selfdenoise.config import parse_config
-from napari_selfdenoise.masking import GridMask, RandomMask
-from napari_selfdenoise.noise_models import PoissonGaussianNoise
+from napari_selfdenoise.parts.masking import GridMask, RandomMask
+from napari_selfdenoise.parts.noise_models import PoissonGaussianNoise
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
 
 

@@ -15,7 +15,7 @@ from napari_selfdenoise.correlation import (
     recommended_masking,
 )
 from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.masking import BinMask, LineMask, RandomMask, ShapeMask
+from napari_selfdenoise.parts.masking import BinMask, LineMask, RandomMask, ShapeMask
 from napari_selfdenoise.resolving import resolve_masking
 
 

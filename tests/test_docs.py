@@ -24,7 +24,7 @@ from napari_selfdenoise import (
     recipes,
     write_image,
 )
-from napari_selfdenoise.noise_models import NoiseUnits
+from napari_selfdenoise.parts.noise_models import NoiseUnits
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_selfdenoise"

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.masking import (
+from napari_selfdenoise.parts.masking import (
     ORIENTATIONS,
     BinMask,
     GridMask,
@@ -21,7 +21,7 @@ from napari_selfdenoise.masking import (
     ShapeMask,
     footprint_text,
 )
-from napari_selfdenoise.networks import HalfPlaneUNet, UNet
+from napari_selfdenoise.parts.networks import HalfPlaneUNet, UNet
 
 MEMBERS = get_args(get_args(Masking)[0])
 

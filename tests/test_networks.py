@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from napari_selfdenoise.networks import HalfPlaneUNet, Network, UNet
+from napari_selfdenoise.parts.networks import HalfPlaneUNet, Network, UNet
 
 MEMBERS = get_args(get_args(Network)[0])
 DEPTHS = [1, 2, 3]

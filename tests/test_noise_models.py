@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     GaussianMixtureNoise,
     GaussianNoise,
@@ -25,7 +25,7 @@ from napari_selfdenoise.noise_models import (
     UnmodelledNoise,
     raw_curve,
 )
-from napari_selfdenoise.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.resolve_files import read_noise_model
 
 UNITS = NoiseUnits(0.0, 1.0, 0.01)

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.noise_models import (
-    NoiseCurve,
-    NoiseModule,
-    NoiseUnits,
-    PoissonGaussianNoise,
-)
-from napari_selfdenoise.posterior import (
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.likelihood import (
     draw,
     in_chunks,
     log_marginal,
@@ -22,7 +16,13 @@ from napari_selfdenoise.posterior import (
     predictive,
     without_noise,
 )
-from napari_selfdenoise.signals import SampledSignal
+from napari_selfdenoise.parts.noise_models import (
+    NoiseCurve,
+    NoiseModule,
+    NoiseUnits,
+    PoissonGaussianNoise,
+)
+from napari_selfdenoise.parts.signal_heads import SampledSignal
 
 UNITS = NoiseUnits(0.0, 1.0, 0.01)
 GRID = torch.linspace(-12, 14, 26_001, dtype=torch.float64)
@@ -167,7 +167,7 @@ def test_the_noise_is_taken_out_of_a_total_variance():
 
 
 def test_chunks_change_nothing(monkeypatch):
-    monkeypatch.setattr("napari_selfdenoise.posterior._CHUNK", 7)
+    monkeypatch.setattr("napari_selfdenoise.parts.likelihood._CHUNK", 7)
     seen = torch.linspace(-2, 3, 50).double()
     prior = Mixture(*(v.expand(50, -1) for v in THREE))
     noise = GAUSSIAN.module(UNITS).double()

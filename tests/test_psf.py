@@ -9,13 +9,13 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage, optimize
 
-from napari_selfdenoise.bead import measure_psf
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import write_image
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.kernels import gaussian_sigma
-from napari_selfdenoise.optics import Convolution, negativity, positive
-from napari_selfdenoise.psf import (
+from napari_selfdenoise.parts.psf.bead import measure_psf
+from napari_selfdenoise.parts.psf.forward_model import Convolution, negativity, positive
+from napari_selfdenoise.parts.psf.kernels import gaussian_sigma
+from napari_selfdenoise.parts.psf.models import (
     PSF,
     GaussianPSF,
     MeasuredPSF,

@@ -13,12 +13,12 @@ from napari_selfdenoise import (
     train,
     write_image,
 )
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
     PoissonGaussianNoise,
 )
-from napari_selfdenoise.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.resolve_files import resolve_files
 
 

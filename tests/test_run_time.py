@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError, recipe, run_time, train_steps
-from napari_selfdenoise.estimators import BlindMean
 from napari_selfdenoise.long_work import STOP
-from napari_selfdenoise.masking import LineMask
+from napari_selfdenoise.parts.estimators import BlindMean
+from napari_selfdenoise.parts.masking import LineMask
 from napari_selfdenoise.run_time import (
     RunClock,
     Speed,

@@ -7,7 +7,7 @@ from napari_selfdenoise import Image, RequestError, sampling
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images.image import as_line_scan
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.masking import LineMask, RandomMask
+from napari_selfdenoise.parts.masking import LineMask, RandomMask
 from napari_selfdenoise.sampling import (
     PatchSampler,
     require_room,

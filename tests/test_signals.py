@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from napari_selfdenoise.signals import MixtureSignal, SampledSignal, Signal
+from napari_selfdenoise.parts.signal_heads import MixtureSignal, SampledSignal, Signal
 
 MEMBERS = get_args(get_args(Signal)[0])
 HEADS = [member() for member in MEMBERS]

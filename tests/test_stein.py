@@ -11,8 +11,8 @@ from napari_selfdenoise import (
     train,
     training,
 )
-from napari_selfdenoise.estimators import BlindMean, SinglePass
 from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
 from napari_selfdenoise.stein import SteinProbe
 
 STD = 0.5

@@ -18,11 +18,11 @@ from napari_selfdenoise import (
     prediction,
     train,
 )
-from napari_selfdenoise.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.model import ChannelModel
-from napari_selfdenoise.networks import UNet
-from napari_selfdenoise.optics import Optics
+from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean, SinglePass
+from napari_selfdenoise.parts.networks import UNet
+from napari_selfdenoise.parts.psf.forward_model import Optics
 from napari_selfdenoise.sure import Blend, Risk, in_words, summary
 
 GAIN, READ = 2.0, 3.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_selfdenoise.long_work import STOP
     from napari_selfdenoise.model import TrainedModel
     from napari_selfdenoise.model_file import load_model, save_model
-    from napari_selfdenoise.noise_models import NoiseCurve
+    from napari_selfdenoise.parts.noise_models import NoiseCurve
     from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
     from napari_selfdenoise.recipes import recipe
     from napari_selfdenoise.training import train, train_steps
@@ -33,7 +33,7 @@ _HOMES = {
     "Denoised": "prediction",
     "DenoisingError": "errors",
     "Image": "images.image",
-    "NoiseCurve": "noise_models",
+    "NoiseCurve": "parts.noise_models",
     "RequestError": "errors",
     "TrainedModel": "model",
     "TrainingConfig": "config",

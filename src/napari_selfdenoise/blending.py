@@ -18,7 +18,7 @@ from napari_selfdenoise.differences import PROBE, Differences
 from napari_selfdenoise.images.tiling import Tile, sources, tile_grid
 from napari_selfdenoise.level import measure_level
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
 from napari_selfdenoise.sure import OBSERVATION, Blend, Levels, measured_noise
 

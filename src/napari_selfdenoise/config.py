@@ -20,12 +20,12 @@ from pydantic import (
 )
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.estimators import Estimator, SinglePass
-from napari_selfdenoise.masking import AutomaticMask, Masking
-from napari_selfdenoise.networks import Network, NetworkModule, UNet
-from napari_selfdenoise.noise_models import NoiseModel, NoiseNetwork
-from napari_selfdenoise.psf import PSF, NoPSF
-from napari_selfdenoise.signals import PointSignal, Signal
+from napari_selfdenoise.parts.estimators import Estimator, SinglePass
+from napari_selfdenoise.parts.masking import AutomaticMask, Masking
+from napari_selfdenoise.parts.networks import Network, NetworkModule, UNet
+from napari_selfdenoise.parts.noise_models import NoiseModel, NoiseNetwork
+from napari_selfdenoise.parts.psf.models import PSF, NoPSF
+from napari_selfdenoise.parts.signal_heads import PointSignal, Signal
 
 
 class TrainingConfig(BaseModel):

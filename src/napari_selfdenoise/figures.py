@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.model import LossHistory
-from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

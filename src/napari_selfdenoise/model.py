@@ -17,9 +17,9 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.binning import to_bins, to_pixels
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.networks import NetworkModule
-from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule, NoiseUnits
-from napari_selfdenoise.optics import Optics
+from napari_selfdenoise.parts.networks import NetworkModule
+from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, NoiseUnits
+from napari_selfdenoise.parts.psf.forward_model import Optics
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

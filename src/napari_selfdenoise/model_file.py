@@ -18,8 +18,8 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.atomic_write import beside, require_folder
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve, NoiseUnits
-from napari_selfdenoise.optics import Optics
+from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseUnits
+from napari_selfdenoise.parts.psf.forward_model import Optics
 
 FORMAT = "napari-selfdenoise model"
 VERSION = 2

@@ -24,14 +24,14 @@ from napari_selfdenoise.device import (
     resolve_device,
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.image import Image, PlaneIndex, require_denoisable
 from napari_selfdenoise.images.tiling import Tile, tile_grid
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.parts.estimators import Estimator
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor
 from napari_selfdenoise.sure import Blend, summary
 

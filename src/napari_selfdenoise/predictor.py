@@ -21,17 +21,17 @@ from napari_selfdenoise.differences import (
 )
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources
-from napari_selfdenoise.masking import Mask, RandomMask
-from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import TrainedModel, run
-from napari_selfdenoise.noise_models import NoiseCurve, NoiseModule
-from napari_selfdenoise.posterior import (
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.likelihood import (
     draw,
     in_chunks,
     mode,
     posterior,
     without_noise,
 )
+from napari_selfdenoise.parts.masking import Mask, RandomMask
+from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule
 from napari_selfdenoise.residuals import binned
 from napari_selfdenoise.sure import Blend
 

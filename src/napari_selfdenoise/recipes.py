@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.estimators import AutoEstimator, PosteriorMean
-from napari_selfdenoise.masking import GridMask, LineMask, NoMask, RandomMask
-from napari_selfdenoise.networks import HalfPlaneUNet, UNet
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean
+from napari_selfdenoise.parts.masking import GridMask, LineMask, NoMask, RandomMask
+from napari_selfdenoise.parts.networks import HalfPlaneUNet, UNet
+from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     HistogramNoise,
     NoiseNetwork,
     PoissonGaussianNoise,
     UnmodelledNoise,
 )
-from napari_selfdenoise.psf import GaussianPSF
-from napari_selfdenoise.signals import GaussianSignal, SampledSignal
+from napari_selfdenoise.parts.psf.models import GaussianPSF
+from napari_selfdenoise.parts.signal_heads import GaussianSignal, SampledSignal
 
 _MINUTES = 600.0
 

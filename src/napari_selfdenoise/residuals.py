@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_selfdenoise.differences import Differences, squared_noise
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.images.statistics import bins_by_signal
-from napari_selfdenoise.masking import neighbour_sum
+from napari_selfdenoise.parts.masking import neighbour_sum
 
 Array = NDArray[np.float64]
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from napari_selfdenoise.bead import bead_light, in_focus
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import read_image
 from napari_selfdenoise.images.image import Image, require_denoisable
-from napari_selfdenoise.kernels import PixelSize
-from napari_selfdenoise.noise_models import NoiseFromFile
-from napari_selfdenoise.noise_models.noise_file import load_noise_model
-from napari_selfdenoise.psf import MeasuredPSF
+from napari_selfdenoise.parts.noise_models import NoiseFromFile
+from napari_selfdenoise.parts.noise_models.noise_file import load_noise_model
+from napari_selfdenoise.parts.psf.bead import bead_light, in_focus
+from napari_selfdenoise.parts.psf.kernels import PixelSize
+from napari_selfdenoise.parts.psf.models import MeasuredPSF
 
 
 def resolve_files(

@@ -16,10 +16,15 @@ from napari_selfdenoise.correlation import (
 )
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.defects.jpeg import went_through_jpeg
-from napari_selfdenoise.estimators import BlindMean
 from napari_selfdenoise.level import NoiseLevel, measure_level
-from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask, BinMask, Masking
-from napari_selfdenoise.networks import UNet
+from napari_selfdenoise.parts.estimators import BlindMean
+from napari_selfdenoise.parts.masking import (
+    LARGEST_BIN,
+    AutomaticMask,
+    BinMask,
+    Masking,
+)
+from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.sampling import smallest_side
 
 Planes = Sequence[NDArray[np.float32]]

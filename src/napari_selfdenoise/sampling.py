@@ -15,7 +15,7 @@ from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image, PlaneIndex
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.masking import Mask
+from napari_selfdenoise.parts.masking import Mask
 
 MAX_TRAINING_PIXELS = 2**26
 """Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""

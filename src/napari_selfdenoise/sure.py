@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.differences import Differences, squared_noise
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
-from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 Array = NDArray[np.float64]
 

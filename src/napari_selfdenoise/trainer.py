@@ -25,19 +25,19 @@ from napari_selfdenoise.images.binning import (
 )
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.level import NoiseLevel
-from napari_selfdenoise.masking import Mask, Masking, RandomMask
-from napari_selfdenoise.mixture import Mixture
 from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run, run_at
-from napari_selfdenoise.networks import NetworkModule
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.likelihood import log_marginal
+from napari_selfdenoise.parts.masking import Mask, Masking, RandomMask
+from napari_selfdenoise.parts.networks import NetworkModule
+from napari_selfdenoise.parts.noise_models import (
     NoiseCurve,
     NoiseModule,
     NoiseUnits,
     raw_curve,
 )
-from napari_selfdenoise.optics import Optics
-from napari_selfdenoise.posterior import log_marginal
-from napari_selfdenoise.psf import NoPSF, darkest_level
+from napari_selfdenoise.parts.psf.forward_model import Optics
+from napari_selfdenoise.parts.psf.models import NoPSF, darkest_level
 from napari_selfdenoise.recovery import EVERY, Recovery
 from napari_selfdenoise.residuals import Hidden, Residuals, levelled, smoothness
 from napari_selfdenoise.sampling import PatchSampler

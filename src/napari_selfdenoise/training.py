@@ -36,10 +36,10 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image, require_denoisable
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
-from napari_selfdenoise.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
-from napari_selfdenoise.networks import UNet
-from napari_selfdenoise.noise_models import NoiseCurve
+from napari_selfdenoise.parts.masking import LARGEST_BIN, AutomaticMask
+from napari_selfdenoise.parts.networks import UNet
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.preview import Preview, show
 from napari_selfdenoise.resolve_files import resolve_files
 from napari_selfdenoise.resolving import (

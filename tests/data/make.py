@@ -11,12 +11,12 @@ import numpy as np
 
 from napari_selfdenoise import Image, denoise, recipe, save_model, train
 from napari_selfdenoise.calibration import calibrate
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     HistogramNoise,
     PoissonGaussianNoise,
 )
-from napari_selfdenoise.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 
 FOLDER = Path(__file__).parent
 RECIPES = ("fast", "ollion", "pn2v", "khademi", "deconoising", "structn2v")

@@ -14,12 +14,12 @@ from superqt.utils import WorkerBase
 
 from napari_selfdenoise import training
 from napari_selfdenoise.calibration import fit
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
     PoissonGaussianNoise,
 )
-from napari_selfdenoise.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.plugin import forecast
 from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
 

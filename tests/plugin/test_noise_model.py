@@ -8,12 +8,12 @@ from superqt.utils import WorkerBase
 
 from conftest import PLUGIN, Desk
 from napari_selfdenoise.calibration import fit
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
     PoissonGaussianNoise,
 )
-from napari_selfdenoise.noise_models.noise_file import (
+from napari_selfdenoise.parts.noise_models.noise_file import (
     load_noise_model,
     save_noise_model,
 )

@@ -23,7 +23,7 @@ from napari_selfdenoise.calibration.pairs import (
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.long_work import run_to_end
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
     NoiseModel,

@@ -21,8 +21,8 @@ from napari_selfdenoise.images.image import (
 )
 from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
 from napari_selfdenoise.long_work import run_to_end
-from napari_selfdenoise.noise_models import FittedNoise, NoiseModel
-from napari_selfdenoise.noise_models.lines import binned_means
+from napari_selfdenoise.parts.noise_models import FittedNoise, NoiseModel
+from napari_selfdenoise.parts.noise_models.lines import binned_means
 from napari_selfdenoise.version import __version__
 
 Array = NDArray[np.float64]

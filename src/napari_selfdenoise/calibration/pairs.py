@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.noise_models.lines import binned_means
+from napari_selfdenoise.parts.noise_models.lines import binned_means
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from napari_selfdenoise.cli.report import curve_report, reports, say
 from napari_selfdenoise.cli.runs import drive
 from napari_selfdenoise.config import noise_model
 from napari_selfdenoise.long_work import STOP
-from napari_selfdenoise.noise_models import NoiseModel
+from napari_selfdenoise.parts.noise_models import NoiseModel
 
 _NOT_CALIBRATED = ("unmodelled", "file")
 """Kinds of noise model that there is nothing to calibrate of."""
@@ -51,7 +51,7 @@ def calibrate_verb(
     """Measure the noise of a camera from repeated frames in STACK."""
     from napari_selfdenoise.calibration import calibrate_steps
     from napari_selfdenoise.images import read_image
-    from napari_selfdenoise.noise_models.noise_file import save_noise_model
+    from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 
     require_writable(target)
     kind = values.pop("kind") or "gaussian_mixture"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.correlation.measure import STRONG, NoiseCorrelation
 from napari_selfdenoise.correlation.squares import REACH, Array, along
-from napari_selfdenoise.masking import (
+from napari_selfdenoise.parts.masking import (
     LARGEST_BIN,
     BinMask,
     LineMask,

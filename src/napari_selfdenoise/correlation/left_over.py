@@ -24,7 +24,7 @@ from napari_selfdenoise.correlation.squares import (
     pairs_of,
     spaced,
 )
-from napari_selfdenoise.masking import (
+from napari_selfdenoise.parts.masking import (
     LARGEST_BIN,
     BinMask,
     FootprintScheme,

@@ -21,11 +21,12 @@ from qtpy.QtWidgets import (
 from napari_selfdenoise.budget import budget_text, parse_budget
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.device import available_devices
-from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.masking import Masking
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseFromFile, NoiseModel
+from napari_selfdenoise.parts.estimators import Estimator
+from napari_selfdenoise.parts.masking import Masking
+from napari_selfdenoise.parts.noise_models import NoiseFromFile, NoiseModel
+from napari_selfdenoise.parts.psf.models import PSF
 from napari_selfdenoise.plugin.axes_choice import AxesChoice
 from napari_selfdenoise.plugin.continuing import Continuing
 from napari_selfdenoise.plugin.corrections import CorrectionsSection
@@ -50,7 +51,6 @@ from napari_selfdenoise.plugin.panel import (
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.plugin.series import SeriesChoice
 from napari_selfdenoise.plugin.status import PROBLEM
-from napari_selfdenoise.psf import PSF
 from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, TITLES
 from napari_selfdenoise.run_time import (
     Moment,

@@ -16,12 +16,12 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects.camera_correction import Corrections
 from napari_selfdenoise.defects.mending import ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.estimators import Estimator
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
-from napari_selfdenoise.noise_models.noise_file import SUFFIX as NOISE_SUFFIX
-from napari_selfdenoise.noise_models.noise_file import load_noise_model
+from napari_selfdenoise.parts.estimators import Estimator
+from napari_selfdenoise.parts.noise_models.noise_file import SUFFIX as NOISE_SUFFIX
+from napari_selfdenoise.parts.noise_models.noise_file import load_noise_model
 from napari_selfdenoise.plugin.controls import Controls
 from napari_selfdenoise.plugin.corrections import corrected_first
 from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading

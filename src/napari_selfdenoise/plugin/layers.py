@@ -18,7 +18,7 @@ from napari_selfdenoise.images.image import (
     require_denoisable,
 )
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.noise_models import NoiseCurve, noise_distribution
+from napari_selfdenoise.parts.noise_models import NoiseCurve, noise_distribution
 from napari_selfdenoise.plugin.marks import METADATA_KEY as METADATA_KEY
 
 _WORDS = {"t": "T", "time": "T", "z": "Z", "depth": "Z", "plane": "Z", "c": "C"}

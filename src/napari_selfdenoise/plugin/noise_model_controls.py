@@ -10,7 +10,7 @@ from typing import Any, get_args
 from napari.layers import Image as ImageLayer
 from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_selfdenoise.noise_models import (
+from napari_selfdenoise.parts.noise_models import (
     NoiseFromFile,
     NoiseModel,
     PoissonGaussianNoise,

@@ -16,8 +16,8 @@ from napari_selfdenoise.calibration import calibrate_steps
 from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.image import Image, as_frames
-from napari_selfdenoise.noise_models import FittedNoise, NoiseModel
-from napari_selfdenoise.noise_models.noise_file import (
+from napari_selfdenoise.parts.noise_models import FittedNoise, NoiseModel
+from napari_selfdenoise.parts.noise_models.noise_file import (
     SUFFIX,
     load_noise_model,
     save_noise_model,

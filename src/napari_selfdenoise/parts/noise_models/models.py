@@ -10,12 +10,16 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor, nn
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.noise_models.base import NoiseConfig, NoiseModule, NoiseUnits
-from napari_selfdenoise.noise_models.curve import NoiseCurve
-from napari_selfdenoise.noise_models.gaussian_mixture import GaussianMixtureNoise
-from napari_selfdenoise.noise_models.histogram import HistogramNoise
-from napari_selfdenoise.noise_models.tabulated import TabulatedModule
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.noise_models.base import (
+    NoiseConfig,
+    NoiseModule,
+    NoiseUnits,
+)
+from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
+from napari_selfdenoise.parts.noise_models.gaussian_mixture import GaussianMixtureNoise
+from napari_selfdenoise.parts.noise_models.histogram import HistogramNoise
+from napari_selfdenoise.parts.noise_models.tabulated import TabulatedModule
 
 _KNOTS = 256
 _START_VARIANCE, _START_GAIN = math.exp(-3.0), math.exp(-2.5)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from napari_selfdenoise.noise_models import lookup
-from napari_selfdenoise.noise_models.base import (
+from napari_selfdenoise.parts.noise_models import lookup
+from napari_selfdenoise.parts.noise_models.base import (
     NoiseConfig,
     NoiseModule,
     NoiseUnits,
     pairs_as_arrays,
 )
-from napari_selfdenoise.noise_models.lines import binned_means, variance_line
+from napari_selfdenoise.parts.noise_models.lines import binned_means, variance_line
 
 Array = NDArray[np.float64]
 

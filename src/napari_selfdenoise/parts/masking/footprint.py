@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.masking.fills import GAUSSIAN, weighted_fill
-from napari_selfdenoise.masking.scheme import (
+from napari_selfdenoise.parts.masking.fills import GAUSSIAN, weighted_fill
+from napari_selfdenoise.parts.masking.scheme import (
     ORIENTATIONS,
     Mask,
     MaskingScheme,

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy import ndimage
 
-from napari_selfdenoise.bead import bead_light, in_focus, kernel_of
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.units import in_micrometres
-from napari_selfdenoise.kernels import (
+from napari_selfdenoise.parts.psf.bead import bead_light, in_focus, kernel_of
+from napari_selfdenoise.parts.psf.kernels import (
     Kernel,
     PixelSize,
     airy_kernel,

@@ -15,8 +15,8 @@ import torch
 from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
 
-from napari_selfdenoise.mixture import Mixture, log_normal
-from napari_selfdenoise.noise_models import NoiseModule
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture, log_normal
+from napari_selfdenoise.parts.noise_models import NoiseModule
 
 _NODES, _SHARES = (torch.from_numpy(values) for values in hermegauss(7))
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)

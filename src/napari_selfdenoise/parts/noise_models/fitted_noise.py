@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_selfdenoise.noise_models.curve import NoiseCurve
-from napari_selfdenoise.noise_models.models import NoiseModel
+from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
+from napari_selfdenoise.parts.noise_models.models import NoiseModel
 
 
 @dataclass(frozen=True, eq=False)

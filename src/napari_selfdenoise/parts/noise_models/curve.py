@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.noise_models.base import NoiseModule, NoiseUnits
-from napari_selfdenoise.noise_models.lines import weighted_line
-from napari_selfdenoise.noise_models.tabulated import TabulatedModule
+from napari_selfdenoise.parts.noise_models.base import NoiseModule, NoiseUnits
+from napari_selfdenoise.parts.noise_models.lines import weighted_line
+from napari_selfdenoise.parts.noise_models.tabulated import TabulatedModule
 
 Array = NDArray[np.float64]
 

@@ -4,20 +4,27 @@ Inside training all values are normalised; `NoiseCurve` says the same in the ima
 raw units and is what the plots draw, the prediction uses and the model file keeps.
 """
 
-from napari_selfdenoise.noise_models.base import NoiseConfig, NoiseModule, NoiseUnits
-from napari_selfdenoise.noise_models.curve import (
+from napari_selfdenoise.parts.noise_models.base import (
+    NoiseConfig,
+    NoiseModule,
+    NoiseUnits,
+)
+from napari_selfdenoise.parts.noise_models.curve import (
     NoiseCurve,
     NoiseDistribution,
     noise_distribution,
     raw_curve,
 )
-from napari_selfdenoise.noise_models.fitted_noise import FittedNoise
-from napari_selfdenoise.noise_models.gaussian_mixture import (
+from napari_selfdenoise.parts.noise_models.fitted_noise import FittedNoise
+from napari_selfdenoise.parts.noise_models.gaussian_mixture import (
     GaussianMixtureModule,
     GaussianMixtureNoise,
 )
-from napari_selfdenoise.noise_models.histogram import HistogramModule, HistogramNoise
-from napari_selfdenoise.noise_models.models import (
+from napari_selfdenoise.parts.noise_models.histogram import (
+    HistogramModule,
+    HistogramNoise,
+)
+from napari_selfdenoise.parts.noise_models.models import (
     GaussianModule,
     GaussianNoise,
     NoiseFromFile,
@@ -30,7 +37,7 @@ from napari_selfdenoise.noise_models.models import (
     PoissonNoise,
     UnmodelledNoise,
 )
-from napari_selfdenoise.noise_models.tabulated import TabulatedModule
+from napari_selfdenoise.parts.noise_models.tabulated import TabulatedModule
 
 __all__ = [
     "FittedNoise",

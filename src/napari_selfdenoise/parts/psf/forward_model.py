@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import fft
 from torch import Tensor, nn
 
-from napari_selfdenoise.kernels import Kernel
-from napari_selfdenoise.psf import PSF, NoPSF
+from napari_selfdenoise.parts.psf.kernels import Kernel
+from napari_selfdenoise.parts.psf.models import PSF, NoPSF
 
 SOFTPLUS_BETA = 10.0
 """Sharpness of the lower bound, in 1 / spread of the image.

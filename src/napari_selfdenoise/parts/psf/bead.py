@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.kernels import Kernel, require_radius
+from napari_selfdenoise.parts.psf.kernels import Kernel, require_radius
 
 
 class _Spot(NamedTuple):

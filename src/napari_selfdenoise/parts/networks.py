@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from napari_selfdenoise.kernels import gaussian_profile
+from napari_selfdenoise.parts.psf.kernels import gaussian_profile
 
 _SLOPE = 0.1
 """Of the leaky ReLUs: with few features, plain ones die too easily."""

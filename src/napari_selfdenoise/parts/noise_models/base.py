@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.noise_models.lines import variance_line
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.noise_models.lines import variance_line
 
 Array = NDArray[np.float64]
 

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.atomic_write import beside, require_folder
-from napari_selfdenoise.noise_models.curve import NoiseCurve
-from napari_selfdenoise.noise_models.fitted_noise import FittedNoise
-from napari_selfdenoise.noise_models.models import NoiseModel
+from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
+from napari_selfdenoise.parts.noise_models.fitted_noise import FittedNoise
+from napari_selfdenoise.parts.noise_models.models import NoiseModel
 
 FORMAT = "napari-selfdenoise noise model"
 VERSION = 1

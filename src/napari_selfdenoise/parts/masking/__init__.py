@@ -4,10 +4,10 @@ Every scheme is blind: what a masked pixel is filled with comes from unmasked pi
 only, so its own value cannot reach its own prediction.
 """
 
-from napari_selfdenoise.masking.fills import neighbour_sum
-from napari_selfdenoise.masking.footprint import FootprintScheme, footprint_text
-from napari_selfdenoise.masking.scheme import ORIENTATIONS, Mask, MaskingScheme
-from napari_selfdenoise.masking.schemes import (
+from napari_selfdenoise.parts.masking.fills import neighbour_sum
+from napari_selfdenoise.parts.masking.footprint import FootprintScheme, footprint_text
+from napari_selfdenoise.parts.masking.scheme import ORIENTATIONS, Mask, MaskingScheme
+from napari_selfdenoise.parts.masking.schemes import (
     LARGEST_BIN,
     AutomaticMask,
     BinMask,

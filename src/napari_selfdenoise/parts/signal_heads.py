@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from napari_selfdenoise.mixture import Mixture, equal_weights
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture, equal_weights
 
 _START = 0.1
 """Std that priors start with: a tenth of the image's spread."""

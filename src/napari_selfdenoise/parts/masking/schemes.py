@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from torch import Tensor
 
-from napari_selfdenoise.masking.fills import (
+from napari_selfdenoise.parts.masking.fills import (
     GAUSSIAN,
     cross_fill,
     mean_fill,
@@ -18,13 +18,13 @@ from napari_selfdenoise.masking.fills import (
     uniform_fill,
     weighted_fill,
 )
-from napari_selfdenoise.masking.footprint import (
+from napari_selfdenoise.parts.masking.footprint import (
     LARGEST_FOOTPRINT,
     FootprintScheme,
     footprint_text,
     pixels_of,
 )
-from napari_selfdenoise.masking.scheme import (
+from napari_selfdenoise.parts.masking.scheme import (
     Mask,
     MaskingScheme,
     mask_from_index,

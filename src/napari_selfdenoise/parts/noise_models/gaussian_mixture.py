@@ -10,8 +10,12 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.noise_models.base import NoiseConfig, NoiseModule, NoiseUnits
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.noise_models.base import (
+    NoiseConfig,
+    NoiseModule,
+    NoiseUnits,
+)
 
 _BINS = 32
 

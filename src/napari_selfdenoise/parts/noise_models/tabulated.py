@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.mixture import Mixture
-from napari_selfdenoise.noise_models import lookup
-from napari_selfdenoise.noise_models.base import NoiseModule, NoiseUnits
-from napari_selfdenoise.noise_models.lines import weighted_line
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.noise_models import lookup
+from napari_selfdenoise.parts.noise_models.base import NoiseModule, NoiseUnits
+from napari_selfdenoise.parts.noise_models.lines import weighted_line
 
 if TYPE_CHECKING:
-    from napari_selfdenoise.noise_models.curve import NoiseCurve
+    from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
 
 Array = NDArray[np.float64]
 
