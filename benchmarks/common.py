@@ -60,7 +60,7 @@ def data_path(name: str) -> Path:
 
 def describe_machine(**more: object) -> str:
     """Machine, versions and whatever else decides the figures."""
-    from napari_selfdenoise.device import compute_threads, resolve_device
+    from napari_selfdenoise.compute.device import compute_threads, resolve_device
 
     versions = ", ".join(
         f"{name} {version_of(name)}"

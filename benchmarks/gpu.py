@@ -71,7 +71,7 @@ from napari_selfdenoise import (
     train,
     train_steps,
 )
-from napari_selfdenoise.device import (
+from napari_selfdenoise.compute.device import (
     compute_threads,
     resolve_device,
     resolve_precision,

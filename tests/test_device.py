@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from napari_selfdenoise import DenoisingError, RequestError, device
-from napari_selfdenoise.device import (
+from napari_selfdenoise.compute.device import (
     available_devices,
     compute_threads,
     computing,

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_selfdenoise.compute.device import autocast
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.device import autocast
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.binning import to_bins, to_pixels
 from napari_selfdenoise.images.image import Image

@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.blending import BlendingPredictor
-from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
-from napari_selfdenoise.defects.rounding import rounding_notes
-from napari_selfdenoise.device import (
+from napari_selfdenoise.compute.device import (
     computing,
     free_memory,
     lacks_memory,
     memory_errors_as_sentences,
     resolve_device,
 )
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
+from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.coverage import Coverage

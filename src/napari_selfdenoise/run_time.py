@@ -11,8 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from napari_selfdenoise.compute.device import (
+    computing,
+    resolve_device,
+    resolve_precision,
+)
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.device import computing, resolve_device, resolve_precision
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiling import tile_grid

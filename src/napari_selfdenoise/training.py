@@ -16,6 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.batching import Batch
+from napari_selfdenoise.compute.device import (
+    computing,
+    memory_errors_as_sentences,
+    resolve_device,
+    resolve_precision,
+)
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import (
     CleanImage,
@@ -26,12 +32,6 @@ from napari_selfdenoise.defects import (
 )
 from napari_selfdenoise.defects.clipping import measure_clipping
 from napari_selfdenoise.defects.rounding import rounding_notes
-from napari_selfdenoise.device import (
-    computing,
-    memory_errors_as_sentences,
-    resolve_device,
-    resolve_precision,
-)
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image, require_denoisable

@@ -75,7 +75,7 @@ def demo_verb(output: str, budget: str, window: bool) -> dict[str, Any]:
 @reports
 def doctor_verb() -> dict[str, Any]:
     """Say which versions and devices are at hand, and what is known to be bad."""
-    from napari_selfdenoise.doctor import examine
+    from napari_selfdenoise.compute.doctor import examine
 
     return examine()
 

@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_selfdenoise.budget import budget_text, parse_budget
+from napari_selfdenoise.compute.device import available_devices
 from napari_selfdenoise.config import TrainingConfig, parse_config
-from napari_selfdenoise.device import available_devices
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator

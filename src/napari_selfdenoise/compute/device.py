@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 
+from napari_selfdenoise.compute.measurement_cache import forget, remembered
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.remembered import forget, remembered
 
 Result = TypeVar("Result")
 

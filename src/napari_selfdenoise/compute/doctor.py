@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from napari_selfdenoise.device import (
+from napari_selfdenoise.compute.device import (
     available_devices,
     compute_threads,
     resolve_device,
