@@ -23,6 +23,7 @@ from napari_selfdenoise.calibration import (
 )
 from napari_selfdenoise.calibration.frames import measured_scatter
 from napari_selfdenoise.calibration.motion import motion_warnings
+from napari_selfdenoise.config.resolve_files import read_noise_model
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.long_work import STOP
@@ -43,7 +44,6 @@ from napari_selfdenoise.parts.noise_models.noise_file import (
     load_noise_model,
     save_noise_model,
 )
-from napari_selfdenoise.resolve_files import read_noise_model
 
 A, B = 8.0, -775.0  # gain 8 over an offset of 100, read noise 5
 

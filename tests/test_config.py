@@ -2,11 +2,11 @@ import pytest
 from pydantic import ValidationError
 
 from napari_selfdenoise import RequestError, TrainingConfig, recipe
-from napari_selfdenoise.budget import budget_text, parse_budget
-from napari_selfdenoise.config import parse_config
+from napari_selfdenoise.config.budget import budget_text, parse_budget
+from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES
+from napari_selfdenoise.config.training_config import parse_config
 from napari_selfdenoise.parts.masking import GridMask, RandomMask
 from napari_selfdenoise.parts.noise_models import PoissonGaussianNoise
-from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES
 
 
 def test_a_setting_is_changed_by_its_dotted_name():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from napari_selfdenoise.config.resolve_files import read_noise_model
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
@@ -26,7 +27,6 @@ from napari_selfdenoise.parts.noise_models import (
     raw_curve,
 )
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
-from napari_selfdenoise.resolve_files import read_noise_model
 
 UNITS = NoiseUnits(0.0, 1.0, 0.01)
 MEMBERS = get_args(get_args(NoiseModel)[0])

@@ -9,6 +9,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage, optimize
 
+from napari_selfdenoise.config.resolve_files import read_bead
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import write_image
 from napari_selfdenoise.images.image import Image
@@ -23,7 +24,6 @@ from napari_selfdenoise.parts.psf.models import (
     OpticalPSF,
     darkest_level,
 )
-from napari_selfdenoise.resolve_files import read_bead
 
 PIXEL_UM = (0.065, 0.065)
 ANY_PSF = TypeAdapter(PSF)

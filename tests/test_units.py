@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError, write_image
+from napari_selfdenoise.config.resolve_files import read_bead
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 from napari_selfdenoise.parts.psf.models import MeasuredPSF
-from napari_selfdenoise.resolve_files import read_bead
 
 
 @pytest.mark.parametrize(

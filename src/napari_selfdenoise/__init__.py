@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from napari_selfdenoise.version import __version__
 
 if TYPE_CHECKING:
-    from napari_selfdenoise.config import TrainingConfig
+    from napari_selfdenoise.config.recipes import recipe
+    from napari_selfdenoise.config.training_config import TrainingConfig
     from napari_selfdenoise.errors import DenoisingError, RequestError
     from napari_selfdenoise.images import read_image, write_image
     from napari_selfdenoise.images.image import Image
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from napari_selfdenoise.model_file import load_model, save_model
     from napari_selfdenoise.parts.noise_models import NoiseCurve
     from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
-    from napari_selfdenoise.recipes import recipe
     from napari_selfdenoise.training import train, train_steps
 
 _HOMES = {
@@ -36,12 +36,12 @@ _HOMES = {
     "NoiseCurve": "parts.noise_models",
     "RequestError": "errors",
     "TrainedModel": "model",
-    "TrainingConfig": "config",
+    "TrainingConfig": "config.training_config",
     "denoise": "prediction",
     "load_model": "model_file",
     "predict_tiles": "prediction",
     "read_image": "images",
-    "recipe": "recipes",
+    "recipe": "config.recipes",
     "save_model": "model_file",
     "train": "training",
     "train_steps": "training",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from napari_selfdenoise.compute.device import if_memory_allows
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.trainer import ChannelTrainer
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.differences import PROBE, Differences
 from napari_selfdenoise.images.tiling import Tile, sources, tile_grid
 from napari_selfdenoise.level import measure_level

@@ -13,7 +13,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.evaluation import evaluate
 from napari_selfdenoise.figures import (

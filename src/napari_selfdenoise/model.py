@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_selfdenoise.compute.device import autocast
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.binning import to_bins, to_pixels
 from napari_selfdenoise.images.image import Image

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from napari_selfdenoise.config import TrainingConfig, parse_config
+from napari_selfdenoise.config.training_config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.atomic_write import beside, require_folder
 from napari_selfdenoise.images.normalization import Normalization

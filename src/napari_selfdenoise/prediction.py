@@ -20,7 +20,7 @@ from napari_selfdenoise.compute.device import (
     memory_errors_as_sentences,
     resolve_device,
 )
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
 from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.errors import DenoisingError, RequestError

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.config import TrainingConfig, why_not
+from napari_selfdenoise.config.training_config import TrainingConfig, why_not
 from napari_selfdenoise.correlation import (
     describe,
     measure_correlation,

@@ -16,7 +16,7 @@ from napari_selfdenoise.compute.device import (
     resolve_device,
     resolve_precision,
 )
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiling import tile_grid

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_selfdenoise.calibration import range_warning
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.correlation import left_over, measure_correlation
 from napari_selfdenoise.defects import CleanPlane
 from napari_selfdenoise.differences import PROBE, Differences, block_numbers

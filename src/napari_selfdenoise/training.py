@@ -22,7 +22,8 @@ from napari_selfdenoise.compute.device import (
     resolve_device,
     resolve_precision,
 )
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.resolve_files import resolve_files
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.defects import (
     CleanImage,
     CleanPlane,
@@ -41,7 +42,6 @@ from napari_selfdenoise.parts.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.preview import Preview, show
-from napari_selfdenoise.resolve_files import resolve_files
 from napari_selfdenoise.resolving import (
     resolve_masking,
     resolve_objective,

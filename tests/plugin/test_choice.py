@@ -6,8 +6,8 @@ import tifffile
 from napari.settings import get_settings
 from qtpy.QtWidgets import QCheckBox
 
+from napari_selfdenoise.config.recipes import RECIPES
 from napari_selfdenoise.parts.noise_models import PoissonGaussianNoise
-from napari_selfdenoise.recipes import RECIPES
 
 pytestmark = pytest.mark.gl
 

@@ -27,12 +27,12 @@ from superqt.utils import WorkerBase
 
 import napari_selfdenoise.sampling as sampling
 from napari_selfdenoise import Image, denoise, load_model
+from napari_selfdenoise.config.recipes import RECIPES
 from napari_selfdenoise.defects.mending import Findings
 from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.plugin import activity, denoise_widget, fixes, forecast, layers
 from napari_selfdenoise.plugin.layers import METADATA_KEY, axes_of
 from napari_selfdenoise.plugin.plots import theme_colours
-from napari_selfdenoise.recipes import RECIPES
 
 pytestmark = pytest.mark.gl
 

@@ -11,7 +11,7 @@ from napari_selfdenoise.cli.inputs import axes_option, series_option
 from napari_selfdenoise.cli.outputs import require_writable
 from napari_selfdenoise.cli.report import curve_report, reports, say
 from napari_selfdenoise.cli.runs import drive
-from napari_selfdenoise.config import noise_model
+from napari_selfdenoise.config.training_config import noise_model
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.parts.noise_models import NoiseModel
 

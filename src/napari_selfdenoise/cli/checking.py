@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from napari_selfdenoise.budget import parse_budget
 from napari_selfdenoise.cli.inputs import axes_option
 from napari_selfdenoise.cli.report import reports, say
+from napari_selfdenoise.config.budget import parse_budget
+from napari_selfdenoise.config.recipes import recipe
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.recipes import recipe
 
 
 @click.command(name="evaluate")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from napari_selfdenoise.cli.report import say
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.long_work import STOP

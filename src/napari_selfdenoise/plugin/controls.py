@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_selfdenoise.budget import budget_text, parse_budget
 from napari_selfdenoise.compute.device import available_devices
-from napari_selfdenoise.config import TrainingConfig, parse_config
+from napari_selfdenoise.config.budget import budget_text, parse_budget
+from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES, TITLES
+from napari_selfdenoise.config.training_config import TrainingConfig, parse_config
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
@@ -51,7 +52,6 @@ from napari_selfdenoise.plugin.panel import (
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.plugin.series import SeriesChoice
 from napari_selfdenoise.plugin.status import PROBLEM
-from napari_selfdenoise.recipes import DESCRIPTIONS, RECIPES, TITLES
 from napari_selfdenoise.run_time import (
     Moment,
     RunClock,

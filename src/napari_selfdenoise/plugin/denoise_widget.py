@@ -12,7 +12,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.defects.camera_correction import Corrections
 from napari_selfdenoise.defects.mending import ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError

@@ -6,7 +6,7 @@ from functools import partial
 
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.plugin.dock import ignore
 from napari_selfdenoise.plugin.worker import Run

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image, is_in_memory
 from napari_selfdenoise.model import TrainedModel

@@ -6,7 +6,7 @@ of steps or after ten minutes, whichever is first.
 
 from __future__ import annotations
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean
 from napari_selfdenoise.parts.masking import GridMask, LineMask, NoMask, RandomMask

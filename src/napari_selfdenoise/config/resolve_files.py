@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import read_image
 from napari_selfdenoise.images.image import Image, require_denoisable
