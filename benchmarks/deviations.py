@@ -23,8 +23,9 @@ from papers import Pixels, changed, frame, same_signal
 from torch import Tensor
 
 from napari_selfdenoise import denoise, networks, trainer, training
-from napari_selfdenoise.calibration import calibrate, fit, fit_poisson_gaussian
 from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.noise.calibration import calibrate, fit, fit_poisson_gaussian
+from napari_selfdenoise.noise.hidden_residuals import Residuals
 from napari_selfdenoise.parts.estimators import PosteriorMean
 from napari_selfdenoise.parts.masking import RandomMask, schemes
 from napari_selfdenoise.parts.masking.scheme import mask_from_index
@@ -33,7 +34,6 @@ from napari_selfdenoise.parts.noise_models import (
     HistogramNoise,
     NoiseCurve,
 )
-from napari_selfdenoise.residuals import Residuals
 from napari_selfdenoise.schedule import Schedule
 from napari_selfdenoise.training import train
 

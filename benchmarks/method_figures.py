@@ -38,9 +38,10 @@ from napari_selfdenoise import (
     recipe,
     train,
 )
-from napari_selfdenoise.calibration import calibrate
 from napari_selfdenoise.metrics import psnr
 from napari_selfdenoise.model import run
+from napari_selfdenoise.noise.calibration import calibrate
+from napari_selfdenoise.noise.hidden_residuals import binned
 from napari_selfdenoise.parts.estimators import (
     BlindMean,
     Estimator,
@@ -68,7 +69,6 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.parts.psf.models import GaussianPSF, OpticalPSF
-from napari_selfdenoise.residuals import binned
 
 Array = NDArray[np.float64]
 Plane = NDArray[np.float32]

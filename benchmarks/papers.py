@@ -25,8 +25,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import gammaln
 
 from napari_selfdenoise import Image, TrainedModel, TrainingConfig, denoise, recipe
-from napari_selfdenoise.calibration import calibrate, measured_variance
 from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.noise.calibration import calibrate, measured_variance
 from napari_selfdenoise.parts.estimators import BlindMean, PosteriorMean
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture, equal_weights
 from napari_selfdenoise.parts.noise_models import (
@@ -183,7 +183,7 @@ def _knowing(a: float, b: float) -> Any:
 
 
 def _published_fit(blind: Pixels, noisy: Pixels) -> float:
-    from napari_selfdenoise.calibration import fit_poisson_gaussian
+    from napari_selfdenoise.noise.calibration import fit_poisson_gaussian
 
     return fit_poisson_gaussian(blind.ravel(), noisy.ravel())[0]
 

@@ -12,13 +12,13 @@ from napari_selfdenoise import (
     recipe,
     train,
 )
-from napari_selfdenoise.correlation import measure_correlation
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
     to_pixels,
     variance_of_bins,
 )
+from napari_selfdenoise.noise.correlation import measure_correlation
 
 sizes = pytest.mark.parametrize("size", [2, 3, 4])
 

@@ -9,7 +9,11 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdenoise.calibration import (
+from napari_selfdenoise.config.resolve_files import read_noise_model
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.images.image import Image, as_line_scan
+from napari_selfdenoise.long_work import STOP
+from napari_selfdenoise.noise.calibration import (
     bits_per_pixel,
     calibrate,
     calibrate_steps,
@@ -21,12 +25,8 @@ from napari_selfdenoise.calibration import (
     measured_variance,
     range_warning,
 )
-from napari_selfdenoise.calibration.frames import measured_scatter
-from napari_selfdenoise.calibration.motion import motion_warnings
-from napari_selfdenoise.config.resolve_files import read_noise_model
-from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.image import Image, as_line_scan
-from napari_selfdenoise.long_work import STOP
+from napari_selfdenoise.noise.calibration.frames import measured_scatter
+from napari_selfdenoise.noise.calibration.motion import motion_warnings
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     GaussianMixtureNoise,

@@ -21,8 +21,8 @@ from napari_selfdenoise import (
     training,
     write_image,
 )
-from napari_selfdenoise.calibration import fit_noise
 from napari_selfdenoise.cli import runs
+from napari_selfdenoise.noise.calibration import fit_noise
 from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     NoiseCurve,

@@ -17,7 +17,7 @@ from napari_selfdenoise import (
     train,
     training,
 )
-from napari_selfdenoise.calibration import fit_noise
+from napari_selfdenoise.noise.calibration import fit_noise
 from napari_selfdenoise.parts.noise_models import GaussianNoise
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.prediction import result_shapes

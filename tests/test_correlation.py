@@ -7,14 +7,14 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, recipe
-from napari_selfdenoise.correlation import (
+from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.noise.correlation import (
     REACH,
     describe,
     left_over,
     measure_correlation,
     recommended_masking,
 )
-from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.parts.masking import BinMask, LineMask, RandomMask, ShapeMask
 from napari_selfdenoise.resolving import resolve_masking
 

@@ -3,14 +3,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdenoise.differences import (
+from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.noise.block_contrasts import (
     PROBE,
     Differences,
     block_numbers,
     squared_noise,
 )
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.residuals import Hidden, Residuals, binned
+from napari_selfdenoise.noise.hidden_residuals import Hidden, Residuals, binned
 
 SIDE = 400
 ONE = Normalization(0, 1)

@@ -3,7 +3,12 @@ import pytest
 import torch
 
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.residuals import Hidden, Residuals, binned, smoothness
+from napari_selfdenoise.noise.hidden_residuals import (
+    Hidden,
+    Residuals,
+    binned,
+    smoothness,
+)
 
 
 def hidden(signal, difference):

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.differences import PROBE, Differences
 from napari_selfdenoise.images.tiling import Tile, sources, tile_grid
-from napari_selfdenoise.level import measure_level
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.noise.block_contrasts import PROBE, Differences
+from napari_selfdenoise.noise.noise_level import measure_level
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
 from napari_selfdenoise.sure import OBSERVATION, Blend, Levels, measured_noise

@@ -11,17 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.calibration import fit_poisson_gaussian
 from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.differences import (
+from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images.tiling import Tile, read_padded, sources
+from napari_selfdenoise.model import TrainedModel, run
+from napari_selfdenoise.noise.block_contrasts import (
     PROBE,
     Differences,
     block_numbers,
     squared_noise,
 )
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.images.tiling import Tile, read_padded, sources
-from napari_selfdenoise.model import TrainedModel, run
+from napari_selfdenoise.noise.calibration import fit_poisson_gaussian
+from napari_selfdenoise.noise.hidden_residuals import binned
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.likelihood import (
     draw,
@@ -32,7 +33,6 @@ from napari_selfdenoise.parts.likelihood import (
 )
 from napari_selfdenoise.parts.masking import Mask, RandomMask
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule
-from napari_selfdenoise.residuals import binned
 from napari_selfdenoise.sure import Blend
 
 Turn = tuple[bool, bool, bool]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_selfdenoise import Image, denoise, recipe, save_model, train
-from napari_selfdenoise.calibration import calibrate
+from napari_selfdenoise.noise.calibration import calibrate
 from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     HistogramNoise,

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QPushButton
 from superqt.utils import WorkerBase
 
 from napari_selfdenoise import training
-from napari_selfdenoise.calibration import fit
+from napari_selfdenoise.noise.calibration import fit
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,

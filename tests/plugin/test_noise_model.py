@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 from superqt.utils import WorkerBase
 
 from conftest import PLUGIN, Desk
-from napari_selfdenoise.calibration import fit
+from napari_selfdenoise.noise.calibration import fit
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,

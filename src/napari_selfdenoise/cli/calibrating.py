@@ -49,8 +49,8 @@ def calibrate_verb(
     **values: Any,
 ) -> dict[str, Any]:
     """Measure the noise of a camera from repeated frames in STACK."""
-    from napari_selfdenoise.calibration import calibrate_steps
     from napari_selfdenoise.images import read_image
+    from napari_selfdenoise.noise.calibration import calibrate_steps
     from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 
     require_writable(target)

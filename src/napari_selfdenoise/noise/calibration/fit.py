@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from napari_selfdenoise.calibration.line import fit_poisson_gaussian
-from napari_selfdenoise.calibration.pairs import (
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.long_work import run_to_end
+from napari_selfdenoise.noise.calibration.line import fit_poisson_gaussian
+from napari_selfdenoise.noise.calibration.pairs import (
     FEW_PAIRS,
     Pairs,
     grey_step,
     least_std,
     std_floor,
 )
-from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,

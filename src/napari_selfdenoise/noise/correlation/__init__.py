@@ -16,17 +16,20 @@ In doubt, noise is taken to be independent: footprints that are not needed cost 
 than slight correlation does, and `left_over` has a second look after training.
 """
 
-from napari_selfdenoise.correlation.advice import (
+from napari_selfdenoise.noise.correlation.advice import (
     describe,
     masking_of,
     recommended_masking,
 )
-from napari_selfdenoise.correlation.left_over import LeftOver, left_over
-from napari_selfdenoise.correlation.measure import (
+from napari_selfdenoise.noise.correlation.measure import (
     NoiseCorrelation,
     measure_correlation,
 )
-from napari_selfdenoise.correlation.squares import REACH
+from napari_selfdenoise.noise.correlation.residual_correlation import (
+    LeftOver,
+    left_over,
+)
+from napari_selfdenoise.noise.correlation.squares import REACH
 
 __all__ = [
     "REACH",

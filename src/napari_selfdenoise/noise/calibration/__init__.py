@@ -4,20 +4,20 @@ Pairs come from repeated frames of a static scene, whose mean is the signal; fro
 noisy stack and a signal that is given; or from an image and its own prediction.
 """
 
-from napari_selfdenoise.calibration.fit import (
+from napari_selfdenoise.noise.calibration.fit import (
     Fit,
     bits_per_pixel,
     fit_noise,
     fit_steps,
     range_warning,
 )
-from napari_selfdenoise.calibration.frames import (
+from napari_selfdenoise.noise.calibration.frames import (
     calibrate,
     calibrate_steps,
     measured_variance,
 )
-from napari_selfdenoise.calibration.line import fit_poisson_gaussian
-from napari_selfdenoise.calibration.pairs import MAX_PAIRS
+from napari_selfdenoise.noise.calibration.line import fit_poisson_gaussian
+from napari_selfdenoise.noise.calibration.pairs import MAX_PAIRS
 
 __all__ = [
     "MAX_PAIRS",

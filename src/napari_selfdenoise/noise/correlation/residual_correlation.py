@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.correlation.advice import masked_by, masking_of
-from napari_selfdenoise.correlation.measure import (
+from napari_selfdenoise.noise.correlation.advice import masked_by, masking_of
+from napari_selfdenoise.noise.correlation.measure import (
     NoiseCorrelation,
     extent,
     measure_correlation,
 )
-from napari_selfdenoise.correlation.squares import (
+from napari_selfdenoise.noise.correlation.squares import (
     REACH,
     SIDE,
     Array,

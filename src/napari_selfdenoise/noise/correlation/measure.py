@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.correlation.squares import (
+from napari_selfdenoise.noise.correlation.squares import (
     MOST_PLANES,
     NO_PAIRS,
     REACH,

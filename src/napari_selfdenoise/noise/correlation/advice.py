@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.correlation.measure import STRONG, NoiseCorrelation
-from napari_selfdenoise.correlation.squares import REACH, Array, along
+from napari_selfdenoise.noise.correlation.measure import STRONG, NoiseCorrelation
+from napari_selfdenoise.noise.correlation.squares import REACH, Array, along
 from napari_selfdenoise.parts.masking import (
     LARGEST_BIN,
     BinMask,
