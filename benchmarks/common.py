@@ -33,7 +33,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.io import imread
 
 from napari_selfdenoise import DenoisingError, RequestError
-from napari_selfdenoise.metrics import psnr, scale_invariant_psnr, ssim
+from napari_selfdenoise.evaluation.metrics import psnr, scale_invariant_psnr, ssim
 
 Pixels = NDArray[np.float32]
 Row = dict[str, Any]

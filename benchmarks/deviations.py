@@ -23,7 +23,7 @@ from papers import Pixels, changed, frame, same_signal
 from torch import Tensor
 
 from napari_selfdenoise import denoise, networks, trainer, training
-from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.noise.calibration import calibrate, fit, fit_poisson_gaussian
 from napari_selfdenoise.noise.hidden_residuals import Residuals
 from napari_selfdenoise.parts.estimators import PosteriorMean

@@ -77,7 +77,7 @@ from napari_selfdenoise.compute.device import (
     resolve_precision,
     trial_seconds,
 )
-from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.trainer import ChannelTrainer
 from napari_selfdenoise.training import LEARNING, TrainingProgress
 

@@ -38,7 +38,7 @@ from napari_selfdenoise import (
     recipe,
     train,
 )
-from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.model import run
 from napari_selfdenoise.noise.calibration import calibrate
 from napari_selfdenoise.noise.hidden_residuals import binned

@@ -25,7 +25,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import gammaln
 
 from napari_selfdenoise import Image, TrainedModel, TrainingConfig, denoise, recipe
-from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.noise.calibration import calibrate, measured_variance
 from napari_selfdenoise.parts.estimators import BlindMean, PosteriorMean
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture, equal_weights

@@ -3,7 +3,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.metrics import (
+from napari_selfdenoise.evaluation.metrics import (
     fourier_ring_correlation,
     frc_resolution,
     psnr,

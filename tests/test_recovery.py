@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from napari_selfdenoise import DenoisingError, denoise, train
-from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.recovery import EVERY, Recovery
 from napari_selfdenoise.trainer import ChannelTrainer
 

@@ -11,7 +11,7 @@ from napari_selfdenoise import (
     train,
     training,
 )
-from napari_selfdenoise.metrics import psnr
+from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
 from napari_selfdenoise.stein import SteinProbe
 

@@ -18,9 +18,9 @@ from napari_selfdenoise import (
     train_steps,
     training,
 )
+from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.samples import poisson_gaussian_stack
-from napari_selfdenoise.metrics import psnr
 from napari_selfdenoise.training import FINISHING
 
 

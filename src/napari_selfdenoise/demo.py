@@ -15,7 +15,7 @@ from typing import Any
 
 from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.evaluation import evaluate
+from napari_selfdenoise.evaluation.evaluation import evaluate
 from napari_selfdenoise.figures import (
     require_matplotlib,
     save_comparison,

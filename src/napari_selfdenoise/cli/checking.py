@@ -35,7 +35,7 @@ def evaluate_verb(
     axes: str | None,
 ) -> dict[str, Any]:
     """Compare PREDICTION with a clean REFERENCE."""
-    from napari_selfdenoise.evaluation import evaluate
+    from napari_selfdenoise.evaluation.evaluation import evaluate
     from napari_selfdenoise.images import read_image
 
     images = [read_image(prediction, axes=axes), read_image(reference)]

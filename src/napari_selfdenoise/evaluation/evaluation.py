@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.evaluation.metrics import (
+    frc_resolution,
+    psnr,
+    scale_invariant_psnr,
+    ssim,
+)
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.metrics import frc_resolution, psnr, scale_invariant_psnr, ssim
 
 Plane = NDArray[np.float32]
 
