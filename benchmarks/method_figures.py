@@ -39,7 +39,7 @@ from napari_selfdenoise import (
     train,
 )
 from napari_selfdenoise.evaluation.metrics import psnr
-from napari_selfdenoise.model import run
+from napari_selfdenoise.model.trained_model import run
 from napari_selfdenoise.noise.calibration import calibrate
 from napari_selfdenoise.noise.hidden_residuals import binned
 from napari_selfdenoise.parts.estimators import (

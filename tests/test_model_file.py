@@ -17,7 +17,7 @@ from napari_selfdenoise import (
     save_model,
     train,
 )
-from napari_selfdenoise.model_file import VERSION
+from napari_selfdenoise.model.model_file import VERSION
 
 
 @pytest.fixture

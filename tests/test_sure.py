@@ -19,7 +19,7 @@ from napari_selfdenoise import (
     train,
 )
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.model import ChannelModel
+from napari_selfdenoise.model.trained_model import ChannelModel
 from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.psf.forward_model import Optics

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from napari_selfdenoise.images import read_image, write_image
     from napari_selfdenoise.images.image import Image
     from napari_selfdenoise.long_work import STOP
-    from napari_selfdenoise.model import TrainedModel
-    from napari_selfdenoise.model_file import load_model, save_model
+    from napari_selfdenoise.model.model_file import load_model, save_model
+    from napari_selfdenoise.model.trained_model import TrainedModel
     from napari_selfdenoise.parts.noise_models import NoiseCurve
     from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
     from napari_selfdenoise.training import train, train_steps
@@ -35,14 +35,14 @@ _HOMES = {
     "Image": "images.image",
     "NoiseCurve": "parts.noise_models",
     "RequestError": "errors",
-    "TrainedModel": "model",
+    "TrainedModel": "model.trained_model",
     "TrainingConfig": "config.training_config",
     "denoise": "prediction",
-    "load_model": "model_file",
+    "load_model": "model.model_file",
     "predict_tiles": "prediction",
     "read_image": "images",
     "recipe": "config.recipes",
-    "save_model": "model_file",
+    "save_model": "model.model_file",
     "train": "training",
     "train_steps": "training",
     "write_image": "images",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.images.tiling import Tile, sources, tile_grid
-from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.noise.block_contrasts import PROBE, Differences
 from napari_selfdenoise.noise.noise_level import measure_level
 from napari_selfdenoise.parts.noise_models import NoiseCurve

@@ -29,7 +29,7 @@ from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.image import Image, PlaneIndex, require_denoisable
 from napari_selfdenoise.images.tiling import Tile, tile_grid
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
-from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.predictor import Estimates, TilePredictor

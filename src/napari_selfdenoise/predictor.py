@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources
-from napari_selfdenoise.model import TrainedModel, run
+from napari_selfdenoise.model.trained_model import TrainedModel, run
 from napari_selfdenoise.noise.block_contrasts import (
     PROBE,
     Differences,

@@ -21,7 +21,7 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiling import tile_grid
 from napari_selfdenoise.long_work import STOP, run_to_end
-from napari_selfdenoise.model import TrainedModel, on_device, run
+from napari_selfdenoise.model.trained_model import TrainedModel, on_device, run
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.prediction import largest_side
 from napari_selfdenoise.sampling import MAX_TRAINING_PIXELS

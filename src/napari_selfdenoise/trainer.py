@@ -21,7 +21,13 @@ from napari_selfdenoise.images.binning import (
     whole_bins,
 )
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run, run_at
+from napari_selfdenoise.model.trained_model import (
+    ChannelModel,
+    Outputs,
+    on_device,
+    run,
+    run_at,
+)
 from napari_selfdenoise.noise.block_contrasts import PROBE, Differences, block_numbers
 from napari_selfdenoise.noise.calibration import range_warning
 from napari_selfdenoise.noise.correlation import left_over, measure_correlation

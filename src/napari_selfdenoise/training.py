@@ -37,7 +37,11 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image, require_denoisable
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
-from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
+from napari_selfdenoise.model.trained_model import (
+    ChannelModel,
+    LossHistory,
+    TrainedModel,
+)
 from napari_selfdenoise.parts.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.noise_models import NoiseCurve

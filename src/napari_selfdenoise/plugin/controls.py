@@ -23,7 +23,7 @@ from napari_selfdenoise.config.budget import budget_text, parse_budget
 from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES, TITLES
 from napari_selfdenoise.config.training_config import TrainingConfig, parse_config
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.masking import Masking
 from napari_selfdenoise.parts.noise_models import NoiseFromFile, NoiseModel

@@ -17,8 +17,8 @@ from napari_selfdenoise.defects.camera_correction import Corrections
 from napari_selfdenoise.defects.mending import ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.model_file import SUFFIX, load_model, save_model
+from napari_selfdenoise.model.model_file import SUFFIX, load_model, save_model
+from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models.noise_file import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.parts.noise_models.noise_file import load_noise_model

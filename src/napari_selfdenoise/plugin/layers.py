@@ -17,7 +17,7 @@ from napari_selfdenoise.images.image import (
     as_line_scan,
     require_denoisable,
 )
-from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve, noise_distribution
 from napari_selfdenoise.plugin.marks import METADATA_KEY as METADATA_KEY
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.prediction import Denoised
 from napari_selfdenoise.sure import in_words
 

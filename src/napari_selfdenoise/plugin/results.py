@@ -15,7 +15,7 @@ from napari.viewer import Viewer
 from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image, is_in_memory
-from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.layers import (
     Box,

@@ -17,7 +17,11 @@ from napari_selfdenoise.config.training_config import TrainingConfig, parse_conf
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.atomic_write import beside, require_folder
 from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
+from napari_selfdenoise.model.trained_model import (
+    ChannelModel,
+    LossHistory,
+    TrainedModel,
+)
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseUnits
 from napari_selfdenoise.parts.psf.forward_model import Optics
 
