@@ -393,7 +393,7 @@ def _train_and_denoise(
 
 def load_everything() -> None:
     """Import what a training needs, as the peers' scripts do before their clock."""
-    from napari_selfdenoise.training import preload
+    from napari_selfdenoise.training.training_run import preload
 
     preload()
 

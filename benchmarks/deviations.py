@@ -34,8 +34,8 @@ from napari_selfdenoise.parts.noise_models import (
     HistogramNoise,
     NoiseCurve,
 )
-from napari_selfdenoise.schedule import Schedule
-from napari_selfdenoise.training import train
+from napari_selfdenoise.training.schedule import Schedule
+from napari_selfdenoise.training.training_run import train
 
 Row = tuple[object, ...]
 Change = Callable[[], AbstractContextManager[object]]

@@ -78,8 +78,8 @@ from napari_selfdenoise.compute.device import (
     trial_seconds,
 )
 from napari_selfdenoise.evaluation.metrics import psnr
-from napari_selfdenoise.trainer import ChannelTrainer
-from napari_selfdenoise.training import LEARNING, TrainingProgress
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.training_run import LEARNING, TrainingProgress
 
 CARD = ("device", "memory, GiB", "driver", "CUDA", "cuDNN", "torch", "seed")
 RATES = ("matrix product", "TFLOP/s", "small trial, speed over float32")

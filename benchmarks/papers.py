@@ -37,7 +37,7 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.parts.signal_heads import MixtureSignal
 from napari_selfdenoise.predictor import TilePredictor
-from napari_selfdenoise.training import train
+from napari_selfdenoise.training.training_run import train
 
 Row = tuple[object, ...]
 Pixels = NDArray[np.float32]

@@ -31,7 +31,7 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
 )
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
-from napari_selfdenoise.recovery import Recovery
+from napari_selfdenoise.training.recovery import Recovery
 
 QUICK = [
     *(

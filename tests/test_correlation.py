@@ -16,7 +16,7 @@ from napari_selfdenoise.noise.correlation import (
     recommended_masking,
 )
 from napari_selfdenoise.parts.masking import BinMask, LineMask, RandomMask, ShapeMask
-from napari_selfdenoise.resolving import resolve_masking
+from napari_selfdenoise.training.resolve import resolve_masking
 
 
 def white(seed=0, shape=(256, 256)):

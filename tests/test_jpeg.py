@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from napari_selfdenoise import Image, recipe
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.defects.jpeg import went_through_jpeg
-from napari_selfdenoise.resolving import resolve_masking
+from napari_selfdenoise.training.resolve import resolve_masking
 
 
 def noisy(side=200, std=8.0):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_selfdenoise import DenoisingError, denoise, prediction, predictor, train
-from napari_selfdenoise.trainer import ChannelTrainer
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 SHORTAGES = [
     torch.OutOfMemoryError("CUDA out of memory."),

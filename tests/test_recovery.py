@@ -8,8 +8,8 @@ from torch import nn
 
 from napari_selfdenoise import DenoisingError, denoise, train
 from napari_selfdenoise.evaluation.metrics import psnr
-from napari_selfdenoise.recovery import EVERY, Recovery
-from napari_selfdenoise.trainer import ChannelTrainer
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.recovery import EVERY, Recovery
 
 PIXELS = torch.randn(1000, generator=torch.Generator().manual_seed(0))
 SOUND = torch.zeros(4, 10), torch.ones(4, 10)

@@ -8,7 +8,7 @@ from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images.image import as_line_scan
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.parts.masking import LineMask, RandomMask
-from napari_selfdenoise.sampling import (
+from napari_selfdenoise.training.patches import (
     PatchSampler,
     require_room,
     resolve_patch_size,

@@ -13,7 +13,7 @@ from napari_selfdenoise import (
 )
 from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
-from napari_selfdenoise.stein import SteinProbe
+from napari_selfdenoise.training.sure_loss import SteinProbe
 
 STD = 0.5
 

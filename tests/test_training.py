@@ -21,7 +21,7 @@ from napari_selfdenoise import (
 from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.samples import poisson_gaussian_stack
-from napari_selfdenoise.training import FINISHING
+from napari_selfdenoise.training.training_run import FINISHING
 
 
 def run(steps, answer=lambda progress: None):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_selfdenoise.model.trained_model import TrainedModel
     from napari_selfdenoise.parts.noise_models import NoiseCurve
     from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
-    from napari_selfdenoise.training import train, train_steps
+    from napari_selfdenoise.training.training_run import train, train_steps
 
 _HOMES = {
     "STOP": "long_work",
@@ -43,8 +43,8 @@ _HOMES = {
     "read_image": "images",
     "recipe": "config.recipes",
     "save_model": "model.model_file",
-    "train": "training",
-    "train_steps": "training",
+    "train": "training.training_run",
+    "train_steps": "training.training_run",
     "write_image": "images",
 }
 

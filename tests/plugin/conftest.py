@@ -12,7 +12,6 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QPushButton
 from superqt.utils import WorkerBase
 
-from napari_selfdenoise import training
 from napari_selfdenoise.noise.calibration import fit
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
@@ -22,6 +21,7 @@ from napari_selfdenoise.parts.noise_models import (
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.plugin import forecast
 from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
+from napari_selfdenoise.training import training_run as training
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
 importlib.import_module("torch._dynamo")

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import WorkerBase
 
-import napari_selfdenoise.sampling as sampling
+import napari_selfdenoise.training.patches as sampling
 from napari_selfdenoise import Image, denoise, load_model
 from napari_selfdenoise.config.recipes import RECIPES
 from napari_selfdenoise.defects.mending import Findings

@@ -139,7 +139,7 @@ def train_aloud(
     With a clock, the time left is that of a whole run, denoising and all.
     """
     from napari_selfdenoise.run_time import RunClock
-    from napari_selfdenoise.training import train_steps
+    from napari_selfdenoise.training.training_run import train_steps
 
     for image in images:
         say(f"{image.name}: {image.describe()}")

@@ -61,7 +61,7 @@ from napari_selfdenoise.run_time import (
     learning_text,
     left_text,
 )
-from napari_selfdenoise.training import TrainingProgress
+from napari_selfdenoise.training.training_run import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 

@@ -49,7 +49,7 @@ from napari_selfdenoise.prediction import (
     predict_tiles,
 )
 from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
-from napari_selfdenoise.training import (
+from napari_selfdenoise.training.training_run import (
     TrainingProgress,
     preload,
     require_continuable,

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.batching import Batch
 from napari_selfdenoise.compute.device import (
     computing,
     memory_errors_as_sentences,
@@ -45,19 +44,20 @@ from napari_selfdenoise.model.trained_model import (
 from napari_selfdenoise.parts.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.noise_models import NoiseCurve
-from napari_selfdenoise.preview import Preview, show
-from napari_selfdenoise.resolving import (
-    resolve_masking,
-    resolve_objective,
-    resolve_width,
-)
-from napari_selfdenoise.sampling import (
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.gradient_accumulation import Batch
+from napari_selfdenoise.training.patches import (
     require_room,
     resolve_patch_size,
     training_planes,
 )
-from napari_selfdenoise.schedule import Schedule
-from napari_selfdenoise.trainer import ChannelTrainer
+from napari_selfdenoise.training.preview import Preview, show
+from napari_selfdenoise.training.resolve import (
+    resolve_masking,
+    resolve_objective,
+    resolve_width,
+)
+from napari_selfdenoise.training.schedule import Schedule
 from napari_selfdenoise.version import __version__
 
 LEARNING, FINISHING = "Learning", "Finishing: fitting the noise"

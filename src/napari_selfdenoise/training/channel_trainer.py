@@ -50,9 +50,9 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.parts.psf.forward_model import Optics
 from napari_selfdenoise.parts.psf.models import NoPSF, darkest_level
-from napari_selfdenoise.recovery import EVERY, Recovery
-from napari_selfdenoise.sampling import PatchSampler
-from napari_selfdenoise.stein import SteinProbe
+from napari_selfdenoise.training.patches import PatchSampler
+from napari_selfdenoise.training.recovery import EVERY, Recovery
+from napari_selfdenoise.training.sure_loss import SteinProbe
 
 _REMEMBERED = 16
 _KEPT = 2**14

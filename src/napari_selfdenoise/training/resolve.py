@@ -25,7 +25,7 @@ from napari_selfdenoise.parts.masking import (
     Masking,
 )
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.sampling import smallest_side
+from napari_selfdenoise.training.patches import smallest_side
 
 Planes = Sequence[NDArray[np.float32]]
 """Observations (Y, X), raw units; NaN where nothing was recorded."""

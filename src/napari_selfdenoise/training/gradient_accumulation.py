@@ -10,8 +10,8 @@ from torch import Tensor
 
 from napari_selfdenoise.compute.device import if_memory_allows
 from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.schedule import Schedule
-from napari_selfdenoise.trainer import ChannelTrainer
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.schedule import Schedule
 
 _PASS_FLOP = 8e9
 """Cost of a pass, forwards: about a tenth of a second here, more on a slower CPU. With

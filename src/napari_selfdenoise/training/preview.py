@@ -14,7 +14,7 @@ from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiling import Tile, read_padded
-from napari_selfdenoise.trainer import ChannelTrainer
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 
 @dataclass(frozen=True, eq=False)
