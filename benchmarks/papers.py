@@ -36,7 +36,7 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
 )
 from napari_selfdenoise.parts.signal_heads import MixtureSignal
-from napari_selfdenoise.predictor import TilePredictor
+from napari_selfdenoise.prediction.tile_predictor import TilePredictor
 from napari_selfdenoise.training.training_run import train
 
 Row = tuple[object, ...]

@@ -20,7 +20,7 @@ from napari_selfdenoise import (
 from napari_selfdenoise.noise.calibration import fit_noise
 from napari_selfdenoise.parts.noise_models import GaussianNoise
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
-from napari_selfdenoise.prediction import result_shapes
+from napari_selfdenoise.prediction.predict import result_shapes
 
 PARTS = ("masking", "network", "signal", "noise_model", "psf", "estimator")
 OBJECTIVES = get_args(TrainingConfig.model_fields["objective"].annotation)

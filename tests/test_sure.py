@@ -23,7 +23,7 @@ from napari_selfdenoise.model.trained_model import ChannelModel
 from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.psf.forward_model import Optics
-from napari_selfdenoise.sure import Blend, Risk, in_words, summary
+from napari_selfdenoise.prediction.sure import Blend, Risk, in_words, summary
 
 GAIN, READ = 2.0, 3.0
 CURVE = NoiseCurve.line(GAIN, READ**2, 0.0, 400.0)

@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from napari_selfdenoise.model.model_file import load_model, save_model
     from napari_selfdenoise.model.trained_model import TrainedModel
     from napari_selfdenoise.parts.noise_models import NoiseCurve
-    from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
+    from napari_selfdenoise.prediction.predict import Denoised, denoise, predict_tiles
     from napari_selfdenoise.training.training_run import train, train_steps
 
 _HOMES = {
     "STOP": "long_work",
-    "Denoised": "prediction",
+    "Denoised": "prediction.predict",
     "DenoisingError": "errors",
     "Image": "images.image",
     "NoiseCurve": "parts.noise_models",
     "RequestError": "errors",
     "TrainedModel": "model.trained_model",
     "TrainingConfig": "config.training_config",
-    "denoise": "prediction",
+    "denoise": "prediction.predict",
     "load_model": "model.model_file",
-    "predict_tiles": "prediction",
+    "predict_tiles": "prediction.predict",
     "read_image": "images",
     "recipe": "config.recipes",
     "save_model": "model.model_file",

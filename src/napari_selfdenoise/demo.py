@@ -26,7 +26,7 @@ from napari_selfdenoise.images import write_image
 from napari_selfdenoise.images.samples import fish_average, fish_frame
 from napari_selfdenoise.model.model_file import save_model
 from napari_selfdenoise.model.trained_model import TrainedModel
-from napari_selfdenoise.prediction import denoise
+from napari_selfdenoise.prediction.predict import denoise
 from napari_selfdenoise.training.training_run import TrainingProgress, train_steps
 
 Say = Callable[[str], None]

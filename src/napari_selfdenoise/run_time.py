@@ -23,7 +23,7 @@ from napari_selfdenoise.images.tiling import tile_grid
 from napari_selfdenoise.long_work import STOP, run_to_end
 from napari_selfdenoise.model.trained_model import TrainedModel, on_device, run
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.prediction import largest_side
+from napari_selfdenoise.prediction.predict import largest_side
 from napari_selfdenoise.training.patches import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.schedule import Schedule
 from napari_selfdenoise.training.training_run import (

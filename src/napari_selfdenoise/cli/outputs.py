@@ -99,7 +99,7 @@ def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
 
 def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:
     """Refuse outputs that these settings do not give."""
-    from napari_selfdenoise.prediction import result_names
+    from napari_selfdenoise.prediction.predict import result_names
 
     given = [name.replace("_", "-") for name in result_names(config)]
     missing = [name for name in paths if name not in given]

@@ -180,9 +180,9 @@ def predict_aloud(
     clock : RunClock, optional
         Of the run that this is the end of.
     """
-    from napari_selfdenoise.prediction import predict_tiles
+    from napari_selfdenoise.prediction.predict import predict_tiles
+    from napari_selfdenoise.prediction.sure import raw_share_in_words
     from napari_selfdenoise.run_time import RunClock
-    from napari_selfdenoise.sure import raw_share_in_words
 
     line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator

@@ -42,12 +42,13 @@ from napari_selfdenoise.plugin.results import Results
 from napari_selfdenoise.plugin.series import layer_of
 from napari_selfdenoise.plugin.sources import sources
 from napari_selfdenoise.plugin.worker import Run
-from napari_selfdenoise.prediction import (
+from napari_selfdenoise.prediction.predict import (
     Denoised,
     Prediction,
     TilePrediction,
     predict_tiles,
 )
+from napari_selfdenoise.prediction.unfinished import over_raw, predict_over_raw
 from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
 from napari_selfdenoise.training.training_run import (
     TrainingProgress,
@@ -56,7 +57,6 @@ from napari_selfdenoise.training.training_run import (
     require_trainable,
     train_steps,
 )
-from napari_selfdenoise.unfinished import over_raw, predict_over_raw
 
 PREVIEW_EVERY_S = 2.0
 """Seconds of training between two previews."""

@@ -28,9 +28,9 @@ from napari_selfdenoise.plugin.layers import (
 )
 from napari_selfdenoise.plugin.marks import METADATA_KEY, marks
 from napari_selfdenoise.plugin.origin import Origin, free_suffix, note_edits
-from napari_selfdenoise.prediction import Denoised, allocate, result_shapes
+from napari_selfdenoise.prediction.predict import Denoised, allocate, result_shapes
+from napari_selfdenoise.prediction.unfinished import Unfinished
 from napari_selfdenoise.training.preview import Preview
-from napari_selfdenoise.unfinished import Unfinished
 
 REFRESH_EVERY_S = 0.2
 

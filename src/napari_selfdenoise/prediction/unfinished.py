@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image, PlaneIndex, is_in_memory
-from napari_selfdenoise.prediction import Denoised, Prediction, TilePrediction
+from napari_selfdenoise.prediction.predict import Denoised, Prediction, TilePrediction
 from napari_selfdenoise.training.preview import Preview
 
 _FILL_PIXELS = 2**24

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.blending import BlendingPredictor
 from napari_selfdenoise.compute.device import (
     computing,
     free_memory,
@@ -32,8 +31,9 @@ from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import NoiseCurve
-from napari_selfdenoise.predictor import Estimates, TilePredictor
-from napari_selfdenoise.sure import Blend, summary
+from napari_selfdenoise.prediction.blend_predictor import BlendingPredictor
+from napari_selfdenoise.prediction.sure import Blend, summary
+from napari_selfdenoise.prediction.tile_predictor import Estimates, TilePredictor
 
 IN_MEMORY_BYTES = 2**32
 """Results larger than this are kept in a temporary file instead of in memory."""

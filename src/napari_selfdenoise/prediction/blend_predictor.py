@@ -19,8 +19,13 @@ from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.noise.block_contrasts import PROBE, Differences
 from napari_selfdenoise.noise.noise_level import measure_level
 from napari_selfdenoise.parts.noise_models import NoiseCurve
-from napari_selfdenoise.predictor import Estimates, TilePredictor, Views
-from napari_selfdenoise.sure import OBSERVATION, Blend, Levels, measured_noise
+from napari_selfdenoise.prediction.sure import (
+    OBSERVATION,
+    Blend,
+    Levels,
+    measured_noise,
+)
+from napari_selfdenoise.prediction.tile_predictor import Estimates, TilePredictor, Views
 
 _SINGLE, _OBSERVATION = "single pass", OBSERVATION
 _BLIND, _POSTERIOR = "blind mean", "posterior mean"

@@ -33,7 +33,7 @@ from napari_selfdenoise.parts.likelihood import (
 )
 from napari_selfdenoise.parts.masking import Mask, RandomMask
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule
-from napari_selfdenoise.sure import Blend
+from napari_selfdenoise.prediction.sure import Blend
 
 Turn = tuple[bool, bool, bool]
 """Transpose, flip rows, flip columns."""
