@@ -10,7 +10,7 @@ from napari_selfdenoise import Image, RequestError, recipe, run_time, train_step
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.parts.estimators import BlindMean
 from napari_selfdenoise.parts.masking import LineMask
-from napari_selfdenoise.run_time import (
+from napari_selfdenoise.run_time.run_time import (
     RunClock,
     Speed,
     denoising_text,

@@ -52,7 +52,7 @@ from napari_selfdenoise.plugin.panel import (
 from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
 from napari_selfdenoise.plugin.series import SeriesChoice
 from napari_selfdenoise.plugin.status import PROBLEM
-from napari_selfdenoise.run_time import (
+from napari_selfdenoise.run_time.run_time import (
     Moment,
     RunClock,
     RunEstimate,

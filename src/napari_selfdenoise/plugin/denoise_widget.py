@@ -49,7 +49,11 @@ from napari_selfdenoise.prediction.predict import (
     predict_tiles,
 )
 from napari_selfdenoise.prediction.unfinished import over_raw, predict_over_raw
-from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
+from napari_selfdenoise.run_time.run_time import (
+    RunEstimate,
+    foretold,
+    worth_foretelling,
+)
 from napari_selfdenoise.training.training_run import (
     TrainingProgress,
     preload,

@@ -10,7 +10,7 @@ from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.plugin.dock import ignore
 from napari_selfdenoise.plugin.worker import Run
-from napari_selfdenoise.run_time import RunEstimate, estimate_steps
+from napari_selfdenoise.run_time.run_time import RunEstimate, estimate_steps
 
 WAIT_MS = 600
 """Of quiet before a probe: who turns through the recipes needs none of each."""
