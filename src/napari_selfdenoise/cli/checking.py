@@ -64,7 +64,7 @@ def evaluate_verb(
 @reports
 def demo_verb(output: str, budget: str, window: bool) -> dict[str, Any]:
     """Run the whole pipeline on the real image that ships with the program."""
-    from napari_selfdenoise.demo import run_demo
+    from napari_selfdenoise.demo.pipeline import run_demo
 
     seconds = parse_budget(budget)
     config = recipe("fast").override({"budget_s": seconds})

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.evaluation.evaluation import evaluate
-from napari_selfdenoise.figures import (
+from napari_selfdenoise.demo.figures import (
     require_matplotlib,
     save_comparison,
     save_loss_figure,
     save_noise_figure,
 )
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.evaluation.evaluation import evaluate
 from napari_selfdenoise.images import write_image
 from napari_selfdenoise.images.samples import fish_average, fish_frame
 from napari_selfdenoise.model.model_file import save_model
