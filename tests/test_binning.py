@@ -3,15 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdenoise import (
-    Image,
-    RequestError,
-    TrainedModel,
-    denoise,
-    prediction,
-    recipe,
-    train,
-)
+from napari_selfdenoise import Image, RequestError, TrainedModel, denoise, recipe, train
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
@@ -19,6 +11,7 @@ from napari_selfdenoise.images.binning import (
     variance_of_bins,
 )
 from napari_selfdenoise.noise.correlation import measure_correlation
+from napari_selfdenoise.prediction import predict as prediction
 
 sizes = pytest.mark.parametrize("size", [2, 3, 4])
 

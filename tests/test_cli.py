@@ -18,7 +18,6 @@ from napari_selfdenoise import (
     load_model,
     read_image,
     save_model,
-    training,
     write_image,
 )
 from napari_selfdenoise.cli import runs
@@ -31,6 +30,7 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
 )
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
+from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.recovery import Recovery
 
 QUICK = [

@@ -8,19 +8,13 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from napari_selfdenoise import (
-    Image,
-    RequestError,
-    TrainingConfig,
-    denoise,
-    level,
-    train,
-    training,
-)
+from napari_selfdenoise import Image, RequestError, TrainingConfig, denoise, train
+from napari_selfdenoise.noise import noise_level as level
 from napari_selfdenoise.noise.calibration import fit_noise
 from napari_selfdenoise.parts.noise_models import GaussianNoise
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.prediction.predict import result_shapes
+from napari_selfdenoise.training import training_run as training
 
 PARTS = ("masking", "network", "signal", "noise_model", "psf", "estimator")
 OBJECTIVES = get_args(TrainingConfig.model_fields["objective"].annotation)

@@ -2,7 +2,8 @@ import platformdirs
 import pytest
 import torch
 
-from napari_selfdenoise import DenoisingError, RequestError, device
+from napari_selfdenoise import DenoisingError, RequestError
+from napari_selfdenoise.compute import device
 from napari_selfdenoise.compute.device import (
     available_devices,
     compute_threads,

@@ -16,14 +16,8 @@ import torch
 import yaml
 
 import napari_selfdenoise
-from napari_selfdenoise import (
-    Image,
-    TrainingConfig,
-    cli,
-    read_image,
-    recipes,
-    write_image,
-)
+from napari_selfdenoise import Image, TrainingConfig, cli, read_image, write_image
+from napari_selfdenoise.config import recipes
 from napari_selfdenoise.parts.noise_models import NoiseUnits
 
 ROOT = Path(__file__).parents[1]
@@ -222,10 +216,15 @@ def test_the_code_of_a_method_uses_what_is_there(page):
 @pytest.mark.parametrize(
     ("heading", "module", "name", "some"),
     [
-        ("## Controls", "controls", "Controls", {"train", "stop", "psf", "estimator"}),
+        (
+            "## Controls",
+            "denoise.controls",
+            "Controls",
+            {"train", "stop", "psf", "estimator"},
+        ),
         (
             "## The Noise model dock",
-            "noise_model_controls",
+            "noise_model.controls",
             "NoiseModelControls",
             {"calibrate", "save_noise_model", "noise_plot"},
         ),
@@ -303,7 +302,7 @@ def example(monkeypatch):
 
 
 def test_the_example_masking_scheme_is_blind(example):
-    scheme = example(0, "masking/schemes.py").LatticeMask(spacing=3)
+    scheme = example(0, "parts/masking/schemes.py").LatticeMask(spacing=3)
     luck = torch.Generator().manual_seed(0)
     patches = torch.randn((2, 1, 16, 16), generator=luck)
     mask = scheme.draw(2, 16, 16, luck)
@@ -314,7 +313,7 @@ def test_the_example_masking_scheme_is_blind(example):
 
 
 def test_the_example_noise_model_learns_its_numbers(example):
-    config = example(1, "noise_models/models.py").SpeckleNoise()
+    config = example(1, "parts/noise_models/models.py").SpeckleNoise()
     module = config.build(NoiseUnits(offset=100.0, scale=50.0, std_floor=0.01))
     luck = torch.Generator().manual_seed(0)
     signal = 4 * torch.rand(2**16, generator=luck) - 2

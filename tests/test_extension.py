@@ -48,7 +48,7 @@ trained = load_model(model)
 again = load_model(save_model(trained, f"{folder}/again"))
 
 application = QApplication([])
-from napari_selfdenoise.plugin.controls import Controls
+from napari_selfdenoise.plugin.denoise.controls import Controls
 
 controls = Controls()
 choice = controls.part(part)
@@ -82,8 +82,12 @@ class Addition(NamedTuple):
 
 
 ADDITIONS = [
-    Addition(0, "masking/schemes.py", "masking", "lattice", "Lattice", {"spacing": 3}),
-    Addition(1, "noise_models/models.py", "noise_model", "speckle", "Speckle", {}),
+    Addition(
+        0, "parts/masking/schemes.py", "masking", "lattice", "Lattice", {"spacing": 3}
+    ),
+    Addition(
+        1, "parts/noise_models/models.py", "noise_model", "speckle", "Speckle", {}
+    ),
 ]
 
 

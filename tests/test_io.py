@@ -12,11 +12,11 @@ from napari_selfdenoise.images import (
     ImageWriter,
     axes_with_channels,
     read_image,
-    reading,
     series_names,
     write_image,
-    writing,
 )
+from napari_selfdenoise.images import tiff_reading as reading
+from napari_selfdenoise.images import tiff_writing as writing
 from napari_selfdenoise.images.image import (
     Image,
     as_frames,

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_selfdenoise import DenoisingError, denoise, prediction, predictor, train
+from napari_selfdenoise import DenoisingError, denoise, train
+from napari_selfdenoise.prediction import predict as prediction
+from napari_selfdenoise.prediction import tile_predictor as predictor
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 SHORTAGES = [

@@ -16,12 +16,12 @@ from napari_selfdenoise import (
     TrainingConfig,
     denoise,
     predict_tiles,
-    prediction,
 )
 from napari_selfdenoise.defects import cleaning
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.model.trained_model import ChannelModel
 from napari_selfdenoise.parts.networks import UNet
+from napari_selfdenoise.prediction import predict as prediction
 
 CURVE = NoiseCurve.gaussian(np.array([0.0, 1000.0]), np.array([1.0, 11.0]))
 

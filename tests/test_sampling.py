@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_selfdenoise import Image, RequestError, sampling
+from napari_selfdenoise import Image, RequestError
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images.image import as_line_scan
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.parts.masking import LineMask, RandomMask
+from napari_selfdenoise.training import patches as sampling
 from napari_selfdenoise.training.patches import (
     PatchSampler,
     require_room,

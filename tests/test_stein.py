@@ -3,16 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_selfdenoise import (
-    Image,
-    RequestError,
-    denoise,
-    recipe,
-    train,
-    training,
-)
+from napari_selfdenoise import Image, RequestError, denoise, recipe, train
 from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
+from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.sure_loss import SteinProbe
 
 STD = 0.5

@@ -12,10 +12,8 @@ from napari_selfdenoise import (
     NoiseCurve,
     TrainedModel,
     TrainingConfig,
-    blending,
     denoise,
     predict_tiles,
-    prediction,
     train,
 )
 from napari_selfdenoise.images.normalization import Normalization
@@ -23,6 +21,8 @@ from napari_selfdenoise.model.trained_model import ChannelModel
 from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.psf.forward_model import Optics
+from napari_selfdenoise.prediction import blend_predictor as blending
+from napari_selfdenoise.prediction import predict as prediction
 from napari_selfdenoise.prediction.sure import Blend, Risk, in_words, summary
 
 GAIN, READ = 2.0, 3.0

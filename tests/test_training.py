@@ -10,17 +10,17 @@ from napari_selfdenoise import (
     Image,
     RequestError,
     denoise,
-    networks,
     recipe,
-    sampling,
-    schedule,
     train,
     train_steps,
-    training,
 )
 from napari_selfdenoise.evaluation.metrics import psnr
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.samples import poisson_gaussian_stack
+from napari_selfdenoise.parts import networks
+from napari_selfdenoise.training import patches as sampling
+from napari_selfdenoise.training import schedule
+from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.training_run import FINISHING
 
 

@@ -19,14 +19,14 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
 )
 from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
-from napari_selfdenoise.plugin import forecast
-from napari_selfdenoise.plugin.denoise_widget import DenoiseWidget
+from napari_selfdenoise.plugin.denoise import forecast
+from napari_selfdenoise.plugin.denoise.widget import DenoiseWidget
 from napari_selfdenoise.training import training_run as training
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
 importlib.import_module("torch._dynamo")
 # Docks open at once where they are imported already, as all but a test's first.
-importlib.import_module("napari_selfdenoise.plugin.noise_model_widget")
+importlib.import_module("napari_selfdenoise.plugin.noise_model.widget")
 
 PLUGIN = "napari-selfdenoise"
 UNTIL_I_STOP = "until I stop"

@@ -7,10 +7,11 @@ import pytest
 import tifffile
 from napari.utils.notifications import notification_manager
 
-from napari_selfdenoise import Image, camera_correction, denoise
+from napari_selfdenoise import Image, denoise
+from napari_selfdenoise.defects import camera_correction
 from napari_selfdenoise.defects.camera_correction import corrected
-from napari_selfdenoise.plugin import denoise_widget
-from napari_selfdenoise.plugin.layers import METADATA_KEY
+from napari_selfdenoise.plugin.denoise import widget as denoise_widget
+from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.plugin.editors import TakeButton
-from napari_selfdenoise.plugin.fields import union_members
-from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm
+from napari_selfdenoise.plugin.forms.editors import TakeButton
+from napari_selfdenoise.plugin.forms.fields import union_members
+from napari_selfdenoise.plugin.forms.form import ChoiceForm, ModelForm
 
 
 class Frozen(BaseModel):

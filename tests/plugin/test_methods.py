@@ -12,7 +12,7 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.parts.estimators import PosteriorSamples
 from napari_selfdenoise.parts.masking import ShapeMask
 from napari_selfdenoise.parts.psf.models import MeasuredPSF
-from napari_selfdenoise.plugin.layers import METADATA_KEY
+from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 
 pytestmark = pytest.mark.gl
 

@@ -17,8 +17,8 @@ from napari_selfdenoise.parts.noise_models.noise_file import (
     load_noise_model,
     save_noise_model,
 )
-from napari_selfdenoise.plugin.layers import METADATA_KEY
-from napari_selfdenoise.plugin.plots import theme_colours
+from napari_selfdenoise.plugin.docks.plots import theme_colours
+from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 
 pytestmark = pytest.mark.gl
 

@@ -46,7 +46,7 @@ assert again.controls.train.isEnabled()  # at once
 CLOSED = """
 _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Noise model")
 viewer.window.remove_dock_widget(dock)
-until(lambda: "napari_selfdenoise.plugin.noise_model_widget" in sys.modules)
+until(lambda: "napari_selfdenoise.plugin.noise_model.widget" in sys.modules)
 from superqt.utils import WorkerBase
 until(lambda: not WorkerBase._worker_set)
 QApplication.processEvents()

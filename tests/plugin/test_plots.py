@@ -10,7 +10,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QColor, QWheelEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_selfdenoise.plugin.plots import (
+from napari_selfdenoise.plugin.docks.plots import (
     LossPlot,
     NoisePlot,
     follow_theme,

@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_selfdenoise.plugin.layers import METADATA_KEY
+from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 from napari_selfdenoise.prediction import predict as prediction
 
 pytestmark = pytest.mark.gl

@@ -30,9 +30,12 @@ from napari_selfdenoise import Image, denoise, load_model
 from napari_selfdenoise.config.recipes import RECIPES
 from napari_selfdenoise.defects.mending import Findings
 from napari_selfdenoise.errors import DenoisingError
-from napari_selfdenoise.plugin import activity, denoise_widget, fixes, forecast, layers
-from napari_selfdenoise.plugin.layers import METADATA_KEY, axes_of
-from napari_selfdenoise.plugin.plots import theme_colours
+from napari_selfdenoise.plugin.denoise import fixes, forecast
+from napari_selfdenoise.plugin.denoise import widget as denoise_widget
+from napari_selfdenoise.plugin.docks import activity
+from napari_selfdenoise.plugin.docks.plots import theme_colours
+from napari_selfdenoise.plugin.viewer import layers
+from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY, axes_of
 
 pytestmark = pytest.mark.gl
 
@@ -1226,7 +1229,7 @@ def test_result_without_room_is_told(desk, noisy, monkeypatch):
     def full(_):
         raise DenoisingError("There is no room for a result of 9 GiB.")
 
-    monkeypatch.setattr("napari_selfdenoise.plugin.results.allocate", full)
+    monkeypatch.setattr("napari_selfdenoise.plugin.viewer.results.allocate", full)
     desk.viewer.add_image(noisy, name="cells")
     desk.press("train")
     assert desk.status() == "There is no room for a result of 9 GiB."

@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import QObject
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.plugin.worker import Mailbox, Run, sentence
+from napari_selfdenoise.plugin.docks.worker import Mailbox, Run, sentence
 
 
 class Listener(QObject):

@@ -18,7 +18,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_selfdenoise.plugin.worker import Run
+from napari_selfdenoise.plugin.docks.worker import Run
 
 _PLUGIN = "napari_selfdenoise.plugin"
 
@@ -123,13 +123,13 @@ class Opening(QWidget):
 class DenoiseOpening(Opening):
     """The Denoise dock, or what is there before it."""
 
-    home = ("denoise_widget", "DenoiseWidget")
+    home = ("denoise.widget", "DenoiseWidget")
 
 
 class NoiseModelOpening(Opening):
     """The Noise model dock, or what is there before it."""
 
-    home = ("noise_model_widget", "NoiseModelWidget")
+    home = ("noise_model.widget", "NoiseModelWidget")
 
 
 def _importing(module: str) -> Generator[None, object, Any]:

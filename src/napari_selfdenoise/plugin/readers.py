@@ -25,7 +25,7 @@ def model_reader(path: Any) -> Reader | None:
 
 def _read_tiff(path: Any) -> list[LayerData]:
     from napari_selfdenoise.images import read_image
-    from napari_selfdenoise.plugin.layers import layer_from_image
+    from napari_selfdenoise.plugin.viewer.layers import layer_from_image
 
     return [(*layer_from_image(read_image(path)), "image")]
 
@@ -33,7 +33,7 @@ def _read_tiff(path: Any) -> list[LayerData]:
 def _load(path: Any) -> list[LayerData]:
     import napari
 
-    from napari_selfdenoise.plugin.dock import open_dock
+    from napari_selfdenoise.plugin.docks.dock import open_dock
 
     viewer = napari.current_viewer()
     if viewer is not None:

@@ -11,7 +11,7 @@ from napari_selfdenoise.images.samples import (
     fish_frame,
     poisson_gaussian_stack,
 )
-from napari_selfdenoise.plugin.marks import reference
+from napari_selfdenoise.plugin.viewer.marks import reference
 
 LayerData = tuple[Any, dict[str, Any], str]
 

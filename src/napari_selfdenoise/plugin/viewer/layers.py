@@ -19,7 +19,7 @@ from napari_selfdenoise.images.image import (
 )
 from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve, noise_distribution
-from napari_selfdenoise.plugin.marks import METADATA_KEY as METADATA_KEY
+from napari_selfdenoise.plugin.viewer.marks import METADATA_KEY as METADATA_KEY
 
 _WORDS = {"t": "T", "time": "T", "z": "Z", "depth": "Z", "plane": "Z", "c": "C"}
 _WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}

@@ -12,7 +12,7 @@ from napari.layers import Labels
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from napari_selfdenoise.plugin.marks import marks
+from napari_selfdenoise.plugin.viewer.marks import marks
 
 Source = tuple[str, Callable[[], Any]]
 """A layer's name, and what gives the data that is taken from it."""

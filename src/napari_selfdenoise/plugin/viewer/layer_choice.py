@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Image as ImageLayer
 
-from napari_selfdenoise.plugin.marks import marks
+from napari_selfdenoise.plugin.viewer.marks import marks
 
 
 def is_plain(layer: Any) -> bool:

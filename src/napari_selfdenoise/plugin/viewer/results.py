@@ -17,7 +17,7 @@ from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import Image, is_in_memory
 from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
-from napari_selfdenoise.plugin.layers import (
+from napari_selfdenoise.plugin.viewer.layers import (
     Box,
     appearance,
     bounding_box,
@@ -26,8 +26,8 @@ from napari_selfdenoise.plugin.layers import (
     provenance,
     result_appearance,
 )
-from napari_selfdenoise.plugin.marks import METADATA_KEY, marks
-from napari_selfdenoise.plugin.origin import Origin, free_suffix, note_edits
+from napari_selfdenoise.plugin.viewer.marks import METADATA_KEY, marks
+from napari_selfdenoise.plugin.viewer.origin import Origin, free_suffix, note_edits
 from napari_selfdenoise.prediction.predict import Denoised, allocate, result_shapes
 from napari_selfdenoise.prediction.unfinished import Unfinished
 from napari_selfdenoise.training.preview import Preview

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_selfdenoise.plugin.marks import METADATA_KEY, marks
+from napari_selfdenoise.plugin.viewer.marks import METADATA_KEY, marks
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_selfdenoise.images import read_image, series_names
-from napari_selfdenoise.plugin.editors import bare
-from napari_selfdenoise.plugin.layers import FILE_KEY, layer_from_image
-from napari_selfdenoise.plugin.panel import combo_box
+from napari_selfdenoise.plugin.docks.panel import combo_box
+from napari_selfdenoise.plugin.forms.editors import bare
+from napari_selfdenoise.plugin.viewer.layers import FILE_KEY, layer_from_image
 
 
 def read_layer(path: Path, number: int | None = None) -> tuple[Any, dict[str, Any]]:

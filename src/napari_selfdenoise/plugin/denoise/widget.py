@@ -22,14 +22,17 @@ from napari_selfdenoise.model.trained_model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models.noise_file import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.parts.noise_models.noise_file import load_noise_model
-from napari_selfdenoise.plugin.controls import Controls
-from napari_selfdenoise.plugin.corrections import corrected_first
-from napari_selfdenoise.plugin.dock import IMAGES, Dock, ignore, loading
-from napari_selfdenoise.plugin.fields import member_title
-from napari_selfdenoise.plugin.fixes import Mender
-from napari_selfdenoise.plugin.forecast import Forecast
-from napari_selfdenoise.plugin.layer_choice import is_plain
-from napari_selfdenoise.plugin.layers import (
+from napari_selfdenoise.plugin.denoise.controls import Controls
+from napari_selfdenoise.plugin.denoise.corrections import corrected_first
+from napari_selfdenoise.plugin.denoise.fixes import Mender
+from napari_selfdenoise.plugin.denoise.forecast import Forecast
+from napari_selfdenoise.plugin.denoise.outcome import outcome
+from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
+from napari_selfdenoise.plugin.docks.series import layer_of
+from napari_selfdenoise.plugin.docks.worker import Run
+from napari_selfdenoise.plugin.forms.fields import member_title
+from napari_selfdenoise.plugin.viewer.layer_choice import is_plain
+from napari_selfdenoise.plugin.viewer.layers import (
     denoisable_image,
     fits,
     image_from_layer,
@@ -37,11 +40,8 @@ from napari_selfdenoise.plugin.layers import (
     understood,
     unnamed_axes,
 )
-from napari_selfdenoise.plugin.outcome import outcome
-from napari_selfdenoise.plugin.results import Results
-from napari_selfdenoise.plugin.series import layer_of
-from napari_selfdenoise.plugin.sources import sources
-from napari_selfdenoise.plugin.worker import Run
+from napari_selfdenoise.plugin.viewer.results import Results
+from napari_selfdenoise.plugin.viewer.sources import sources
 from napari_selfdenoise.prediction.predict import (
     Denoised,
     Prediction,

@@ -15,13 +15,13 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.long_work import STOP
-from napari_selfdenoise.plugin.activity import Activity
-from napari_selfdenoise.plugin.drops import FileWords, refusals
-from napari_selfdenoise.plugin.layer_choice import first_choice, offered
-from napari_selfdenoise.plugin.panel import Panel
-from napari_selfdenoise.plugin.plots import Plot, follow_theme
-from napari_selfdenoise.plugin.series import read_layer, several_note
-from napari_selfdenoise.plugin.worker import Run, sentence
+from napari_selfdenoise.plugin.docks.activity import Activity
+from napari_selfdenoise.plugin.docks.drops import FileWords, refusals
+from napari_selfdenoise.plugin.docks.panel import Panel
+from napari_selfdenoise.plugin.docks.plots import Plot, follow_theme
+from napari_selfdenoise.plugin.docks.series import read_layer, several_note
+from napari_selfdenoise.plugin.docks.worker import Run, sentence
+from napari_selfdenoise.plugin.viewer.layer_choice import first_choice, offered
 
 IMAGES = (".tif", ".tiff")
 PLUGIN = "napari-selfdenoise"

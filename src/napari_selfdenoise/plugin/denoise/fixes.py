@@ -18,9 +18,9 @@ from napari_selfdenoise.defects.mending import (
     ways_out,
 )
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.plugin.editors import bare
-from napari_selfdenoise.plugin.panel import button, label, line
-from napari_selfdenoise.plugin.worker import Run
+from napari_selfdenoise.plugin.docks.panel import button, label, line
+from napari_selfdenoise.plugin.docks.worker import Run
+from napari_selfdenoise.plugin.forms.editors import bare
 
 
 class Fixes(QWidget):

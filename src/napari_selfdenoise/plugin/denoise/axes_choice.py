@@ -8,9 +8,9 @@ from typing import Any
 from napari.layers import Image as ImageLayer
 from qtpy.QtWidgets import QFormLayout, QWidget
 
-from napari_selfdenoise.plugin.editors import CalmComboBox, bare
-from napari_selfdenoise.plugin.layers import OTHER_AXIS, pixels_of, unnamed_axes
-from napari_selfdenoise.plugin.panel import combo_box
+from napari_selfdenoise.plugin.docks.panel import combo_box
+from napari_selfdenoise.plugin.forms.editors import CalmComboBox, bare
+from napari_selfdenoise.plugin.viewer.layers import OTHER_AXIS, pixels_of, unnamed_axes
 
 _MEANINGS = {"time": "t", "depth": "z", "channels": "c", "other": OTHER_AXIS}
 """Axis label of the layer for each meaning."""

@@ -22,18 +22,18 @@ from napari_selfdenoise.parts.noise_models.noise_file import (
     load_noise_model,
     save_noise_model,
 )
-from napari_selfdenoise.plugin.dock import IMAGES, Dock, open_dock
-from napari_selfdenoise.plugin.fields import member_title
-from napari_selfdenoise.plugin.layers import (
+from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
+from napari_selfdenoise.plugin.docks.panel import choose_layer
+from napari_selfdenoise.plugin.forms.fields import member_title
+from napari_selfdenoise.plugin.noise_model.controls import NoiseModelControls
+from napari_selfdenoise.plugin.viewer.layers import (
     Box,
     bounding_box,
     denoisable_image,
     understood,
 )
-from napari_selfdenoise.plugin.noise_model_controls import NoiseModelControls
-from napari_selfdenoise.plugin.origin import Origin, free_suffix
-from napari_selfdenoise.plugin.panel import choose_layer
-from napari_selfdenoise.plugin.results import add_distribution
+from napari_selfdenoise.plugin.viewer.origin import Origin, free_suffix
+from napari_selfdenoise.plugin.viewer.results import add_distribution
 
 _FILES = f"Noise models (*{SUFFIX})"
 

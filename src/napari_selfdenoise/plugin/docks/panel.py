@@ -21,9 +21,9 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_selfdenoise.plugin.editors import CalmComboBox, bare
-from napari_selfdenoise.plugin.plots import Plot
-from napari_selfdenoise.plugin.status import Status
+from napari_selfdenoise.plugin.docks.plots import Plot
+from napari_selfdenoise.plugin.docks.status import Status
+from napari_selfdenoise.plugin.forms.editors import CalmComboBox, bare
 
 PLOT_HEIGHT = 88, 190
 """Least and greatest height of a plot, in px: small screens show both."""

@@ -13,10 +13,10 @@ from superqt import QCollapsible
 from napari_selfdenoise.defects.camera_correction import Corrections
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.plugin.editors import bare
-from napari_selfdenoise.plugin.layers import image_from_layer, pixels_of
-from napari_selfdenoise.plugin.marks import marks
-from napari_selfdenoise.plugin.panel import combo_box, list_layers, rows
+from napari_selfdenoise.plugin.docks.panel import combo_box, list_layers, rows
+from napari_selfdenoise.plugin.forms.editors import bare
+from napari_selfdenoise.plugin.viewer.layers import image_from_layer, pixels_of
+from napari_selfdenoise.plugin.viewer.marks import marks
 
 _PARTS = {
     "dark": (

@@ -28,14 +28,11 @@ from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.masking import Masking
 from napari_selfdenoise.parts.noise_models import NoiseFromFile, NoiseModel
 from napari_selfdenoise.parts.psf.models import PSF
-from napari_selfdenoise.plugin.axes_choice import AxesChoice
-from napari_selfdenoise.plugin.continuing import Continuing
-from napari_selfdenoise.plugin.corrections import CorrectionsSection
-from napari_selfdenoise.plugin.editors import CalmComboBox, bare
-from napari_selfdenoise.plugin.fixes import Fixes
-from napari_selfdenoise.plugin.form import ChoiceForm, ModelForm, Offers
-from napari_selfdenoise.plugin.greying import Greying
-from napari_selfdenoise.plugin.panel import (
+from napari_selfdenoise.plugin.denoise.axes_choice import AxesChoice
+from napari_selfdenoise.plugin.denoise.continuing import Continuing
+from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
+from napari_selfdenoise.plugin.denoise.fixes import Fixes
+from napari_selfdenoise.plugin.docks.panel import (
     Panel,
     beside,
     button,
@@ -49,9 +46,12 @@ from napari_selfdenoise.plugin.panel import (
     rows,
     widen_list,
 )
-from napari_selfdenoise.plugin.plots import LossPlot, NoisePlot
-from napari_selfdenoise.plugin.series import SeriesChoice
-from napari_selfdenoise.plugin.status import PROBLEM
+from napari_selfdenoise.plugin.docks.plots import LossPlot, NoisePlot
+from napari_selfdenoise.plugin.docks.series import SeriesChoice
+from napari_selfdenoise.plugin.docks.status import PROBLEM
+from napari_selfdenoise.plugin.forms.editors import CalmComboBox, bare
+from napari_selfdenoise.plugin.forms.form import ChoiceForm, ModelForm, Offers
+from napari_selfdenoise.plugin.forms.greying import Greying
 from napari_selfdenoise.run_time.run_time import (
     Moment,
     RunClock,

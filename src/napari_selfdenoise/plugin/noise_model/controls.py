@@ -16,9 +16,7 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
     UnmodelledNoise,
 )
-from napari_selfdenoise.plugin.fields import union_members
-from napari_selfdenoise.plugin.form import ChoiceForm
-from napari_selfdenoise.plugin.panel import (
+from napari_selfdenoise.plugin.docks.panel import (
     Panel,
     button,
     combo_box,
@@ -27,7 +25,9 @@ from napari_selfdenoise.plugin.panel import (
     list_layers,
     rows,
 )
-from napari_selfdenoise.plugin.plots import NoisePlot
+from napari_selfdenoise.plugin.docks.plots import NoisePlot
+from napari_selfdenoise.plugin.forms.fields import union_members
+from napari_selfdenoise.plugin.forms.form import ChoiceForm
 
 _KINDS: Any = reduce(
     or_,

@@ -8,8 +8,8 @@ from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_selfdenoise.config.training_config import TrainingConfig, why_not
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.plugin.editors import OptionEdit
-from napari_selfdenoise.plugin.form import ChoiceForm
+from napari_selfdenoise.plugin.forms.editors import OptionEdit
+from napari_selfdenoise.plugin.forms.form import ChoiceForm
 
 
 class Greying(QObject):

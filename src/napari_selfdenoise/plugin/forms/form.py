@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.plugin.editors import (
+from napari_selfdenoise.plugin.forms.editors import (
     BoolEdit,
     CalmComboBox,
     Composite,
@@ -41,7 +41,7 @@ from napari_selfdenoise.plugin.editors import (
     bare,
     extra,
 )
-from napari_selfdenoise.plugin.fields import (
+from napari_selfdenoise.plugin.forms.fields import (
     default,
     member_title,
     sentence,

@@ -13,7 +13,7 @@ import annotated_types as at
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from napari_selfdenoise.plugin.editors import extra
+from napari_selfdenoise.plugin.forms.editors import extra
 
 
 def without_none(field: FieldInfo) -> FieldInfo | None:
