@@ -33,7 +33,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.io import imread
 
 from napari_selfdenoise import DenoisingError, RequestError
-from napari_selfdenoise.evaluation.metrics import psnr, scale_invariant_psnr, ssim
+from napari_selfdenoise.evaluation import psnr, scale_invariant_psnr, ssim
 
 Pixels = NDArray[np.float32]
 Row = dict[str, Any]
@@ -60,7 +60,8 @@ def data_path(name: str) -> Path:
 
 def describe_machine(**more: object) -> str:
     """Machine, versions and whatever else decides the figures."""
-    from napari_selfdenoise.compute.device import compute_threads, resolve_device
+    from napari_selfdenoise.compute import resolve_device
+    from napari_selfdenoise.compute.device import compute_threads
 
     versions = ", ".join(
         f"{name} {version_of(name)}"
@@ -393,7 +394,7 @@ def _train_and_denoise(
 
 def load_everything() -> None:
     """Import what a training needs, as the peers' scripts do before their clock."""
-    from napari_selfdenoise.training.training_run import preload
+    from napari_selfdenoise.training import preload
 
     preload()
 

@@ -23,9 +23,9 @@ from papers import Pixels, changed, frame, same_signal
 from torch import Tensor
 
 from napari_selfdenoise import denoise
-from napari_selfdenoise.evaluation.metrics import psnr
+from napari_selfdenoise.evaluation import psnr
+from napari_selfdenoise.noise import Residuals
 from napari_selfdenoise.noise.calibration import calibrate, fit, fit_poisson_gaussian
-from napari_selfdenoise.noise.hidden_residuals import Residuals
 from napari_selfdenoise.parts import networks
 from napari_selfdenoise.parts.estimators import PosteriorMean
 from napari_selfdenoise.parts.masking import RandomMask, schemes
@@ -35,10 +35,9 @@ from napari_selfdenoise.parts.noise_models import (
     HistogramNoise,
     NoiseCurve,
 )
+from napari_selfdenoise.training import Schedule, train
 from napari_selfdenoise.training import channel_trainer as trainer
 from napari_selfdenoise.training import training_run as training
-from napari_selfdenoise.training.schedule import Schedule
-from napari_selfdenoise.training.training_run import train
 
 Row = tuple[object, ...]
 Change = Callable[[], AbstractContextManager[object]]

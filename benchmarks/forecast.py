@@ -30,8 +30,8 @@ from napari_selfdenoise import (
     recipe,
     train_steps,
 )
-from napari_selfdenoise.run_time.run_time import RunClock, RunEstimate, estimate_run
-from napari_selfdenoise.training.training_run import FINISHING, preload
+from napari_selfdenoise.run_time import RunClock, RunEstimate, estimate_run
+from napari_selfdenoise.training import FINISHING, preload
 
 HEADER = (
     "image",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from napari_selfdenoise import Image, denoise, recipe, train
-from napari_selfdenoise.evaluation.metrics import psnr
+from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.parts.masking import (
     AutomaticMask,
     BinMask,

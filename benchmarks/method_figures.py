@@ -38,10 +38,10 @@ from napari_selfdenoise import (
     recipe,
     train,
 )
-from napari_selfdenoise.evaluation.metrics import psnr
-from napari_selfdenoise.model.trained_model import run
+from napari_selfdenoise.evaluation import psnr
+from napari_selfdenoise.model import run
+from napari_selfdenoise.noise import binned
 from napari_selfdenoise.noise.calibration import calibrate
-from napari_selfdenoise.noise.hidden_residuals import binned
 from napari_selfdenoise.parts.estimators import (
     BlindMean,
     Estimator,
@@ -66,9 +66,11 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseModel,
     NoiseNetwork,
     PoissonGaussianNoise,
+    TabulatedModule,
+    save_noise_model,
 )
-from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
-from napari_selfdenoise.parts.psf.models import GaussianPSF, OpticalPSF
+from napari_selfdenoise.parts.psf import GaussianPSF
+from napari_selfdenoise.parts.psf.models import OpticalPSF
 
 Array = NDArray[np.float64]
 Plane = NDArray[np.float32]
@@ -339,7 +341,7 @@ def _before_and_after(
     hidden[0, 0][place] = True
     prior, image = _prior(model, noisy, hidden)
     channel = model.channels[0]
-    noise = channel.noise_curve.module(channel.noise_units())
+    noise = TabulatedModule(channel.noise_units(), channel.noise_curve)
     one = Mixture(*(values[place][None] for values in prior))
     with torch.no_grad():
         known = posterior(one, noise, image[place][None])

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from common import SETS, data_path, describe_machine, print_table, read
 
-from napari_selfdenoise.noise.noise_level import NoiseLevel, measure_level
+from napari_selfdenoise.noise import NoiseLevel, measure_level
 
 Planes = Sequence[np.ndarray]
 

@@ -25,7 +25,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import gammaln
 
 from napari_selfdenoise import Image, TrainedModel, TrainingConfig, denoise, recipe
-from napari_selfdenoise.evaluation.metrics import psnr
+from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.noise.calibration import calibrate, measured_variance
 from napari_selfdenoise.parts.estimators import BlindMean, PosteriorMean
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture, equal_weights
@@ -37,7 +37,7 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.parts.signal_heads import MixtureSignal
 from napari_selfdenoise.prediction.tile_predictor import TilePredictor
-from napari_selfdenoise.training.training_run import train
+from napari_selfdenoise.training import train
 
 Row = tuple[object, ...]
 Pixels = NDArray[np.float32]

@@ -45,7 +45,7 @@ def _measure(options: argparse.Namespace) -> list[tuple[str, str, str]]:
     import napari
     from qtpy.QtCore import Qt, QTimer
 
-    from napari_selfdenoise.images.samples import poisson_gaussian_stack
+    from napari_selfdenoise.images import poisson_gaussian_stack
 
     noisy, _ = poisson_gaussian_stack(frames=1, size=options.size)
     viewer = napari.Viewer(show=True)

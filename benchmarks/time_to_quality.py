@@ -155,7 +155,7 @@ def _previews(name: str, changes: Row, noisy: Pixels) -> list[tuple[float, Pixel
     """What the window shows along one training: seconds, and the image (Y, X)."""
     load_everything()
     from napari_selfdenoise import recipe, train_steps
-    from napari_selfdenoise.images.field_of_view import FieldOfView
+    from napari_selfdenoise.images import FieldOfView
 
     everything = FieldOfView((), 0, noisy.shape[0], 0, noisy.shape[1])
     config = recipe(name).override(changes)

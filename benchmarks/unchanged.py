@@ -52,7 +52,7 @@ def main() -> None:
 def compute(options: argparse.Namespace) -> None:
     """Train and denoise with the version that is imported; keep what comes of it."""
     from napari_selfdenoise import Image, denoise, load_model, recipe, save_model, train
-    from napari_selfdenoise.images.samples import fish_frame
+    from napari_selfdenoise.images import fish_frame
 
     frame = fish_frame()
     start = [(length - options.side) // 2 for length in frame.data.shape]

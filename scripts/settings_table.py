@@ -17,8 +17,7 @@ import annotated_types as at
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import DESCRIPTIONS, RECIPES, TrainingConfig
 
 INTRODUCTION = """\
 # Settings

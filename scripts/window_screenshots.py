@@ -34,7 +34,7 @@ def photograph(folder: Path, size: tuple[int, int], theme: str) -> None:
     """
     import napari
 
-    from napari_selfdenoise.images.samples import fish_frame
+    from napari_selfdenoise.images import fish_frame
 
     viewer = napari.Viewer(show=True)
     viewer.theme = theme

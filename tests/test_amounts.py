@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_selfdenoise.images.amounts import bytes_in_words
+from napari_selfdenoise.images import bytes_in_words
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, RequestError, TrainedModel, denoise, recipe, train
-from napari_selfdenoise.images.binning import (
+from napari_selfdenoise.images import (
     sliding_means,
     to_bins,
     to_pixels,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdenoise.config.resolve_files import read_noise_model
+from napari_selfdenoise.config.files import read_noise_model
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.image import Image, as_line_scan
+from napari_selfdenoise.images import Image, as_line_scan
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.noise.calibration import (
     bits_per_pixel,
@@ -22,10 +22,10 @@ from napari_selfdenoise.noise.calibration import (
     fit_poisson_gaussian,
     fit_steps,
     frames,
+    measured_scatter,
     measured_variance,
     range_warning,
 )
-from napari_selfdenoise.noise.calibration.frames import measured_scatter
 from napari_selfdenoise.noise.calibration.motion import motion_warnings
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
@@ -39,8 +39,6 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
     PoissonNoise,
     UnmodelledNoise,
-)
-from napari_selfdenoise.parts.noise_models.noise_file import (
     load_noise_model,
     save_noise_model,
 )

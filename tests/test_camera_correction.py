@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError
-from napari_selfdenoise.defects.camera_correction import Corrections, corrected, masked
-from napari_selfdenoise.images.image import as_line_scan
+from napari_selfdenoise.defects import Corrections, corrected
+from napari_selfdenoise.defects.camera_correction import masked
+from napari_selfdenoise.images import as_line_scan
 
 LUCK = np.random.default_rng(0)
 LIGHT = LUCK.uniform(50, 200, (5, 20, 30))

@@ -28,8 +28,8 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseFromFile,
     NoiseNetwork,
     PoissonGaussianNoise,
+    save_noise_model,
 )
-from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.recovery import Recovery
 

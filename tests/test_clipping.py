@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_selfdenoise.defects.clipping import measure_clipping
+from napari_selfdenoise.defects import measure_clipping
 
 SHAPE = (128, 128)
 

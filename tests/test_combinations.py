@@ -11,9 +11,8 @@ import pytest
 from napari_selfdenoise import Image, RequestError, TrainingConfig, denoise, train
 from napari_selfdenoise.noise import noise_level as level
 from napari_selfdenoise.noise.calibration import fit_noise
-from napari_selfdenoise.parts.noise_models import GaussianNoise
-from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
-from napari_selfdenoise.prediction.predict import result_shapes
+from napari_selfdenoise.parts.noise_models import GaussianNoise, save_noise_model
+from napari_selfdenoise.prediction import result_shapes
 from napari_selfdenoise.training import training_run as training
 
 PARTS = ("masking", "network", "signal", "noise_model", "psf", "estimator")

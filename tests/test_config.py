@@ -2,9 +2,13 @@ import pytest
 from pydantic import ValidationError
 
 from napari_selfdenoise import RequestError, TrainingConfig, recipe
-from napari_selfdenoise.config.budget import budget_text, parse_budget
-from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES
-from napari_selfdenoise.config.training_config import parse_config
+from napari_selfdenoise.config import (
+    DESCRIPTIONS,
+    RECIPES,
+    budget_text,
+    parse_budget,
+    parse_config,
+)
 from napari_selfdenoise.parts.masking import GridMask, RandomMask
 from napari_selfdenoise.parts.noise_models import PoissonGaussianNoise
 

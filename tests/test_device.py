@@ -3,15 +3,17 @@ import pytest
 import torch
 
 from napari_selfdenoise import DenoisingError, RequestError
-from napari_selfdenoise.compute import device
-from napari_selfdenoise.compute.device import (
+from napari_selfdenoise.compute import (
     available_devices,
-    compute_threads,
     computing,
-    fastest_precision,
+    device,
     memory_errors_as_sentences,
     resolve_device,
     resolve_precision,
+)
+from napari_selfdenoise.compute.device import (
+    compute_threads,
+    fastest_precision,
     speeds,
     trial_seconds,
 )

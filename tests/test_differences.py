@@ -3,14 +3,16 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.noise.block_contrasts import (
+from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.noise import (
     PROBE,
     Differences,
+    Hidden,
+    Residuals,
+    binned,
     block_numbers,
     squared_noise,
 )
-from napari_selfdenoise.noise.hidden_residuals import Hidden, Residuals, binned
 
 SIDE = 400
 ONE = Normalization(0, 1)

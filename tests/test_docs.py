@@ -260,31 +260,13 @@ def test_every_documented_message_can_be_met():
 # The code --------------------------------------------------------------------------
 
 
-def test_the_module_table_is_complete_and_in_import_order():
-    listed = [n.strip("`") for n in column("docs/architecture.md", "## Modules", 0)]
-    paths = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
-    dotted = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in paths}
-    assert set(listed) == set(dotted) and len(listed) == len(dotted)
-    for number, name in enumerate(listed):
-        for used in imports_of(dotted[name], name):
-            below = [other for other in listed[number:] if is_part(other, used)]
-            assert not below, f"{name} imports {used}"
-
-
-def imports_of(path, name):
-    """What a module imports of this package as it is loaded, with dots."""
-    package = name.rpartition(".")[0]
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            used = node.module.removeprefix("napari_selfdenoise.")
-            # Within a package only the modules that are named are meant.
-            inside = used == package
-            yield from (f"{used}.{a.name}" for a in node.names) if inside else [used]
-
-
-def is_part(name, whole):
-    """Whether a module is another, or is in it."""
-    return name == whole or name.startswith(f"{whole}.")
+def test_every_room_is_in_the_list_of_rooms():
+    cells = " ".join(column("docs/architecture.md", "## Rooms", 0))
+    listed = re.findall(r"`(\w+)`", cells)
+    assert listed == list(dict.fromkeys(listed))
+    folders = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
+    files = {p.stem for p in PACKAGE.glob("[!_]*.py")}
+    assert set(listed) == folders | files
 
 
 @pytest.fixture

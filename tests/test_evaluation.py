@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError
-from napari_selfdenoise.evaluation.evaluation import evaluate
-from napari_selfdenoise.evaluation.metrics import psnr, ssim
+from napari_selfdenoise.evaluation import evaluate, psnr, ssim
 
 RNG = np.random.default_rng(0)
 CLEAN = RNG.random((3, 32, 32)).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import denoise, load_model
-from napari_selfdenoise.parts.noise_models.noise_file import load_noise_model
+from napari_selfdenoise.parts.noise_models import load_noise_model
 
 FOLDER = Path(__file__).parent / "data"
 SPEC = importlib.util.spec_from_file_location("make", FOLDER / "make.py")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image, require_denoisable
+from napari_selfdenoise.images import Image, require_denoisable
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,18 @@ import tifffile
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import (
+    Image,
     ImageWriter,
+    as_frames,
+    as_line_scan,
     axes_with_channels,
     read_image,
+    require_denoisable,
     series_names,
     write_image,
 )
 from napari_selfdenoise.images import tiff_reading as reading
 from napari_selfdenoise.images import tiff_writing as writing
-from napari_selfdenoise.images.image import (
-    Image,
-    as_frames,
-    as_line_scan,
-    require_denoisable,
-)
 
 LENGTHS = {"T": 2, "Z": 3, "C": 4, "Y": 7, "X": 8}
 SIZES = {"T": 2.5, "Z": 0.3, "C": 1.0, "Y": 0.11, "X": 0.108}

@@ -4,8 +4,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, recipe
-from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.defects.jpeg import went_through_jpeg
+from napari_selfdenoise.defects import CleanImage, went_through_jpeg
 from napari_selfdenoise.training.resolve import resolve_masking
 
 

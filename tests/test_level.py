@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdenoise.noise.noise_level import measure_level
+from napari_selfdenoise.noise import measure_level
 
 
 def structure(side=512, seed=0):

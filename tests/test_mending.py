@@ -5,14 +5,11 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image
+from napari_selfdenoise.defects import Findings, fill_steps, look_steps, ways_out
 from napari_selfdenoise.defects.mending import (
-    Findings,
     channels_of,
-    fill_steps,
-    look_steps,
     luminance_steps,
     missing_steps,
-    ways_out,
 )
 
 

@@ -3,13 +3,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.evaluation.metrics import (
-    fourier_ring_correlation,
+from napari_selfdenoise.evaluation import (
     frc_resolution,
     psnr,
     scale_invariant_psnr,
     ssim,
 )
+from napari_selfdenoise.evaluation.metrics import fourier_ring_correlation
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from napari_selfdenoise.config.resolve_files import read_noise_model
+from napari_selfdenoise.config.files import read_noise_model
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
@@ -23,10 +23,11 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseUnits,
     PoissonGaussianNoise,
     PoissonNoise,
+    TabulatedModule,
     UnmodelledNoise,
     raw_curve,
+    save_noise_model,
 )
-from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 
 UNITS = NoiseUnits(0.0, 1.0, 0.01)
 MEMBERS = get_args(get_args(NoiseModel)[0])
@@ -353,8 +354,8 @@ def test_the_posterior_mean_under_a_histogram_is_not_biased_by_its_bins():
     residual = normal(1_000_000) * (12 * raw - 1050).sqrt()
     module = taught(HistogramNoise(), (raw - 3000) / 1024, residual / 1024, units=units)
     curve = raw_curve(module, (350 - 3000) / 1024, (6500 - 3000) / 1024, 3000.0, 1024.0)
-    exact = NoiseCurve.line(12.0, -1050.0, 350.0, 6500.0).module(units)
-    for noise in (module, curve.module(units)):
+    exact = TabulatedModule(units, NoiseCurve.line(12.0, -1050.0, 350.0, 6500.0))
+    for noise in (module, TabulatedModule(units, curve)):
         error = flat_prior_means(noise, units) - flat_prior_means(exact, units)
         assert abs(error.mean()) < 2  # of a std of about 180
 
@@ -504,7 +505,7 @@ RAW = NoiseUnits(300.0, 128.0, 1e-3)
 @torch.no_grad()
 def test_a_curve_as_a_noise_model_says_the_same():
     curve = two_gaussians()
-    module = curve.module(RAW)
+    module = TabulatedModule(RAW, curve)
     raw, residual = np.array([0.0, 10.0, 20.0]), np.array([-2.0, 0.0, 3.0])
     signal, observed = (single((v - 300) / 128) for v in (raw, raw + residual))
     found = module.log_likelihood(signal, observed).exp() / 128
@@ -518,7 +519,7 @@ def test_a_curve_as_a_noise_model_says_the_same():
 def test_a_curve_of_many_gaussians_is_looked_up():
     signal = uniform(0, 1)
     histogram = taught(HistogramNoise(), signal, skewed())
-    module = raw_curve(histogram, 0.0, 1.0, 0.0, 1.0).module(UNITS)
+    module = TabulatedModule(UNITS, raw_curve(histogram, 0.0, 1.0, 0.0, 1.0))
     assert not module.closed_form
     residual, density = density_of(histogram, 0.5, reach=3)
     _, found = density_of(module, 0.5, reach=3)
@@ -534,7 +535,7 @@ def test_beyond_a_curve_the_variance_goes_on_along_its_line(known):
     grid = np.linspace(100, 900, 40)
     curve = NoiseCurve.line(12.0, -1050.0, 100, 900)
     curve = curve if known else NoiseCurve.gaussian(grid, np.sqrt(12 * grid - 1050))
-    module = curve.module(RAW)
+    module = TabulatedModule(RAW, curve)
     raw = np.array([95.0, 500.0, 1800.0])
     found = module.std(single((raw - 300) / 128)).numpy() * 128
     expected = np.sqrt(12 * raw - 1050)
@@ -562,7 +563,7 @@ def test_a_curve_is_taken_in_place_of_a_file(tmp_path):
     taken = NoiseFromFile.taken(json.loads(json.dumps(curve.to_json())))
     again = NoiseFromFile.model_validate_json(taken.model_dump_json())
     signal = torch.linspace(-1, 13, 50)
-    expected = curve.module(units).std(signal)
+    expected = TabulatedModule(units, curve).std(signal)
     for config in (taken, again):
         torch.testing.assert_close(config.build(units).std(signal), expected)
     other = FittedNoise(

@@ -21,6 +21,7 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseModule,
     NoiseUnits,
     PoissonGaussianNoise,
+    TabulatedModule,
 )
 from napari_selfdenoise.parts.signal_heads import SampledSignal
 
@@ -85,7 +86,7 @@ each_seen = pytest.mark.parametrize("seen", [-1.5, 0.3, 2.0])
 @each_form
 @each_seen
 def test_the_posterior_is_that_of_the_integral(prior, curve, form, seen):
-    noise = curve.module(UNITS).double()
+    noise = TabulatedModule(UNITS, curve).double()
     module = noise if form == "closed" else Opaque(noise)
     evidence, mean, variance = exact(prior, noise, seen)
     y = torch.tensor(seen, dtype=torch.float64)
@@ -101,13 +102,13 @@ def test_the_posterior_is_that_of_the_integral(prior, curve, form, seen):
 
 @each_noise
 def test_the_prediction_of_an_observation_integrates_to_one(curve):
-    shown = predictive(THREE, curve.module(UNITS).double())
+    shown = predictive(THREE, TabulatedModule(UNITS, curve).double())
     density = shown.log_density(GRID).exp()
     assert torch.trapezoid(density, GRID).item() == pytest.approx(1, abs=1e-4)
 
 
 def test_a_certain_prior_ignores_the_pixel_and_a_vague_one_follows_it():
-    noise, y = GAUSSIAN.module(UNITS).double(), torch.tensor(3.0).double()
+    noise, y = TabulatedModule(UNITS, GAUSSIAN).double(), torch.tensor(3.0).double()
     certain, vague = prior_of([1.0], [0.0], [1e-4]), prior_of([1.0], [0.0], [1e3])
     assert posterior(certain, noise, y).expectation().item() == pytest.approx(
         0, abs=1e-4
@@ -124,7 +125,7 @@ def test_many_samples_say_what_the_mixture_says():
         samples,
         torch.full_like(samples, -torch.inf),
     )
-    noise, y = SKEWED.module(UNITS).double(), torch.tensor(0.3).double()
+    noise, y = TabulatedModule(UNITS, SKEWED).double(), torch.tensor(0.3).double()
     a, b = posterior(points, noise, y), posterior(THREE, noise, y)
     assert a.expectation().item() == pytest.approx(b.expectation().item(), abs=0.02)
     assert a.variance().item() == pytest.approx(b.variance().item(), rel=0.05)
@@ -170,7 +171,7 @@ def test_chunks_change_nothing(monkeypatch):
     monkeypatch.setattr("napari_selfdenoise.parts.likelihood._CHUNK", 7)
     seen = torch.linspace(-2, 3, 50).double()
     prior = Mixture(*(v.expand(50, -1) for v in THREE))
-    noise = GAUSSIAN.module(UNITS).double()
+    noise = TabulatedModule(UNITS, GAUSSIAN).double()
 
     def mean(some, y):
         return (posterior(some, noise, y).expectation(),)
@@ -191,7 +192,9 @@ def test_the_gain_over_the_prior_is_the_predicted_one():
         mean[:, None],
         torch.full((n, 1), math.log(own)).double(),
     )
-    fused = posterior(prior, GAUSSIAN.module(UNITS).double(), seen).expectation()
+    fused = posterior(
+        prior, TabulatedModule(UNITS, GAUSSIAN).double(), seen
+    ).expectation()
     gain = 10 * torch.log10(
         (mean - signal).square().mean() / (fused - signal).square().mean()
     )

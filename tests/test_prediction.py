@@ -18,8 +18,8 @@ from napari_selfdenoise import (
     predict_tiles,
 )
 from napari_selfdenoise.defects import cleaning
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.model.trained_model import ChannelModel
+from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.prediction import predict as prediction
 

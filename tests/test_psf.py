@@ -9,21 +9,20 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage, optimize
 
-from napari_selfdenoise.config.resolve_files import read_bead
+from napari_selfdenoise.config.files import read_bead
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import write_image
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.parts.psf.bead import measure_psf
-from napari_selfdenoise.parts.psf.forward_model import Convolution, negativity, positive
-from napari_selfdenoise.parts.psf.kernels import gaussian_sigma
-from napari_selfdenoise.parts.psf.models import (
+from napari_selfdenoise.images import Image, write_image
+from napari_selfdenoise.parts.psf import (
     PSF,
     GaussianPSF,
     MeasuredPSF,
     NoPSF,
-    OpticalPSF,
     darkest_level,
+    measure_psf,
 )
+from napari_selfdenoise.parts.psf.forward_model import Convolution, negativity, positive
+from napari_selfdenoise.parts.psf.kernels import gaussian_sigma
+from napari_selfdenoise.parts.psf.models import OpticalPSF
 
 PIXEL_UM = (0.065, 0.065)
 ANY_PSF = TypeAdapter(PSF)

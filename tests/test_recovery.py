@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from napari_selfdenoise import DenoisingError, denoise, train
-from napari_selfdenoise.evaluation.metrics import psnr
+from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.recovery import EVERY, Recovery
 

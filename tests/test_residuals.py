@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.noise.hidden_residuals import (
-    Hidden,
-    Residuals,
-    binned,
-    smoothness,
-)
+from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.noise import Hidden, Residuals, binned, smoothness
 
 
 def hidden(signal, difference):

@@ -13,13 +13,13 @@ from napari_selfdenoise import (
     train,
     write_image,
 )
-from napari_selfdenoise.config.resolve_files import resolve_files
+from napari_selfdenoise.config import resolve_files
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
     PoissonGaussianNoise,
+    save_noise_model,
 )
-from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 
 
 @pytest.fixture

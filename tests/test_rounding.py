@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError, denoise, recipe, train
-from napari_selfdenoise.defects.camera_correction import corrected
-from napari_selfdenoise.defects.rounding import (
-    measure_rounding,
-    rounding_notes,
-    subtracted,
-)
+from napari_selfdenoise.defects import corrected, rounding_notes
+from napari_selfdenoise.defects.rounding import measure_rounding, subtracted
 
 NOISE = np.rint(np.random.default_rng(0).normal(0, 10, (64, 64))).astype(np.int64)
 

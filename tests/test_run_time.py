@@ -10,23 +10,22 @@ from napari_selfdenoise import Image, RequestError, recipe, run_time, train_step
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.parts.estimators import BlindMean
 from napari_selfdenoise.parts.masking import LineMask
-from napari_selfdenoise.run_time.run_time import (
+from napari_selfdenoise.run_time import (
     RunClock,
-    Speed,
     denoising_text,
-    duration,
-    estimate,
     estimate_steps,
     forecast,
     learning_text,
+)
+from napari_selfdenoise.run_time.run_time import (
+    Speed,
+    duration,
+    estimate,
     padded_pixels,
     passes,
 )
-from napari_selfdenoise.training.training_run import (
-    FINISHING,
-    LEARNING,
-    TrainingProgress,
-)
+from napari_selfdenoise.training import FINISHING, TrainingProgress
+from napari_selfdenoise.training.training_run import LEARNING
 
 SPEED = Speed(step_s=0.1, pixel_s=1e-6, reading_s=0.0)
 

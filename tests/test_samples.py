@@ -4,12 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from napari_selfdenoise.evaluation.metrics import psnr
-from napari_selfdenoise.images.samples import (
-    fish_average,
-    fish_frame,
-    poisson_gaussian_stack,
-)
+from napari_selfdenoise.evaluation import psnr
+from napari_selfdenoise.images import fish_average, fish_frame, poisson_gaussian_stack
 from napari_selfdenoise.plugin.sample_data import fish, synthetic
 
 

@@ -5,8 +5,7 @@ import torch
 
 from napari_selfdenoise import Image, RequestError
 from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.images.image import as_line_scan
-from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images import Normalization, as_line_scan
 from napari_selfdenoise.parts.masking import LineMask, RandomMask
 from napari_selfdenoise.training import patches as sampling
 from napari_selfdenoise.training.patches import (

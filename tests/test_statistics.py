@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from napari_selfdenoise.images.statistics import (
+from napari_selfdenoise.images import (
     bins_by_signal,
     means_of_bins,
     weighted_means_by_signal,

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_selfdenoise import Image, RequestError, denoise, recipe, train
-from napari_selfdenoise.evaluation.metrics import psnr
+from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
 from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.sure_loss import SteinProbe

@@ -16,14 +16,15 @@ from napari_selfdenoise import (
     predict_tiles,
     train,
 )
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.model.trained_model import ChannelModel
+from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.parts.psf.forward_model import Optics
+from napari_selfdenoise.parts.psf import Optics
 from napari_selfdenoise.prediction import blend_predictor as blending
+from napari_selfdenoise.prediction import in_words
 from napari_selfdenoise.prediction import predict as prediction
-from napari_selfdenoise.prediction.sure import Blend, Risk, in_words, summary
+from napari_selfdenoise.prediction.sure import Blend, Risk, summary
 
 GAIN, READ = 2.0, 3.0
 CURVE = NoiseCurve.line(GAIN, READ**2, 0.0, 400.0)

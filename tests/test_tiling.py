@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.tiling import Tile, read_padded, tile_grid
+from napari_selfdenoise.images import Image, Tile, read_padded, tile_grid
 
 SHAPES = [(64, 64), (37, 53), (1, 50), (50, 1), (3, 3)]
 

@@ -14,14 +14,12 @@ from napari_selfdenoise import (
     train,
     train_steps,
 )
-from napari_selfdenoise.evaluation.metrics import psnr
-from napari_selfdenoise.images.field_of_view import FieldOfView
-from napari_selfdenoise.images.samples import poisson_gaussian_stack
+from napari_selfdenoise.evaluation import psnr
+from napari_selfdenoise.images import FieldOfView, poisson_gaussian_stack
 from napari_selfdenoise.parts import networks
+from napari_selfdenoise.training import FINISHING, schedule
 from napari_selfdenoise.training import patches as sampling
-from napari_selfdenoise.training import schedule
 from napari_selfdenoise.training import training_run as training
-from napari_selfdenoise.training.training_run import FINISHING
 
 
 def run(steps, answer=lambda progress: None):

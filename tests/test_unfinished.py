@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import STOP, Image
-from napari_selfdenoise.images.coverage import Coverage
-from napari_selfdenoise.images.field_of_view import FieldOfView
-from napari_selfdenoise.images.tiling import Tile
-from napari_selfdenoise.prediction.unfinished import Unfinished, over_raw
-from napari_selfdenoise.training.preview import Preview
+from napari_selfdenoise.images import Coverage, FieldOfView, Tile
+from napari_selfdenoise.prediction import Unfinished, over_raw
+from napari_selfdenoise.training import Preview
 
 RAW = np.arange(4 * 6 * 8, dtype=np.uint16).reshape(4, 6, 8)
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image, RequestError, write_image
-from napari_selfdenoise.config.resolve_files import read_bead
-from napari_selfdenoise.images.units import in_micrometres, unit_symbol
-from napari_selfdenoise.parts.psf.models import MeasuredPSF
+from napari_selfdenoise.config.files import read_bead
+from napari_selfdenoise.images import in_micrometres
+from napari_selfdenoise.images.units import unit_symbol
+from napari_selfdenoise.parts.psf import MeasuredPSF
 
 
 @pytest.mark.parametrize(

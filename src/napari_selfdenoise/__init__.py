@@ -16,35 +16,32 @@ from typing import TYPE_CHECKING, Any
 from napari_selfdenoise.version import __version__
 
 if TYPE_CHECKING:
-    from napari_selfdenoise.config.recipes import recipe
-    from napari_selfdenoise.config.training_config import TrainingConfig
+    from napari_selfdenoise.config import TrainingConfig, recipe
     from napari_selfdenoise.errors import DenoisingError, RequestError
-    from napari_selfdenoise.images import read_image, write_image
-    from napari_selfdenoise.images.image import Image
+    from napari_selfdenoise.images import Image, read_image, write_image
     from napari_selfdenoise.long_work import STOP
-    from napari_selfdenoise.model.model_file import load_model, save_model
-    from napari_selfdenoise.model.trained_model import TrainedModel
+    from napari_selfdenoise.model import TrainedModel, load_model, save_model
     from napari_selfdenoise.parts.noise_models import NoiseCurve
-    from napari_selfdenoise.prediction.predict import Denoised, denoise, predict_tiles
-    from napari_selfdenoise.training.training_run import train, train_steps
+    from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
+    from napari_selfdenoise.training import train, train_steps
 
 _HOMES = {
     "STOP": "long_work",
-    "Denoised": "prediction.predict",
+    "Denoised": "prediction",
     "DenoisingError": "errors",
-    "Image": "images.image",
+    "Image": "images",
     "NoiseCurve": "parts.noise_models",
     "RequestError": "errors",
-    "TrainedModel": "model.trained_model",
-    "TrainingConfig": "config.training_config",
-    "denoise": "prediction.predict",
-    "load_model": "model.model_file",
-    "predict_tiles": "prediction.predict",
+    "TrainedModel": "model",
+    "TrainingConfig": "config",
+    "denoise": "prediction",
+    "load_model": "model",
+    "predict_tiles": "prediction",
     "read_image": "images",
-    "recipe": "config.recipes",
-    "save_model": "model.model_file",
-    "train": "training.training_run",
-    "train_steps": "training.training_run",
+    "recipe": "config",
+    "save_model": "model",
+    "train": "training",
+    "train_steps": "training",
     "write_image": "images",
 }
 

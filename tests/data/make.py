@@ -15,8 +15,8 @@ from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
     HistogramNoise,
     PoissonGaussianNoise,
+    save_noise_model,
 )
-from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 
 FOLDER = Path(__file__).parent
 RECIPES = ("fast", "ollion", "pn2v", "khademi", "deconoising", "structn2v")

@@ -17,8 +17,8 @@ from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
     PoissonGaussianNoise,
+    save_noise_model,
 )
-from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.denoise.widget import DenoiseWidget
 from napari_selfdenoise.training import training_run as training

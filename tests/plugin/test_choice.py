@@ -6,7 +6,7 @@ import tifffile
 from napari.settings import get_settings
 from qtpy.QtWidgets import QCheckBox
 
-from napari_selfdenoise.config.recipes import RECIPES
+from napari_selfdenoise.config import RECIPES
 from napari_selfdenoise.parts.noise_models import PoissonGaussianNoise
 
 pytestmark = pytest.mark.gl

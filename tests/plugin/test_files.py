@@ -8,8 +8,7 @@ import tifffile
 from napari.utils.notifications import notification_manager
 
 from napari_selfdenoise import Image, denoise
-from napari_selfdenoise.defects import camera_correction
-from napari_selfdenoise.defects.camera_correction import corrected
+from napari_selfdenoise.defects import camera_correction, corrected
 from napari_selfdenoise.plugin.denoise import widget as denoise_widget
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 

@@ -7,11 +7,11 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QPushButton, QW
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, denoise
-from napari_selfdenoise.config.recipes import RECIPES
+from napari_selfdenoise.config import RECIPES
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.parts.estimators import PosteriorSamples
 from napari_selfdenoise.parts.masking import ShapeMask
-from napari_selfdenoise.parts.psf.models import MeasuredPSF
+from napari_selfdenoise.parts.psf import MeasuredPSF
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 
 pytestmark = pytest.mark.gl

@@ -12,8 +12,6 @@ from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
     PoissonGaussianNoise,
-)
-from napari_selfdenoise.parts.noise_models.noise_file import (
     load_noise_model,
     save_noise_model,
 )

@@ -27,8 +27,8 @@ from superqt.utils import WorkerBase
 
 import napari_selfdenoise.training.patches as sampling
 from napari_selfdenoise import Image, denoise, load_model
-from napari_selfdenoise.config.recipes import RECIPES
-from napari_selfdenoise.defects.mending import Findings
+from napari_selfdenoise.config import RECIPES
+from napari_selfdenoise.defects import Findings
 from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.plugin.denoise import fixes, forecast
 from napari_selfdenoise.plugin.denoise import widget as denoise_widget

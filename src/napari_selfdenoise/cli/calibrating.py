@@ -11,7 +11,7 @@ from napari_selfdenoise.cli.inputs import axes_option, series_option
 from napari_selfdenoise.cli.outputs import require_writable
 from napari_selfdenoise.cli.report import curve_report, reports, say
 from napari_selfdenoise.cli.runs import drive
-from napari_selfdenoise.config.training_config import noise_model
+from napari_selfdenoise.config import noise_model
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.parts.noise_models import NoiseModel
 
@@ -51,7 +51,7 @@ def calibrate_verb(
     """Measure the noise of a camera from repeated frames in STACK."""
     from napari_selfdenoise.images import read_image
     from napari_selfdenoise.noise.calibration import calibrate_steps
-    from napari_selfdenoise.parts.noise_models.noise_file import save_noise_model
+    from napari_selfdenoise.parts.noise_models import save_noise_model
 
     require_writable(target)
     kind = values.pop("kind") or "gaussian_mixture"

@@ -9,10 +9,9 @@ import click
 
 from napari_selfdenoise.cli.inputs import axes_option
 from napari_selfdenoise.cli.report import reports, say
-from napari_selfdenoise.config.budget import parse_budget
-from napari_selfdenoise.config.recipes import recipe
+from napari_selfdenoise.config import parse_budget, recipe
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images import Image
 
 
 @click.command(name="evaluate")
@@ -35,7 +34,7 @@ def evaluate_verb(
     axes: str | None,
 ) -> dict[str, Any]:
     """Compare PREDICTION with a clean REFERENCE."""
-    from napari_selfdenoise.evaluation.evaluation import evaluate
+    from napari_selfdenoise.evaluation import evaluate
     from napari_selfdenoise.images import read_image
 
     images = [read_image(prediction, axes=axes), read_image(reference)]
@@ -64,7 +63,7 @@ def evaluate_verb(
 @reports
 def demo_verb(output: str, budget: str, window: bool) -> dict[str, Any]:
     """Run the whole pipeline on the real image that ships with the program."""
-    from napari_selfdenoise.demo.pipeline import run_demo
+    from napari_selfdenoise.demo import run_demo
 
     seconds = parse_budget(budget)
     config = recipe("fast").override({"budget_s": seconds})
@@ -75,7 +74,7 @@ def demo_verb(output: str, budget: str, window: bool) -> dict[str, Any]:
 @reports
 def doctor_verb() -> dict[str, Any]:
     """Say which versions and devices are at hand, and what is known to be bad."""
-    from napari_selfdenoise.compute.doctor import examine
+    from napari_selfdenoise.compute import examine
 
     return examine()
 

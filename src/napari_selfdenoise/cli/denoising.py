@@ -58,7 +58,7 @@ def denoise_verb(
     source: str, target: str, save_model: str | None, outputs: str, **values: Any
 ) -> dict[str, Any]:
     """Train on INPUT and write it denoised to OUTPUT, in one go."""
-    from napari_selfdenoise.model.model_file import save_model as save
+    from napari_selfdenoise.model import save_model as save
 
     started = time.perf_counter()
     paths = output_paths(Path(target), outputs)
@@ -102,7 +102,7 @@ def train_verb(
 
     An INPUT that cannot be read is left out, as long as there are others.
     """
-    from napari_selfdenoise.model.model_file import load_model, save_model
+    from napari_selfdenoise.model import load_model, save_model
 
     started = time.perf_counter()
     require_writable(target)
@@ -141,7 +141,7 @@ def predict_verb(
 
     With several INPUTs, OUTPUT is a folder; one that fails does not stop the others.
     """
-    from napari_selfdenoise.model.model_file import load_model
+    from napari_selfdenoise.model import load_model
 
     started = time.perf_counter()
     *sources, target = paths

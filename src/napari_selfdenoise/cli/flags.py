@@ -12,7 +12,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 
 _OWN_FLAGS = ("recipe", "budget_s")

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from napari_selfdenoise.cli.report import say
-from napari_selfdenoise.defects.camera_correction import Corrections
+from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.image import Image, require_denoisable
+from napari_selfdenoise.images import Image, require_denoisable
 
 axes_option = click.option(
     "--axes",

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.atomic_write import require_folder
+from napari_selfdenoise.images import require_folder
 
 OUTPUTS = (
     "denoised",
@@ -99,7 +99,7 @@ def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
 
 def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:
     """Refuse outputs that these settings do not give."""
-    from napari_selfdenoise.prediction.predict import result_names
+    from napari_selfdenoise.prediction import result_names
 
     given = [name.replace("_", "-") for name in result_names(config)]
     missing = [name for name in paths if name not in given]

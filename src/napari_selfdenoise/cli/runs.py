@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from napari_selfdenoise.cli.report import say
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images import Image
 from napari_selfdenoise.long_work import STOP
 
 if TYPE_CHECKING:
-    from napari_selfdenoise.run_time.run_time import RunClock
+    from napari_selfdenoise.run_time import RunClock
 
 Result = TypeVar("Result")
 
@@ -111,7 +111,7 @@ def drive(
 
 def foretell(image: Image, config: TrainingConfig) -> RunClock:
     """Say how long a run will take, and return the clock that goes with it."""
-    from napari_selfdenoise.run_time.run_time import (
+    from napari_selfdenoise.run_time import (
         RunClock,
         estimate_run,
         forecast,
@@ -138,8 +138,8 @@ def train_aloud(
 
     With a clock, the time left is that of a whole run, denoising and all.
     """
-    from napari_selfdenoise.run_time.run_time import RunClock
-    from napari_selfdenoise.training.training_run import train_steps
+    from napari_selfdenoise.run_time import RunClock
+    from napari_selfdenoise.training import train_steps
 
     for image in images:
         say(f"{image.name}: {image.describe()}")
@@ -180,9 +180,8 @@ def predict_aloud(
     clock : RunClock, optional
         Of the run that this is the end of.
     """
-    from napari_selfdenoise.prediction.predict import predict_tiles
-    from napari_selfdenoise.prediction.sure import raw_share_in_words
-    from napari_selfdenoise.run_time.run_time import RunClock
+    from napari_selfdenoise.prediction import predict_tiles, raw_share_in_words
+    from napari_selfdenoise.run_time import RunClock
 
     line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator
@@ -245,7 +244,7 @@ def _open_outputs(
 
 def _tile_line(name: str, clock: RunClock, tile: Any) -> str:
     """Such as "cells: denoising image 7 of 20 (40 s left)"."""
-    from napari_selfdenoise.run_time.run_time import denoising_text
+    from napari_selfdenoise.run_time import denoising_text
 
     left = _left(clock.denoising(tile.fraction).left_s, f"{tile.fraction:.0%}")
     text = denoising_text(tile.fraction, clock).rstrip(".")
@@ -254,7 +253,7 @@ def _tile_line(name: str, clock: RunClock, tile: Any) -> str:
 
 def _training_line(clock: RunClock, progress: Any) -> str:
     """Such as "Learning, 12 %, then about 10 s more (53 s left; step 80, …)"."""
-    from napari_selfdenoise.run_time.run_time import learning_text
+    from napari_selfdenoise.run_time import learning_text
 
     moment = clock.learning(progress)
     text = learning_text(progress, clock).rstrip(".")
@@ -265,6 +264,6 @@ def _training_line(clock: RunClock, progress: Any) -> str:
 
 
 def _left(seconds: float | None, more: str) -> str:
-    from napari_selfdenoise.run_time.run_time import left_text
+    from napari_selfdenoise.run_time import left_text
 
     return f" ({', '.join(filter(None, (left_text(seconds), more)))})"

@@ -10,9 +10,13 @@ from typing import Any
 import click
 
 from napari_selfdenoise.cli.flags import config_changes, config_options, help_named
-from napari_selfdenoise.config.budget import parse_budget
-from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES, recipe
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import (
+    DESCRIPTIONS,
+    RECIPES,
+    TrainingConfig,
+    parse_budget,
+    recipe,
+)
 from napari_selfdenoise.errors import RequestError
 
 

@@ -1,1 +1,30 @@
-"""To be written."""
+"""Devices, number formats, threads and memory; what was measured of this machine.
+
+For model, training, prediction, run_time, and what stands above them.
+"""
+
+from napari_selfdenoise.compute.device import (
+    autocast,
+    available_devices,
+    computing,
+    free_memory,
+    if_memory_allows,
+    lacks_memory,
+    memory_errors_as_sentences,
+    resolve_device,
+    resolve_precision,
+)
+from napari_selfdenoise.compute.doctor import examine
+
+__all__ = [
+    "autocast",
+    "available_devices",
+    "computing",
+    "examine",
+    "free_memory",
+    "if_memory_allows",
+    "lacks_memory",
+    "memory_errors_as_sentences",
+    "resolve_device",
+    "resolve_precision",
+]

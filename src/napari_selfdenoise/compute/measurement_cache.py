@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_selfdenoise.images.atomic_write import beside
+from napari_selfdenoise.images import beside
 
 
 def remembered(what: str, measure: Callable[[], str]) -> str:

@@ -1,1 +1,28 @@
-"""To be written."""
+"""The whole run as one frozen value: settings, recipes, time budgets, files.
+
+Knows images and parts. For every room from model upwards.
+"""
+
+from napari_selfdenoise.config.budget import budget_text, parse_budget
+from napari_selfdenoise.config.files import resolve_files
+from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES, TITLES, recipe
+from napari_selfdenoise.config.training_config import (
+    TrainingConfig,
+    noise_model,
+    parse_config,
+    why_not,
+)
+
+__all__ = [
+    "DESCRIPTIONS",
+    "RECIPES",
+    "TITLES",
+    "TrainingConfig",
+    "budget_text",
+    "noise_model",
+    "parse_budget",
+    "parse_config",
+    "recipe",
+    "resolve_files",
+    "why_not",
+]

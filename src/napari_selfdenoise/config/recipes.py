@@ -18,7 +18,7 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
     UnmodelledNoise,
 )
-from napari_selfdenoise.parts.psf.models import GaussianPSF
+from napari_selfdenoise.parts.psf import GaussianPSF
 from napari_selfdenoise.parts.signal_heads import GaussianSignal, SampledSignal
 
 _MINUTES = 600.0

@@ -24,7 +24,7 @@ from napari_selfdenoise.parts.estimators import Estimator, SinglePass
 from napari_selfdenoise.parts.masking import AutomaticMask, Masking
 from napari_selfdenoise.parts.networks import Network, NetworkModule, UNet
 from napari_selfdenoise.parts.noise_models import NoiseModel, NoiseNetwork
-from napari_selfdenoise.parts.psf.models import PSF, NoPSF
+from napari_selfdenoise.parts.psf import PSF, NoPSF
 from napari_selfdenoise.parts.signal_heads import PointSignal, Signal
 
 

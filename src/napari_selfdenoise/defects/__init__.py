@@ -1,15 +1,28 @@
-"""Pixels that tell nothing of the signal: outliers, and what was never recorded.
+"""What is wrong with an image, found before anything is measured or learned.
 
-Found before anything is measured or learned, so that a few of them rule neither the
-normalisation nor the loss, the noise or the result.
+Outliers, and what was never recorded; offsets of lines, clipping, rounding, JPEG; and
+ways out for images that are refused. So a few bad pixels rule neither the normalisation
+nor the loss, the noise or the result. Knows images alone.
 """
 
+from napari_selfdenoise.defects.camera_correction import Corrections, corrected
 from napari_selfdenoise.defects.cleaning import (
     CleanImage,
     CleanPlane,
     PlaneDefects,
     measure_defects,
 )
+from napari_selfdenoise.defects.clipping import measure_clipping
+from napari_selfdenoise.defects.jpeg import went_through_jpeg
+from napari_selfdenoise.defects.mending import (
+    Findings,
+    Mending,
+    fill_steps,
+    look_steps,
+    near_zero_steps,
+    ways_out,
+)
+from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.defects.summary import (
     DefectCount,
     describe_defects,
@@ -19,9 +32,20 @@ from napari_selfdenoise.defects.summary import (
 __all__ = [
     "CleanImage",
     "CleanPlane",
+    "Corrections",
     "DefectCount",
+    "Findings",
+    "Mending",
     "PlaneDefects",
+    "corrected",
     "describe_defects",
+    "fill_steps",
+    "look_steps",
+    "measure_clipping",
     "measure_defects",
+    "near_zero_steps",
     "nothing_to_learn",
+    "rounding_notes",
+    "ways_out",
+    "went_through_jpeg",
 ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images import Image
 
 _Planes = NDArray[np.float32]
 """One plane for each channel, or one for all: (channels, Y, X) in raw units."""

@@ -23,7 +23,7 @@ from napari_selfdenoise.defects.missing import (
     is_full_of_gaps,
 )
 from napari_selfdenoise.defects.outliers import Scatter, find_outliers
-from napari_selfdenoise.images.image import Image, PlaneIndex
+from napari_selfdenoise.images import Image, PlaneIndex
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

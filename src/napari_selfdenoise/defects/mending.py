@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.defects import CleanImage, nothing_to_learn
+from napari_selfdenoise.defects.cleaning import CleanImage
 from napari_selfdenoise.defects.missing import is_blank
 from napari_selfdenoise.defects.rounding import (
     Rounding,
@@ -17,7 +17,8 @@ from napari_selfdenoise.defects.rounding import (
     range_error,
     subtracted,
 )
-from napari_selfdenoise.images.image import Image, PlaneIndex
+from napari_selfdenoise.defects.summary import nothing_to_learn
+from napari_selfdenoise.images import Image, PlaneIndex
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue (Rec. 709)."""

@@ -15,7 +15,7 @@ from scipy.ndimage import label, maximum_filter, median_filter, minimum_filter
 from scipy.ndimage import maximum as ndimage_maximum
 from scipy.ndimage import minimum as ndimage_minimum
 
-from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
+from napari_selfdenoise.images import bins_by_signal, means_of_bins
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image, PlaneIndex
+from napari_selfdenoise.images import Image, PlaneIndex
 
 _WORTH_TELLING, _TOO_COARSE = 0.5, 4.0
 """Distance of 32-bit floats in units of what neighbouring pixels differ by. From the

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.defects.cleaning import CleanPlane
 from napari_selfdenoise.defects.missing import find_padding, is_blank
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image, PlaneIndex
+from napari_selfdenoise.images import Image, PlaneIndex
 
 
 @dataclass(frozen=True)

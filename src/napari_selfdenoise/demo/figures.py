@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.model.trained_model import LossHistory
+from napari_selfdenoise.model import LossHistory
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.demo.figures import (
     require_matplotlib,
     save_comparison,
@@ -21,13 +21,11 @@ from napari_selfdenoise.demo.figures import (
     save_noise_figure,
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.evaluation.evaluation import evaluate
-from napari_selfdenoise.images import write_image
-from napari_selfdenoise.images.samples import fish_average, fish_frame
-from napari_selfdenoise.model.model_file import save_model
-from napari_selfdenoise.model.trained_model import TrainedModel
-from napari_selfdenoise.prediction.predict import denoise
-from napari_selfdenoise.training.training_run import TrainingProgress, train_steps
+from napari_selfdenoise.evaluation import evaluate
+from napari_selfdenoise.images import fish_average, fish_frame, write_image
+from napari_selfdenoise.model import TrainedModel, save_model
+from napari_selfdenoise.prediction import denoise
+from napari_selfdenoise.training import TrainingProgress, train_steps
 
 Say = Callable[[str], None]
 

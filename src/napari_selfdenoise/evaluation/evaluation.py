@@ -15,7 +15,7 @@ from napari_selfdenoise.evaluation.metrics import (
     scale_invariant_psnr,
     ssim,
 )
-from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images import Image
 
 Plane = NDArray[np.float32]
 

@@ -1,13 +1,80 @@
-"""TIFF files: read with their axes and pixel size, written the way Fiji reads them."""
+"""Arrays with axes, their files and their pieces: tiles, bins, samples.
 
+The lowest room: it knows sentences of errors alone. For every other room.
+"""
+
+from napari_selfdenoise.images.amounts import bytes_in_words
+from napari_selfdenoise.images.atomic_write import beside, require_folder
+from napari_selfdenoise.images.binning import (
+    sliding_means,
+    to_bins,
+    to_pixels,
+    variance_of_bins,
+    whole_bins,
+)
+from napari_selfdenoise.images.coverage import Coverage
+from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.image import (
+    UNNAMED_AXES,
+    Image,
+    PlaneIndex,
+    as_frames,
+    as_line_scan,
+    is_in_memory,
+    require_denoisable,
+)
+from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images.samples import (
+    FMD_CREDIT,
+    fish_average,
+    fish_frame,
+    poisson_gaussian_stack,
+)
 from napari_selfdenoise.images.series import series_names
+from napari_selfdenoise.images.statistics import (
+    bins_by_signal,
+    means_of_bins,
+    weighted_means_by_signal,
+)
 from napari_selfdenoise.images.tiff_reading import axes_with_channels, read_image
 from napari_selfdenoise.images.tiff_writing import ImageWriter, write_image
+from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
+from napari_selfdenoise.images.units import in_micrometres
 
 __all__ = [
+    "FMD_CREDIT",
+    "UNNAMED_AXES",
+    "Coverage",
+    "FieldOfView",
+    "Image",
     "ImageWriter",
+    "Normalization",
+    "PlaneIndex",
+    "Tile",
+    "as_frames",
+    "as_line_scan",
     "axes_with_channels",
+    "beside",
+    "bins_by_signal",
+    "bytes_in_words",
+    "fish_average",
+    "fish_frame",
+    "in_micrometres",
+    "is_in_memory",
+    "means_of_bins",
+    "poisson_gaussian_stack",
     "read_image",
+    "read_padded",
+    "require_denoisable",
+    "require_folder",
     "series_names",
+    "sliding_means",
+    "sources",
+    "tile_grid",
+    "to_bins",
+    "to_pixels",
+    "variance_of_bins",
+    "weighted_means_by_signal",
+    "whole_bins",
     "write_image",
 ]

@@ -1,1 +1,28 @@
-"""To be written."""
+"""A trained model, one run of its network, and its file.
+
+For training, prediction and what stands above them.
+"""
+
+from napari_selfdenoise.model.model_file import SUFFIX, load_model, save_model
+from napari_selfdenoise.model.trained_model import (
+    ChannelModel,
+    LossHistory,
+    Outputs,
+    TrainedModel,
+    on_device,
+    run,
+    run_at,
+)
+
+__all__ = [
+    "SUFFIX",
+    "ChannelModel",
+    "LossHistory",
+    "Outputs",
+    "TrainedModel",
+    "load_model",
+    "on_device",
+    "run",
+    "run_at",
+    "save_model",
+]

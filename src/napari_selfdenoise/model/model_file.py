@@ -13,17 +13,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from napari_selfdenoise.config.training_config import TrainingConfig, parse_config
+from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.atomic_write import beside, require_folder
-from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images import Normalization, beside, require_folder
 from napari_selfdenoise.model.trained_model import (
     ChannelModel,
     LossHistory,
     TrainedModel,
 )
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseUnits
-from napari_selfdenoise.parts.psf.forward_model import Optics
+from napari_selfdenoise.parts.psf import Optics
 
 FORMAT = "napari-selfdenoise model"
 VERSION = 2

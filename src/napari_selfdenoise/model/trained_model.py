@@ -11,15 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_selfdenoise.compute.device import autocast
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.compute import autocast
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.binning import to_bins, to_pixels
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images import Image, Normalization, to_bins, to_pixels
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, NoiseUnits
-from napari_selfdenoise.parts.psf.forward_model import Optics
+from napari_selfdenoise.parts.psf import Optics
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

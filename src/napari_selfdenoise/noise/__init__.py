@@ -1,1 +1,36 @@
-"""To be written."""
+"""Measuring noise: how strong, whether it follows the signal, how neighbours share it.
+
+Knows images, defects and parts. For training, prediction and what stands above them.
+"""
+
+from napari_selfdenoise.noise.block_contrasts import (
+    PROBE,
+    Differences,
+    block_numbers,
+    squared_noise,
+)
+from napari_selfdenoise.noise.evenness import Evenness, measure_evenness
+from napari_selfdenoise.noise.hidden_residuals import (
+    Hidden,
+    Residuals,
+    binned,
+    levelled,
+    smoothness,
+)
+from napari_selfdenoise.noise.noise_level import NoiseLevel, measure_level
+
+__all__ = [
+    "PROBE",
+    "Differences",
+    "Evenness",
+    "Hidden",
+    "NoiseLevel",
+    "Residuals",
+    "binned",
+    "block_numbers",
+    "levelled",
+    "measure_evenness",
+    "measure_level",
+    "smoothness",
+    "squared_noise",
+]

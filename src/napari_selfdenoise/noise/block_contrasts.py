@@ -22,8 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
+from napari_selfdenoise.images import Normalization, bins_by_signal, means_of_bins
 
 Array = NDArray[np.float64]
 

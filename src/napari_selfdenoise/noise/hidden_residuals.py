@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.images.statistics import bins_by_signal
+from napari_selfdenoise.images import Normalization, bins_by_signal
 from napari_selfdenoise.noise.block_contrasts import Differences, squared_noise
 from napari_selfdenoise.parts.masking import neighbour_sum
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from napari_selfdenoise.images.statistics import bins_by_signal
+from napari_selfdenoise.images import bins_by_signal
 from napari_selfdenoise.noise.evenness import Evenness, measure_evenness
 
 Array = NDArray[np.float64]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.samples import (
+from napari_selfdenoise.images import (
     FMD_CREDIT,
+    Image,
     fish_average,
     fish_frame,
     poisson_gaussian_stack,

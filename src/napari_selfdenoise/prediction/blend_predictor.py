@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.images.tiling import Tile, sources, tile_grid
-from napari_selfdenoise.model.trained_model import TrainedModel
-from napari_selfdenoise.noise.block_contrasts import PROBE, Differences
-from napari_selfdenoise.noise.noise_level import measure_level
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.images import Tile, sources, tile_grid
+from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.noise import PROBE, Differences, measure_level
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.prediction.sure import (
     OBSERVATION,

@@ -12,23 +12,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.compute.device import (
+from napari_selfdenoise.compute import (
     computing,
     free_memory,
     lacks_memory,
     memory_errors_as_sentences,
     resolve_device,
 )
-from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.defects import CleanImage, DefectCount, describe_defects
-from napari_selfdenoise.defects.rounding import rounding_notes
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import (
+    CleanImage,
+    DefectCount,
+    describe_defects,
+    rounding_notes,
+)
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.amounts import bytes_in_words
-from napari_selfdenoise.images.coverage import Coverage
-from napari_selfdenoise.images.image import Image, PlaneIndex, require_denoisable
-from napari_selfdenoise.images.tiling import Tile, tile_grid
+from napari_selfdenoise.images import (
+    Coverage,
+    Image,
+    PlaneIndex,
+    Tile,
+    bytes_in_words,
+    require_denoisable,
+    tile_grid,
+)
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
-from napari_selfdenoise.model.trained_model import TrainedModel
+from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.prediction.blend_predictor import BlendingPredictor

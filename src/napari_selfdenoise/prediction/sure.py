@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
-from napari_selfdenoise.noise.block_contrasts import Differences, squared_noise
+from napari_selfdenoise.images import Normalization, bins_by_signal, means_of_bins
+from napari_selfdenoise.noise import Differences, squared_noise
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 Array = NDArray[np.float64]

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.images.tiling import Tile, read_padded, sources
-from napari_selfdenoise.model.trained_model import TrainedModel, run
-from napari_selfdenoise.noise.block_contrasts import (
+from napari_selfdenoise.images import Normalization, Tile, read_padded, sources
+from napari_selfdenoise.model import TrainedModel, run
+from napari_selfdenoise.noise import (
     PROBE,
     Differences,
+    binned,
     block_numbers,
     squared_noise,
 )
 from napari_selfdenoise.noise.calibration import fit_poisson_gaussian
-from napari_selfdenoise.noise.hidden_residuals import binned
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.likelihood import (
     draw,
@@ -32,7 +31,11 @@ from napari_selfdenoise.parts.likelihood import (
     without_noise,
 )
 from napari_selfdenoise.parts.masking import Mask, RandomMask
-from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule
+from napari_selfdenoise.parts.noise_models import (
+    NoiseCurve,
+    NoiseModule,
+    TabulatedModule,
+)
 from napari_selfdenoise.prediction.sure import Blend
 
 Turn = tuple[bool, bool, bool]
@@ -103,7 +106,7 @@ class TilePredictor:
 
     def _use(self, curve: NoiseCurve) -> None:
         self.curve = curve
-        module = curve.module(self.channel.noise_units())
+        module = TabulatedModule(self.channel.noise_units(), curve)
         self.noise: NoiseModule = module.to(self.device)
 
     @property

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.images.coverage import Coverage
-from napari_selfdenoise.images.field_of_view import FieldOfView
-from napari_selfdenoise.images.image import Image, PlaneIndex, is_in_memory
+from napari_selfdenoise.images import (
+    Coverage,
+    FieldOfView,
+    Image,
+    PlaneIndex,
+    is_in_memory,
+)
 from napari_selfdenoise.prediction.predict import Denoised, Prediction, TilePrediction
-from napari_selfdenoise.training.preview import Preview
+from napari_selfdenoise.training import Preview
 
 _FILL_PIXELS = 2**24
 """Pixels that are copied between two looks for messages."""

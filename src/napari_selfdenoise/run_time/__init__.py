@@ -1,1 +1,32 @@
-"""To be written."""
+"""How long a run takes: from a probe before it, and while it goes on.
+
+For command line and window.
+"""
+
+from napari_selfdenoise.run_time.run_time import (
+    Moment,
+    RunClock,
+    RunEstimate,
+    denoising_text,
+    estimate_run,
+    estimate_steps,
+    forecast,
+    foretold,
+    learning_text,
+    left_text,
+    worth_foretelling,
+)
+
+__all__ = [
+    "Moment",
+    "RunClock",
+    "RunEstimate",
+    "denoising_text",
+    "estimate_run",
+    "estimate_steps",
+    "forecast",
+    "foretold",
+    "learning_text",
+    "left_text",
+    "worth_foretelling",
+]

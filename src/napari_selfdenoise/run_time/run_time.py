@@ -11,23 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from napari_selfdenoise.compute.device import (
-    computing,
-    resolve_device,
-    resolve_precision,
-)
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.compute import computing, resolve_device, resolve_precision
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.tiling import tile_grid
+from napari_selfdenoise.images import Image, tile_grid
 from napari_selfdenoise.long_work import STOP, run_to_end
-from napari_selfdenoise.model.trained_model import TrainedModel, on_device, run
+from napari_selfdenoise.model import TrainedModel, on_device, run
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.prediction.predict import largest_side
-from napari_selfdenoise.training.patches import MAX_TRAINING_PIXELS
-from napari_selfdenoise.training.schedule import Schedule
-from napari_selfdenoise.training.training_run import (
+from napari_selfdenoise.prediction import largest_side
+from napari_selfdenoise.training import (
     FINISHING,
+    MAX_TRAINING_PIXELS,
+    Schedule,
     Training,
     TrainingProgress,
     train_steps,

@@ -1,1 +1,32 @@
-"""To be written."""
+"""From an image and a config to a model: `train_steps` is the way in.
+
+For prediction (previews), run_time, demo, command line and window.
+"""
+
+from napari_selfdenoise.training.patches import MAX_TRAINING_PIXELS
+from napari_selfdenoise.training.preview import Preview
+from napari_selfdenoise.training.schedule import Schedule
+from napari_selfdenoise.training.training_run import (
+    FINISHING,
+    Training,
+    TrainingProgress,
+    preload,
+    require_continuable,
+    require_trainable,
+    train,
+    train_steps,
+)
+
+__all__ = [
+    "FINISHING",
+    "MAX_TRAINING_PIXELS",
+    "Preview",
+    "Schedule",
+    "Training",
+    "TrainingProgress",
+    "preload",
+    "require_continuable",
+    "require_trainable",
+    "train",
+    "train_steps",
+]

@@ -13,31 +13,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import CleanPlane
-from napari_selfdenoise.images.binning import (
+from napari_selfdenoise.images import (
+    Normalization,
     sliding_means,
     variance_of_bins,
     whole_bins,
 )
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.model.trained_model import (
-    ChannelModel,
-    Outputs,
-    on_device,
-    run,
-    run_at,
-)
-from napari_selfdenoise.noise.block_contrasts import PROBE, Differences, block_numbers
-from napari_selfdenoise.noise.calibration import range_warning
-from napari_selfdenoise.noise.correlation import left_over, measure_correlation
-from napari_selfdenoise.noise.hidden_residuals import (
+from napari_selfdenoise.model import ChannelModel, Outputs, on_device, run, run_at
+from napari_selfdenoise.noise import (
+    PROBE,
+    Differences,
     Hidden,
+    NoiseLevel,
     Residuals,
+    block_numbers,
     levelled,
     smoothness,
 )
-from napari_selfdenoise.noise.noise_level import NoiseLevel
+from napari_selfdenoise.noise.calibration import range_warning
+from napari_selfdenoise.noise.correlation import left_over, measure_correlation
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.likelihood import log_marginal
 from napari_selfdenoise.parts.masking import Mask, Masking, RandomMask
@@ -48,8 +44,7 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseUnits,
     raw_curve,
 )
-from napari_selfdenoise.parts.psf.forward_model import Optics
-from napari_selfdenoise.parts.psf.models import NoPSF, darkest_level
+from napari_selfdenoise.parts.psf import NoPSF, Optics, darkest_level
 from napari_selfdenoise.training.patches import PatchSampler
 from napari_selfdenoise.training.recovery import EVERY, Recovery
 from napari_selfdenoise.training.sure_loss import SteinProbe

@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from napari_selfdenoise.compute.device import if_memory_allows
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.compute import if_memory_allows
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.schedule import Schedule
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image, PlaneIndex
-from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images import Image, Normalization, PlaneIndex
 from napari_selfdenoise.parts.masking import Mask
 
 MAX_TRAINING_PIXELS = 2**26

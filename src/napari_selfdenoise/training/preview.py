@@ -11,9 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.images.field_of_view import FieldOfView
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.tiling import Tile, read_padded
+from napari_selfdenoise.images import FieldOfView, Image, Tile, read_padded
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.config.training_config import TrainingConfig, why_not
-from napari_selfdenoise.defects import CleanImage
-from napari_selfdenoise.defects.jpeg import went_through_jpeg
+from napari_selfdenoise.config import TrainingConfig, why_not
+from napari_selfdenoise.defects import CleanImage, went_through_jpeg
+from napari_selfdenoise.noise import NoiseLevel, measure_level
 from napari_selfdenoise.noise.correlation import (
     describe,
     measure_correlation,
     recommended_masking,
 )
-from napari_selfdenoise.noise.noise_level import NoiseLevel, measure_level
 from napari_selfdenoise.parts.estimators import BlindMean
 from napari_selfdenoise.parts.masking import (
     LARGEST_BIN,

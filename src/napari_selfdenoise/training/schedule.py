@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig
 
 _LEAST_STEPS = 1000
 _FEW_STEPS = 100

@@ -15,32 +15,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.compute.device import (
+from napari_selfdenoise.compute import (
     computing,
     memory_errors_as_sentences,
     resolve_device,
     resolve_precision,
 )
-from napari_selfdenoise.config.resolve_files import resolve_files
-from napari_selfdenoise.config.training_config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig, resolve_files
 from napari_selfdenoise.defects import (
     CleanImage,
     CleanPlane,
     DefectCount,
     describe_defects,
+    measure_clipping,
     nothing_to_learn,
+    rounding_notes,
 )
-from napari_selfdenoise.defects.clipping import measure_clipping
-from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.field_of_view import FieldOfView
-from napari_selfdenoise.images.image import Image, require_denoisable
+from napari_selfdenoise.images import FieldOfView, Image, require_denoisable
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
-from napari_selfdenoise.model.trained_model import (
-    ChannelModel,
-    LossHistory,
-    TrainedModel,
-)
+from napari_selfdenoise.model import ChannelModel, LossHistory, TrainedModel
 from napari_selfdenoise.parts.masking import LARGEST_BIN, AutomaticMask
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.noise_models import NoiseCurve

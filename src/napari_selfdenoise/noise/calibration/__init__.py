@@ -14,6 +14,7 @@ from napari_selfdenoise.noise.calibration.fit import (
 from napari_selfdenoise.noise.calibration.frames import (
     calibrate,
     calibrate_steps,
+    measured_scatter,
     measured_variance,
 )
 from napari_selfdenoise.noise.calibration.line import fit_poisson_gaussian
@@ -28,6 +29,7 @@ __all__ = [
     "fit_noise",
     "fit_poisson_gaussian",
     "fit_steps",
+    "measured_scatter",
     "measured_variance",
     "range_warning",
 ]

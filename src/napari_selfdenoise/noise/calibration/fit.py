@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise.calibration.line import fit_poisson_gaussian
 from napari_selfdenoise.noise.calibration.pairs import (

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.defects.rounding import rounding_notes
+from napari_selfdenoise.defects import rounding_notes
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import (
+from napari_selfdenoise.images import (
     Image,
     PlaneIndex,
     as_frames,
+    bins_by_signal,
+    means_of_bins,
     require_denoisable,
 )
-from napari_selfdenoise.images.statistics import bins_by_signal, means_of_bins
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise.calibration.fit import Fit, fit_steps
 from napari_selfdenoise.noise.calibration.motion import motion_warnings
 from napari_selfdenoise.noise.calibration.pairs import MAX_PAIRS, grey_step
-from napari_selfdenoise.parts.noise_models import FittedNoise, NoiseModel
-from napari_selfdenoise.parts.noise_models.lines import binned_means
+from napari_selfdenoise.parts.noise_models import FittedNoise, NoiseModel, binned_means
 from napari_selfdenoise.version import __version__
 
 Array = NDArray[np.float64]

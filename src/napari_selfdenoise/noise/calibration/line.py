@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.statistics import weighted_means_by_signal
-from napari_selfdenoise.parts.noise_models.lines import variance_line
+from napari_selfdenoise.images import weighted_means_by_signal
+from napari_selfdenoise.parts.noise_models import variance_line
 
 Array = NDArray[np.float64]
 

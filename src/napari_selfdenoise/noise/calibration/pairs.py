@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.normalization import Normalization
-from napari_selfdenoise.parts.noise_models.lines import binned_means
+from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.parts.noise_models import binned_means
 
 Array = NDArray[np.float64]
 

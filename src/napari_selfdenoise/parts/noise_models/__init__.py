@@ -24,6 +24,7 @@ from napari_selfdenoise.parts.noise_models.histogram import (
     HistogramModule,
     HistogramNoise,
 )
+from napari_selfdenoise.parts.noise_models.lines import binned_means, variance_line
 from napari_selfdenoise.parts.noise_models.models import (
     GaussianModule,
     GaussianNoise,
@@ -37,9 +38,15 @@ from napari_selfdenoise.parts.noise_models.models import (
     PoissonNoise,
     UnmodelledNoise,
 )
+from napari_selfdenoise.parts.noise_models.noise_file import (
+    SUFFIX,
+    load_noise_model,
+    save_noise_model,
+)
 from napari_selfdenoise.parts.noise_models.tabulated import TabulatedModule
 
 __all__ = [
+    "SUFFIX",
     "FittedNoise",
     "GaussianMixtureModule",
     "GaussianMixtureNoise",
@@ -62,6 +69,10 @@ __all__ = [
     "PoissonNoise",
     "TabulatedModule",
     "UnmodelledNoise",
+    "binned_means",
+    "load_noise_model",
     "noise_distribution",
     "raw_curve",
+    "save_noise_model",
+    "variance_line",
 ]

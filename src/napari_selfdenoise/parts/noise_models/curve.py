@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.parts.noise_models.base import NoiseModule, NoiseUnits
+from napari_selfdenoise.parts.noise_models.base import NoiseModule
 from napari_selfdenoise.parts.noise_models.lines import weighted_line
-from napari_selfdenoise.parts.noise_models.tabulated import TabulatedModule
 
 Array = NDArray[np.float64]
 
@@ -70,10 +69,6 @@ class NoiseCurve:
         signal = np.linspace(low, max(high, float(least)), _KNOTS)
         std = np.sqrt(np.maximum(a * signal + b, std_floor**2))
         return replace(cls.gaussian(signal, std), poisson_gaussian=(a, b))
-
-    def module(self, units: NoiseUnits) -> TabulatedModule:
-        """Make the noise model that says the same of normalised values."""
-        return TabulatedModule(units, self)
 
     def at(self, signal: Array) -> NoiseCurve:
         """Return the curve on another grid (n,), clamped to the ends of this one."""

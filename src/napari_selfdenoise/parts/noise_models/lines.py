@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.images.statistics import weighted_means_by_signal
+from napari_selfdenoise.images import weighted_means_by_signal
 
 Array = NDArray[np.float64]
 

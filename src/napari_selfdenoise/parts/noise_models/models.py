@@ -365,7 +365,7 @@ class NoiseFromFile(NoiseConfig):
             If there is no curve: no file is named, or `resolve_files` has not read it.
         """
         if self.curve is not None:
-            return NoiseCurve.from_json(self.curve).module(units)
+            return TabulatedModule(units, NoiseCurve.from_json(self.curve))
         if self.file.strip():
             raise RequestError(
                 f"The noise model file {self.file} has not been read.",

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.atomic_write import beside, require_folder
+from napari_selfdenoise.images import beside, require_folder
 from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
 from napari_selfdenoise.parts.noise_models.fitted_noise import FittedNoise
 from napari_selfdenoise.parts.noise_models.models import NoiseModel

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,10 +10,8 @@ from torch import Tensor
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.noise_models import lookup
 from napari_selfdenoise.parts.noise_models.base import NoiseModule, NoiseUnits
+from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
 from napari_selfdenoise.parts.noise_models.lines import weighted_line
-
-if TYPE_CHECKING:
-    from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
 
 Array = NDArray[np.float64]
 

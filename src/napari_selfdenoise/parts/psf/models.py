@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from scipy import ndimage
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.units import in_micrometres
+from napari_selfdenoise.images import in_micrometres
 from napari_selfdenoise.parts.psf.bead import bead_light, in_focus, kernel_of
 from napari_selfdenoise.parts.psf.kernels import (
     Kernel,

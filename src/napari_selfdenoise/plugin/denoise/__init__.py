@@ -1,1 +1,1 @@
-"""To be written."""
+"""The Denoise dock: everything on it, and slots that read, call the core, show."""

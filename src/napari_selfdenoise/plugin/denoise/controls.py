@@ -18,16 +18,22 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_selfdenoise.compute.device import available_devices
-from napari_selfdenoise.config.budget import budget_text, parse_budget
-from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES, TITLES
-from napari_selfdenoise.config.training_config import TrainingConfig, parse_config
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.model.trained_model import TrainedModel
+from napari_selfdenoise.compute import available_devices
+from napari_selfdenoise.config import (
+    DESCRIPTIONS,
+    RECIPES,
+    TITLES,
+    TrainingConfig,
+    budget_text,
+    parse_budget,
+    parse_config,
+)
+from napari_selfdenoise.images import Image
+from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.masking import Masking
 from napari_selfdenoise.parts.noise_models import NoiseFromFile, NoiseModel
-from napari_selfdenoise.parts.psf.models import PSF
+from napari_selfdenoise.parts.psf import PSF
 from napari_selfdenoise.plugin.denoise.axes_choice import AxesChoice
 from napari_selfdenoise.plugin.denoise.continuing import Continuing
 from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
@@ -52,7 +58,7 @@ from napari_selfdenoise.plugin.docks.status import PROBLEM
 from napari_selfdenoise.plugin.forms.editors import CalmComboBox, bare
 from napari_selfdenoise.plugin.forms.form import ChoiceForm, ModelForm, Offers
 from napari_selfdenoise.plugin.forms.greying import Greying
-from napari_selfdenoise.run_time.run_time import (
+from napari_selfdenoise.run_time import (
     Moment,
     RunClock,
     RunEstimate,
@@ -61,7 +67,7 @@ from napari_selfdenoise.run_time.run_time import (
     learning_text,
     left_text,
 )
-from napari_selfdenoise.training.training_run import TrainingProgress
+from napari_selfdenoise.training import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 

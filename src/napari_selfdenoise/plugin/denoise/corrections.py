@@ -10,9 +10,9 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
-from napari_selfdenoise.defects.camera_correction import Corrections
+from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images import Image
 from napari_selfdenoise.plugin.docks.panel import combo_box, list_layers, rows
 from napari_selfdenoise.plugin.forms.editors import bare
 from napari_selfdenoise.plugin.viewer.layers import image_from_layer, pixels_of

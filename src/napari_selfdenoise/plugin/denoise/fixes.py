@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_selfdenoise.defects.mending import (
+from napari_selfdenoise.defects import (
     Findings,
     Mending,
     fill_steps,
@@ -17,7 +17,7 @@ from napari_selfdenoise.defects.mending import (
     near_zero_steps,
     ways_out,
 )
-from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images import Image
 from napari_selfdenoise.plugin.docks.panel import button, label, line
 from napari_selfdenoise.plugin.docks.worker import Run
 from napari_selfdenoise.plugin.forms.editors import bare

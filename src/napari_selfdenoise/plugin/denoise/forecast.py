@@ -6,11 +6,11 @@ from functools import partial
 
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
-from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.images import Image
 from napari_selfdenoise.plugin.docks.dock import ignore
 from napari_selfdenoise.plugin.docks.worker import Run
-from napari_selfdenoise.run_time.run_time import RunEstimate, estimate_steps
+from napari_selfdenoise.run_time import RunEstimate, estimate_steps
 
 WAIT_MS = 600
 """Of quiet before a probe: who turns through the recipes needs none of each."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from napari_selfdenoise.model.trained_model import TrainedModel
-from napari_selfdenoise.prediction.predict import Denoised
-from napari_selfdenoise.prediction.sure import in_words
+from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.prediction import Denoised, in_words
 
 _CHANGED = "The image was changed during the run: the result is of the image as it was."
 

@@ -12,16 +12,14 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
-from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.defects.camera_correction import Corrections
-from napari_selfdenoise.defects.mending import ways_out
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import Corrections, ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.model.model_file import SUFFIX, load_model, save_model
-from napari_selfdenoise.model.trained_model import TrainedModel
+from napari_selfdenoise.images import Image
+from napari_selfdenoise.model import SUFFIX, TrainedModel, load_model, save_model
 from napari_selfdenoise.parts.estimators import Estimator
-from napari_selfdenoise.parts.noise_models.noise_file import SUFFIX as NOISE_SUFFIX
-from napari_selfdenoise.parts.noise_models.noise_file import load_noise_model
+from napari_selfdenoise.parts.noise_models import SUFFIX as NOISE_SUFFIX
+from napari_selfdenoise.parts.noise_models import load_noise_model
 from napari_selfdenoise.plugin.denoise.controls import Controls
 from napari_selfdenoise.plugin.denoise.corrections import corrected_first
 from napari_selfdenoise.plugin.denoise.fixes import Mender
@@ -42,19 +40,16 @@ from napari_selfdenoise.plugin.viewer.layers import (
 )
 from napari_selfdenoise.plugin.viewer.results import Results
 from napari_selfdenoise.plugin.viewer.sources import sources
-from napari_selfdenoise.prediction.predict import (
+from napari_selfdenoise.prediction import (
     Denoised,
     Prediction,
     TilePrediction,
+    over_raw,
+    predict_over_raw,
     predict_tiles,
 )
-from napari_selfdenoise.prediction.unfinished import over_raw, predict_over_raw
-from napari_selfdenoise.run_time.run_time import (
-    RunEstimate,
-    foretold,
-    worth_foretelling,
-)
-from napari_selfdenoise.training.training_run import (
+from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
+from napari_selfdenoise.training import (
     TrainingProgress,
     preload,
     require_continuable,

@@ -1,1 +1,1 @@
-"""To be written."""
+"""What both docks share: runs in a thread, status, plots, opened and dropped files."""

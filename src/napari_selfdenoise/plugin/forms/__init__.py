@@ -1,1 +1,1 @@
-"""To be written."""
+"""Forms made from pydantic models, and widgets that edit one value."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
-from napari_selfdenoise.config.training_config import TrainingConfig, why_not
+from napari_selfdenoise.config import TrainingConfig, why_not
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.plugin.forms.editors import OptionEdit
 from napari_selfdenoise.plugin.forms.form import ChoiceForm

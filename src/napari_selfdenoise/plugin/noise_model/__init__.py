@@ -1,1 +1,1 @@
-"""To be written."""
+"""The Noise model dock: calibrates from repeated frames."""

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.image import Image, as_frames
-from napari_selfdenoise.noise.calibration import calibrate_steps
-from napari_selfdenoise.noise.calibration.frames import measured_scatter
-from napari_selfdenoise.parts.noise_models import FittedNoise, NoiseModel
-from napari_selfdenoise.parts.noise_models.noise_file import (
+from napari_selfdenoise.images import Image, as_frames
+from napari_selfdenoise.noise.calibration import calibrate_steps, measured_scatter
+from napari_selfdenoise.parts.noise_models import (
     SUFFIX,
+    FittedNoise,
+    NoiseModel,
     load_noise_model,
     save_noise_model,
 )

@@ -1,1 +1,1 @@
-"""To be written."""
+"""Layers: from images and back, where results lie, which are offered."""

@@ -11,13 +11,13 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images.image import (
+from napari_selfdenoise.images import (
     UNNAMED_AXES,
     Image,
     as_line_scan,
     require_denoisable,
 )
-from napari_selfdenoise.model.trained_model import TrainedModel
+from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve, noise_distribution
 from napari_selfdenoise.plugin.viewer.marks import METADATA_KEY as METADATA_KEY
 

@@ -12,10 +12,9 @@ import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 
-from napari_selfdenoise.config.training_config import TrainingConfig
-from napari_selfdenoise.images.field_of_view import FieldOfView
-from napari_selfdenoise.images.image import Image, is_in_memory
-from napari_selfdenoise.model.trained_model import TrainedModel
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.images import FieldOfView, Image, is_in_memory
+from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.viewer.layers import (
     Box,
@@ -28,9 +27,8 @@ from napari_selfdenoise.plugin.viewer.layers import (
 )
 from napari_selfdenoise.plugin.viewer.marks import METADATA_KEY, marks
 from napari_selfdenoise.plugin.viewer.origin import Origin, free_suffix, note_edits
-from napari_selfdenoise.prediction.predict import Denoised, allocate, result_shapes
-from napari_selfdenoise.prediction.unfinished import Unfinished
-from napari_selfdenoise.training.preview import Preview
+from napari_selfdenoise.prediction import Denoised, Unfinished, allocate, result_shapes
+from napari_selfdenoise.training import Preview
 
 REFRESH_EVERY_S = 0.2
 

@@ -13,13 +13,9 @@ import numpy as np
 
 from napari_selfdenoise.config.training_config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import read_image
-from napari_selfdenoise.images.image import Image, require_denoisable
-from napari_selfdenoise.parts.noise_models import NoiseFromFile
-from napari_selfdenoise.parts.noise_models.noise_file import load_noise_model
-from napari_selfdenoise.parts.psf.bead import bead_light, in_focus
-from napari_selfdenoise.parts.psf.kernels import PixelSize
-from napari_selfdenoise.parts.psf.models import MeasuredPSF
+from napari_selfdenoise.images import Image, read_image, require_denoisable
+from napari_selfdenoise.parts.noise_models import NoiseFromFile, load_noise_model
+from napari_selfdenoise.parts.psf import MeasuredPSF, PixelSize, bead_light, in_focus
 
 
 def resolve_files(
