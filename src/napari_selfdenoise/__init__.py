@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
     from napari_selfdenoise.training import train, train_steps
 
+# Import paths that earlier documentation named are found in a folder of their own.
+__path__ = [*__path__, f"{__path__[0]}/former"]
+
 _HOMES = {
     "STOP": "long_work",
     "Denoised": "prediction",

@@ -13,8 +13,8 @@ from napari_selfdenoise.noise.evenness import Evenness, measure_evenness
 from napari_selfdenoise.noise.hidden_residuals import (
     Hidden,
     Residuals,
+    balanced,
     binned,
-    levelled,
     smoothness,
 )
 from napari_selfdenoise.noise.noise_level import NoiseLevel, measure_level
@@ -26,9 +26,9 @@ __all__ = [
     "Hidden",
     "NoiseLevel",
     "Residuals",
+    "balanced",
     "binned",
     "block_numbers",
-    "levelled",
     "measure_evenness",
     "measure_level",
     "smoothness",

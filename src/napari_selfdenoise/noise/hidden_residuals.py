@@ -57,7 +57,7 @@ def smoothness(signal: Tensor) -> Tensor:
     return 1 / (variance + 0.1 * variance.mean() + 1e-6)
 
 
-def levelled(signal: Tensor, weight: Tensor, groups: int = 32) -> Tensor:
+def balanced(signal: Tensor, weight: Tensor, groups: int = 32) -> Tensor:
     """Scale weights to a mean of one in each of `groups` of like signal.
 
     Else bright pixels, which lie in structures, would count for nothing.

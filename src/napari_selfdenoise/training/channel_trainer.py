@@ -28,8 +28,8 @@ from napari_selfdenoise.noise import (
     Hidden,
     NoiseLevel,
     Residuals,
+    balanced,
     block_numbers,
-    levelled,
     smoothness,
 )
 from napari_selfdenoise.noise.calibration import range_warning
@@ -230,7 +230,7 @@ class ChannelTrainer:
         seen = self._predict(network, masking.apply(batch, mask, luck), mask.positions)
         smooth = mask.gather(smoothness(seen.mean.detach()))
         predicted = mask.gather(seen.mean)
-        hidden = Hidden(predicted, mask.gather(batch), levelled(predicted, smooth))
+        hidden = Hidden(predicted, mask.gather(batch), balanced(predicted, smooth))
         self.remembered.append(hidden.detached(_KEPT))
         if probe and self.noise:
             with torch.no_grad():

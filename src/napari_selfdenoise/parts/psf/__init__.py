@@ -1,4 +1,4 @@
-"""Point spread functions: from a phantom to the signal that the camera sees.
+"""Point spread functions: from a phantom to the signal.
 
 Knows kernels and beads as arrays, no files.
 """

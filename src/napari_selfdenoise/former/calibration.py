@@ -1,0 +1,3 @@
+"""Now `napari_selfdenoise.noise.calibration`."""
+
+from napari_selfdenoise.noise.calibration import *  # noqa: F403

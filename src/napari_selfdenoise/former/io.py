@@ -1,0 +1,3 @@
+"""Now `napari_selfdenoise.images`."""
+
+from napari_selfdenoise.images import *  # noqa: F403
