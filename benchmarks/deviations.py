@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -35,9 +35,15 @@ from napari_selfdenoise.parts.noise_models import (
     HistogramNoise,
     NoiseCurve,
 )
-from napari_selfdenoise.training import Schedule, train
+from napari_selfdenoise.training import (
+    Schedule,
+    curriculum,
+    objectives,
+    train,
+)
 from napari_selfdenoise.training import channel_trainer as trainer
-from napari_selfdenoise.training import training_run as training
+from napari_selfdenoise.training.curriculum import Moment
+from napari_selfdenoise.training.masked_prediction import MaskedPrediction
 
 Row = tuple[object, ...]
 Change = Callable[[], AbstractContextManager[object]]
@@ -132,7 +138,11 @@ _TAKEN_BACK: tuple[tuple[str, Change, dict[str, Any]], ...] = (
         {},
     ),
     ("the last weights, not their average", nullcontext, {"ema_decay": 0.0}),
-    ("gradients as they are", lambda: patch.object(trainer, "_CLIP", math.inf), {}),
+    (
+        "gradients as they are",
+        lambda: patch.object(trainer, "_LARGEST_GRADIENT", math.inf),
+        {},
+    ),
     ("plain ReLUs", lambda: patch.object(networks, "_SLOPE", 0.0), {}),
     ("patches not turned", nullcontext, {"augment": False}),
 )
@@ -156,7 +166,7 @@ def prior_rows() -> Iterator[Row]:
     noise = np.random.default_rng(0).standard_normal(clean.shape)
     noisy = clean + np.sqrt(5 * (clean - clean.min()) + 144) * noise
     here = _joint(noisy, clean)
-    with patch.object(training, "_WARM_UP", (0.0, 0)):
+    with patch.object(curriculum, "_LIKELIHOOD", (Moment(0.0, 0),)):
         found = _joint(noisy, clean)
     measure = "PSNR, W2S with Poisson-Gaussian noise"
     yield (
@@ -168,6 +178,27 @@ def prior_rows() -> Iterator[Row]:
     )
 
 
+@contextmanager
+def _mean_by_likelihood() -> Iterator[None]:
+    """Squares until the first fit, then the likelihood alone."""
+    with (
+        patch.object(objectives.SquaredError, "loss", _squared),
+        patch.object(objectives.Likelihood, "loss", _nll),
+    ):
+        yield
+
+
+def _squared(_: Any, predicted: MaskedPrediction) -> Tensor:
+    masked = predicted.hidden
+    return (masked.observation - masked.signal).square().mean()
+
+
+def _nll(self: objectives.Likelihood, predicted: MaskedPrediction) -> Tensor:
+    """Likelihood of the prior as it is: a mean without history is not held fast."""
+    masked = predicted.hidden._replace(signal=predicted.hidden.signal.detach())
+    return self.likelihood.of_spread(predicted._replace(hidden=masked))
+
+
 _BOOTSTRAPPED: tuple[tuple[str, Change], ...] = (
     (
         "residuals taken for noise as they are",
@@ -175,21 +206,13 @@ _BOOTSTRAPPED: tuple[tuple[str, Change], ...] = (
     ),
     (
         "a single fit, at 20 % of the training",
-        lambda: patch.object(training, "_BOOTSTRAPS", {(0.2, 200): 1.0}),
+        lambda: patch.object(curriculum, "_BOOTSTRAPS", (Moment(0.2, 200, 1.0),)),
     ),
     (
         "the likelihood teaches the mean too",
-        lambda: patch.object(trainer.ChannelTrainer, "_loss", _likelihood),
+        _mean_by_likelihood,
     ),
 )
-
-
-def _likelihood(self: Any, hidden: Any, prior: Any) -> Tensor:
-    """Squares until the first fit, then the likelihood alone."""
-    if not self.learns_likelihood:
-        return (hidden.observation - hidden.signal).square().mean()
-    loss: Tensor = self._surprise(prior, hidden.observation, fixed_noise=True)
-    return loss
 
 
 def _bootstrapped(noisy: Pixels, clean: Pixels) -> float:

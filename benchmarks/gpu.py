@@ -74,9 +74,8 @@ from napari_selfdenoise import (
 from napari_selfdenoise.compute import resolve_device, resolve_precision
 from napari_selfdenoise.compute.device import compute_threads, trial_seconds
 from napari_selfdenoise.evaluation import psnr
-from napari_selfdenoise.training import TrainingProgress
+from napari_selfdenoise.training import LEARNING, TrainingProgress
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
-from napari_selfdenoise.training.training_run import LEARNING
 
 CARD = ("device", "memory, GiB", "driver", "CUDA", "cuDNN", "torch", "seed")
 RATES = ("matrix product", "TFLOP/s", "small trial, speed over float32")

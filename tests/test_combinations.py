@@ -13,7 +13,7 @@ from napari_selfdenoise.noise import noise_level as level
 from napari_selfdenoise.noise.calibration import fit_noise
 from napari_selfdenoise.parts.noise_models import GaussianNoise, save_noise_model
 from napari_selfdenoise.prediction import result_shapes
-from napari_selfdenoise.training import training_run as training
+from napari_selfdenoise.training import curriculum, training_loop
 
 PARTS = ("masking", "network", "signal", "noise_model", "psf", "estimator")
 OBJECTIVES = get_args(TrainingConfig.model_fields["objective"].annotation)
@@ -129,7 +129,7 @@ def require_shapes(noisy, config):
 @pytest.fixture(autouse=True)
 def brief_fits(monkeypatch):
     """Noise models take few steps: here it matters that they can."""
-    monkeypatch.setattr(training, "_SETTLE", {False: (1e8, 3), True: (1e8, 3)})
+    monkeypatch.setattr(training_loop, "THOROUGH", training_loop.Effort(1e8, 3))
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +138,7 @@ def simple_noise(monkeypatch):
     monkeypatch.setattr(level, "_GROUP", 4)
     monkeypatch.setattr(level, "_EVEN", 100.0)
     monkeypatch.setattr(level, "_EXCESS", 100.0)
-    monkeypatch.setattr(training, "_SIGHT", (0.2, 1))
+    monkeypatch.setattr(curriculum, "_STEIN", (curriculum.Moment(0.2, 1),))
 
 
 def valid_configs(files):

@@ -24,8 +24,7 @@ from napari_selfdenoise.run_time.run_time import (
     padded_pixels,
     passes,
 )
-from napari_selfdenoise.training import FINISHING, TrainingProgress
-from napari_selfdenoise.training.training_run import LEARNING
+from napari_selfdenoise.training import FINISHING, LEARNING, TrainingProgress
 
 SPEED = Speed(step_s=0.1, pixel_s=1e-6, reading_s=0.0)
 

@@ -38,14 +38,11 @@ LONG_FUNCTIONS = {
     "cli.denoising.predict_verb": 43,  # one parameter for each flag
     "noise.calibration.fit.fit_steps": 46,
     "plugin.denoise.controls._make_choices": 41,
-    "training.channel_trainer.__init__": 55,
-    "training.training_run._train": 105,
 }
 LARGE_CLASSES = {
     "images.image.Image": (303, 28),
     "prediction.blend_predictor.BlendingPredictor": (337, 27),
     "prediction.tile_predictor.TilePredictor": (316, 25),
-    "training.channel_trainer.ChannelTrainer": (502, 37),
 }
 
 TREES = {

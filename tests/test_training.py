@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from napari_selfdenoise import (
 from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.images import FieldOfView, poisson_gaussian_stack
 from napari_selfdenoise.parts import networks
-from napari_selfdenoise.training import FINISHING, schedule
+from napari_selfdenoise.training import FINISHING, reports, schedule
 from napari_selfdenoise.training import patches as sampling
-from napari_selfdenoise.training import training_run as training
+from napari_selfdenoise.training.progress import FITTING
 
 
 def run(steps, answer=lambda progress: None):
@@ -45,7 +46,7 @@ def same(one, other):
 @pytest.fixture
 def every_pass(monkeypatch):
     """Progress after every pass, whatever the speed of the machine."""
-    monkeypatch.setattr(training, "_YIELD_S", 0.0)
+    monkeypatch.setattr(reports, "_INTERVAL_S", 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +85,7 @@ def test_one_seed_gives_one_model(scene, brief):
 
 def test_how_often_progress_is_asked_for_changes_nothing(scene, brief, monkeypatch):
     seldom = train(scene.image, brief)
-    monkeypatch.setattr(training, "_YIELD_S", 0.0)
+    monkeypatch.setattr(reports, "_INTERVAL_S", 0.0)
     view = FieldOfView((), 0, 16, 0, 16)
     _, often = run(train_steps(scene.image, brief), lambda _: view)
     assert same(seldom, often)
@@ -170,6 +171,29 @@ def test_a_preview_is_given_once_for_each_question(scene, brief):
         train_steps(scene.image, brief), lambda p: asked if p.step == 1 else None
     )
     assert [p.step for p in seen if p.preview] == [2]
+
+
+@pytest.mark.usefixtures("every_pass")
+@pytest.mark.parametrize(
+    ("stage", "changes"),
+    [
+        (FINISHING, {}),
+        (FITTING, {"objective": "bootstrap", "noise_model": "gaussian_mixture"}),
+    ],
+)
+def test_a_preview_is_given_while_the_noise_model_is_fitted(
+    scene, config, stage, changes
+):
+    """Asked for in the middle of a fit, it comes with the fit's next progress."""
+    asked = FieldOfView((), 0, 8, 0, 8)
+    config = config.override({"steps": 20, **changes})
+    seen, _ = run(
+        train_steps(scene.image, config), lambda p: asked if p.stage == stage else None
+    )
+    within = [b for a, b in pairwise(seen) if a.stage == b.stage == stage]
+    assert len(within) > 1
+    assert all(p.preview.field == asked for p in within)
+    assert np.isfinite(within[-1].preview.denoised).all()
 
 
 @pytest.mark.usefixtures("every_pass")

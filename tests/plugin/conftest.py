@@ -21,7 +21,7 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.denoise.widget import DenoiseWidget
-from napari_selfdenoise.training import training_run as training
+from napari_selfdenoise.training import training_loop
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
 importlib.import_module("torch._dynamo")
@@ -46,8 +46,8 @@ def no_worker_stays() -> Iterator[None]:
 def short_settling(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window does the same, however well the noise was measured."""
     monkeypatch.setattr(fit, "_STEPS", 200)
-    hurried = {False: (1e8, 10), True: (1e8, 10)}
-    monkeypatch.setattr(training, "_SETTLE", hurried, raising=False)
+    for effort in ("THOROUGH", "BRIEF"):
+        monkeypatch.setattr(training_loop, effort, training_loop.Effort(1e8, 10))
 
 
 @pytest.fixture(autouse=True)

@@ -225,7 +225,7 @@ class TrainingConfig(BaseModel):
 
         The network then learns the total variance, of signal and noise together.
         """
-        return getattr(self.noise_model, "estimation", "") == "per_image"
+        return self.noise_model.fits_each_image
 
     def override(self, changes: dict[str, Any]) -> TrainingConfig:
         """Return this config with some fields changed.

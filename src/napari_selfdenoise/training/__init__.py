@@ -5,20 +5,22 @@ For prediction (previews), run_time, demo, command line and window.
 
 from napari_selfdenoise.training.patches import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.preview import Preview
-from napari_selfdenoise.training.schedule import Schedule
-from napari_selfdenoise.training.training_run import (
-    FINISHING,
-    Training,
-    TrainingProgress,
-    preload,
+from napari_selfdenoise.training.progress import FINISHING, LEARNING, TrainingProgress
+from napari_selfdenoise.training.requirements import (
     require_continuable,
     require_trainable,
+)
+from napari_selfdenoise.training.schedule import Schedule
+from napari_selfdenoise.training.training_run import (
+    Training,
+    preload,
     train,
     train_steps,
 )
 
 __all__ = [
     "FINISHING",
+    "LEARNING",
     "MAX_TRAINING_PIXELS",
     "Preview",
     "Schedule",

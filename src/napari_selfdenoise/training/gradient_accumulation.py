@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -27,6 +28,19 @@ class Batch:
     On a CPU a pass must not delay a stop: how many there are follows from the network's
     cost, not from the clock, so that equal seeds give equal results.
 
+    Parameters
+    ----------
+    config : TrainingConfig
+        Its batch size and network are used.
+    patch_size : int
+        Side of the patches, in pixels.
+    device : torch.device
+        Where to compute.
+    schedule : Schedule
+        The budget.
+    channels : int
+        That learn in each step.
+
     Attributes
     ----------
     passes : int
@@ -36,8 +50,14 @@ class Batch:
     """
 
     def __init__(
-        self, config: TrainingConfig, patch_size: int, device: torch.device
+        self,
+        config: TrainingConfig,
+        patch_size: int,
+        device: torch.device,
+        schedule: Schedule,
+        channels: int,
     ) -> None:
+        self._schedule, self._channels = schedule, channels
         self._asked = self._size = fits = config.batch_size
         if device.type == "cpu":
             cost = config.network.flops_per_pixel * patch_size**2
@@ -48,30 +68,45 @@ class Batch:
     def _split(self, passes: int) -> None:
         self.passes, self.patches = passes, math.ceil(self._size / passes)
 
-    def accumulate(self, trainer: ChannelTrainer) -> Tensor | None:
-        """Add the gradient of one pass; returns its loss, detached.
+    def passes_of(self, trainer: ChannelTrainer) -> Iterator[tuple[Tensor, bool]]:
+        """Add the gradient of a whole step, pass by pass.
 
-        None where the device had no room for it: the step is to start over, in smaller
-        passes. There must be room for a single patch.
+        Where the device has no room for a pass, the step starts over in smaller ones;
+        there must be room for a single patch.
+
+        Yields
+        ------
+        loss : Tensor
+            Of a pass, a scalar, detached.
+        complete : bool
+            Whether it was the step's last pass.
         """
-        work = partial(trainer.accumulate, self.patches, 1 / self.passes)
-        loss = if_memory_allows(work) if self.patches > 1 else work()
-        if loss is None:
-            trainer.start_over()
-            self._split(min(2 * self.passes, self._size))
-            self._crowded = True
-        else:
+        done = 0
+        while done < self.passes:
+            loss = self._accumulate(trainer)
+            if loss is None:
+                trainer.start_over()
+                self._split(min(2 * self.passes, self._size))
+                self._crowded, done = True, 0
+                continue
+            done += 1
             self._done += 1
-        return loss
+            self._keep_time()
+            yield loss, done >= self.passes
 
-    def keep_time(self, schedule: Schedule, channels: int) -> None:
+    def _accumulate(self, trainer: ChannelTrainer) -> Tensor | None:
+        """Add the gradient of one pass; None where the device had no room for it."""
+        work = partial(trainer.accumulate, self.patches, 1 / self.passes)
+        return if_memory_allows(work) if self.patches > 1 else work()
+
+    def _keep_time(self) -> None:
         """Leave out passes where the budget would end after too few steps."""
         if self._done != _TIMED:
             return
-        room = int(min(schedule.passes_a_step(_TIMED, channels), self.passes))
+        room = self._schedule.passes_a_step(_TIMED, self._channels)
         if room < self.passes:
-            self._size = room * self.patches
-            self._split(room)
+            self._size = int(room) * self.patches
+            self._split(int(room))
 
     def notes(self) -> list[str]:
         """Return what the user should know of a batch that was changed."""

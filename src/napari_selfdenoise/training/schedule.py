@@ -6,6 +6,7 @@ import math
 import time
 
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.training.curriculum import Moment
 
 _LEAST_STEPS = 1000
 _FEW_STEPS = 100
@@ -88,11 +89,15 @@ class Schedule:
             left.append(max(self.budget_s - self.trained(), 0.0))
         return min(left, default=None)
 
-    def reached(self, step: int, moment: tuple[float, int]) -> bool:
+    def reached(self, step: int, moment: Moment) -> bool:
         """Whether a share of the budget is used, or so many steps without one."""
-        share, steps = moment
         used = self.fraction(step)
-        return step >= steps if used is None else used >= share
+        return step >= moment.steps if used is None else used >= moment.share
+
+    def is_over(self, step: int) -> bool:
+        """Whether the budget is used up."""
+        used = self.fraction(step)
+        return used is not None and used >= 1.0
 
     def passes_a_step(self, passes: int, channels: int) -> float:
         """How many passes a step may have, for a budget of a thousand steps.

@@ -50,6 +50,16 @@ class NoiseConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def uncertainty_weight(self) -> float:
+        """How strongly training prefers small uncertainty of the prediction."""
+        return 0.0
+
+    @property
+    def fits_each_image(self) -> bool:
+        """Whether it is fitted to each image when that is predicted."""
+        return False
+
     def build(self, units: NoiseUnits) -> NoiseModule | None:
         """Make the module; None where the noise is not modelled."""
         raise NotImplementedError
@@ -72,6 +82,9 @@ class NoiseModule(nn.Module):
 
     rate: float = 1e-2
     """Learning rate at the start of a fit."""
+
+    signal_range: tuple[float, float] | None = None
+    """Lowest and highest signal that it was measured at, raw units, if it was."""
 
     def __init__(self, units: NoiseUnits) -> None:
         super().__init__()

@@ -159,6 +159,16 @@ class PoissonGaussianNoise(NoiseConfig):
         "prediction, so that variance is given to the noise (Khademi et al., eq. 9).",
     )
 
+    @property
+    def uncertainty_weight(self) -> float:
+        """How strongly training prefers small uncertainty of the prediction."""
+        return self.regularisation
+
+    @property
+    def fits_each_image(self) -> bool:
+        """Whether it is fitted to each image when that is predicted."""
+        return self.estimation == "per_image"
+
     def build(self, units: NoiseUnits) -> PoissonGaussianModule:
         """Make the trainable noise model."""
         return PoissonGaussianModule(units)

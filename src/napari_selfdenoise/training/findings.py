@@ -1,0 +1,63 @@
+"""What was found of the images that are learned from, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import DefectCount, describe_defects, measure_clipping
+from napari_selfdenoise.training.training_data import TrainingData
+
+
+def describe_data(data: TrainingData, config: TrainingConfig) -> list[str]:
+    """Sentences on defects, rounding, clipping and line offsets; some may be empty.
+
+    Parameters
+    ----------
+    data : TrainingData
+        What is learned from.
+    config : TrainingConfig
+        Says what is done about outliers.
+    """
+    return [
+        _describe_defects(data, config),
+        data.rounding,
+        _describe_clipping(data),
+        _describe_patterns(data),
+    ]
+
+
+def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
+    """What is left out of the training."""
+    planes = data.planes
+    empty = [channel for channel, some in enumerate(planes, 1) if not some]
+    blank = sum(
+        image.blank_planes(channel)
+        for image in data.clean
+        for channel, some in enumerate(planes)
+        if some
+    )
+    read = (plane for some in planes for plane in some)
+    count = DefectCount.of(read, blank)
+    sentences = [
+        f"Channel {channel} of {len(planes)} holds nothing to learn from: it "
+        "stays as it is."
+        for channel in empty
+    ]
+    return _joined([*sentences, describe_defects(count, config.outliers)])
+
+
+def _describe_clipping(data: TrainingData) -> str:
+    """Where values end at those that could be recorded."""
+    return _joined(str(measure_clipping(p)) for p in data.recorded() if p)
+
+
+def _describe_patterns(data: TrainingData) -> str:
+    """Offsets of lines that were subtracted."""
+    channels = range(data.channels)
+    return _joined(str(image.patterns(c)) for image in data.clean for c in channels)
+
+
+def _joined(sentences: Iterable[str]) -> str:
+    """Sentences in a row, each once."""
+    return " ".join(dict.fromkeys(filter(None, sentences)))

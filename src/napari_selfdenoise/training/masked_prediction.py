@@ -1,0 +1,137 @@
+"""Predictions of masked pixels of fresh patches, and of how far noise moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.model import Outputs, run_at
+from napari_selfdenoise.noise import (
+    PROBE,
+    Differences,
+    Hidden,
+    balanced,
+    block_numbers,
+    smoothness,
+)
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.masking import Mask, Masking, RandomMask
+from napari_selfdenoise.parts.networks import NetworkModule
+from napari_selfdenoise.parts.noise_models import NoiseModule
+from napari_selfdenoise.parts.psf import Optics
+from napari_selfdenoise.training.patches import PatchSampler
+
+_BLOCK_FILL = RandomMask()
+
+NoiseStd = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+"""Noise std, normalised, at signals (...)."""
+
+
+class MaskedPrediction(NamedTuple):
+    """What a network makes of the masked pixels of a batch, normalised.
+
+    Parameters
+    ----------
+    hidden : Hidden
+        Prediction, observation and weight of the masked pixels, each (B, N).
+    prior : Mixture
+        Distribution of their signals, (B, N, M).
+    phantom : Tensor
+        Of the whole patches, before the point spread function, (B, 1, Y, X).
+    probed : Hidden or None
+        The same pixels; as observation, the prediction from patches with more noise.
+    """
+
+    hidden: Hidden
+    prior: Mixture
+    phantom: Tensor
+    probed: Hidden | None
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedPredictor:
+    """Draws patches, masks pixels and lets a network predict them.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Its masking and signal head are used.
+    sampler : PatchSampler
+        Of one channel.
+    optics : Optics or None
+        Positivity and point spread function, from phantom to signal.
+    dtype : torch.dtype
+        Number format of the convolutions.
+    generator : torch.Generator
+        Of patches, masks and noise.
+    """
+
+    config: TrainingConfig
+    sampler: PatchSampler
+    optics: Optics | None
+    dtype: torch.dtype
+    generator: torch.Generator
+
+    def outputs(
+        self, network: NetworkModule, images: Tensor, positions: Tensor | None = None
+    ) -> Outputs:
+        """Mean of a batch (B, 1, Y, X), and other outputs at some pixels (B, N)."""
+        if positions is None:
+            positions = images.new_empty((len(images), 0), dtype=torch.long)
+        return run_at(network, self.optics, images, self.dtype, positions)
+
+    def predict(
+        self,
+        network: NetworkModule,
+        masking: Masking,
+        patches: int,
+        noise: NoiseModule | None = None,
+    ) -> MaskedPrediction:
+        """Predict masked pixels of fresh patches.
+
+        With `noise`, noise of its strength is added once more, to see how far that
+        moves the prediction of the same pixels.
+        """
+        rng = self.generator
+        drawn = self.sampler.draw(patches, rng)
+        batch = drawn.observation  # (B, 1, Y, X)
+        height, width = batch.shape[-2:]
+        mask = drawn.targets(masking.draw(patches, height, width, rng))
+        filled = masking.apply(batch, mask, rng)
+        outputs = self.outputs(network, filled, mask.positions)
+        smooth = mask.gather(smoothness(outputs.mean.detach()))
+        mean = mask.gather(outputs.mean)
+        hidden = Hidden(mean, mask.gather(batch), balanced(mean, smooth))
+        probed = None
+        if noise:
+            with torch.no_grad():
+                noisier = noise.renoise(outputs.mean, batch, rng)
+                moved = self.outputs(network, masking.apply(noisier, mask, rng))
+            probed = hidden._replace(observation=mask.gather(moved.mean))
+        prior = self.config.signal.prior(mean, outputs.rest)
+        return MaskedPrediction(hidden, prior, outputs.phantom, probed)
+
+    @torch.no_grad()
+    def block_contrasts(
+        self, network: NetworkModule, patches: int, noise_std: NoiseStd
+    ) -> Differences:
+        """Contrasts of neighbouring residuals in blocks that are masked as a whole."""
+        rng = self.generator
+        batch, good = self.sampler.draw(patches, rng)
+        side = torch.arange(batch.shape[-1], device=batch.device)
+        chosen = torch.randint(4, (1,), generator=rng, device=batch.device)
+        blocks = block_numbers(side, side) == chosen
+        mask = Mask(blocks[None, None], torch.zeros((1, 0), dtype=torch.long))
+        signal = self.outputs(network, _BLOCK_FILL.apply(batch, mask, rng)).mean
+        std = torch.from_numpy(noise_std(signal.cpu().numpy())).to(batch)
+        normal = torch.randn(batch.shape, generator=rng, device=batch.device)
+        noisier = _BLOCK_FILL.apply(batch + normal * PROBE * std, mask, rng)
+        moved = self.outputs(network, noisier).mean
+        return Differences.of(signal, batch, moved, blocks, good)

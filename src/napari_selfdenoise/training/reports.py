@@ -1,0 +1,55 @@
+"""Progress that is handed out in time, and what is sent back for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from napari_selfdenoise.images import FieldOfView
+from napari_selfdenoise.long_work import STOP, Command
+from napari_selfdenoise.training.preview import Preview
+from napari_selfdenoise.training.progress import Reporting, TrainingProgress
+
+# Seconds between two reports: plots and previews look alive, and take no time.
+_INTERVAL_S = 0.15
+
+
+class Reports:
+    """Hands out progress, and keeps what is sent back until it is answered.
+
+    Parameters
+    ----------
+    preview : callable
+        Denoises a field of view as the network is now.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether `STOP` was sent.
+    """
+
+    def __init__(self, preview: Callable[[FieldOfView], Preview]) -> None:
+        self.stopped = False
+        self._preview = preview
+        self._field: FieldOfView | None = None
+        self._due = time.perf_counter()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for the next report."""
+        return time.perf_counter() >= self._due
+
+    def receive(self, command: Command | FieldOfView | None) -> None:
+        """Take in what was sent."""
+        if command is STOP:
+            self.stopped = True
+        elif isinstance(command, FieldOfView):
+            self._field = command
+
+    def hand_out(self, progress: TrainingProgress) -> Reporting:
+        """Report, with the preview that was asked for in answer to the last report."""
+        preview = self._preview(self._field) if self._field else None
+        self._field = None
+        self.receive((yield replace(progress, preview=preview)))
+        self._due = time.perf_counter() + _INTERVAL_S

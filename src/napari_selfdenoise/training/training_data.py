@@ -1,0 +1,78 @@
+"""What a training reads of its images, before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import (
+    CleanImage,
+    CleanPlane,
+    nothing_to_learn,
+    rounding_notes,
+)
+from napari_selfdenoise.images import Image
+from napari_selfdenoise.parts.masking import LARGEST_BIN
+from napari_selfdenoise.training.patches import training_planes
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Images without their defects, and the planes of them that are learned from.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        As they were given.
+    clean : sequence of CleanImage
+        The same, with outliers and line offsets taken out where they are read.
+    planes : list of list of CleanPlane
+        Of each channel, each (Y, X), raw units; none of channels that are empty.
+    rounding : str
+        What is lost of values far from zero, in sentences; may be empty.
+    """
+
+    images: Sequence[Image]
+    clean: Sequence[CleanImage]
+    planes: list[list[CleanPlane]]
+    rounding: str
+
+    @classmethod
+    def read(cls, images: Sequence[Image], config: TrainingConfig) -> TrainingData:
+        """Read as many pixels as are learned from.
+
+        Raises
+        ------
+        RequestError
+            If float32 cannot hold the values, or no channel holds anything to learn
+            from.
+        """
+        sentences = dict.fromkeys(n for image in images for n in rounding_notes(image))
+        subtract = config.line_offsets == "subtract"
+        clean = [CleanImage(image, subtract) for image in images]
+        return cls(images, clean, _read_planes(clean, config), " ".join(sentences))
+
+    @property
+    def channels(self) -> int:
+        """How many channels each image has."""
+        return self.images[0].channels
+
+    def recorded(self) -> list[list[NDArray[np.float32]]]:
+        """Planes of each channel, (Y, X), raw units; NaN where nothing was recorded."""
+        return [[plane.recorded for plane in channel] for channel in self.planes]
+
+
+def _read_planes(
+    images: list[CleanImage], config: TrainingConfig
+) -> list[list[CleanPlane]]:
+    rng = np.random.default_rng(config.seed)
+    side = config.patch_size * LARGEST_BIN
+    channels = range(images[0].image.channels)
+    planes = [training_planes(images, channel, rng, side) for channel in channels]
+    if not any(planes):
+        raise nothing_to_learn(images[0].image)
+    return planes

@@ -1,0 +1,218 @@
+"""The loop of a training: trainers, the passes that they learn in, and their phases."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.images import FieldOfView
+from napari_selfdenoise.long_work import Command
+from napari_selfdenoise.model import LossHistory
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.curriculum import moments_of
+from napari_selfdenoise.training.gradient_accumulation import Batch
+from napari_selfdenoise.training.plan import TrainingPlan
+from napari_selfdenoise.training.preview import show
+from napari_selfdenoise.training.progress import (
+    FINISHING,
+    FITTING,
+    LEARNING,
+    Reporting,
+    TrainingProgress,
+)
+from napari_selfdenoise.training.reports import Reports
+from napari_selfdenoise.training.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What fits of the noise model may cost.
+
+    Parameters
+    ----------
+    flop : float
+        Floating-point operations of all predictions.
+    steps : int
+        Of the noise model's optimiser, in each channel.
+    """
+
+    flop: float
+    steps: int
+
+    def scaled_to(self, config: TrainingConfig) -> Effort:
+        """Return less of it behind a brief training."""
+        share = min(1.0, (config.budget_s or math.inf) / _UNHURRIED_S)
+        return Effort(self.flop * share, math.ceil(self.steps * share))
+
+
+# Of a training that ends by itself, and of one that was stopped.
+THOROUGH = Effort(2e11, 150)
+BRIEF = Effort(3e10, 25)
+
+# Budget in seconds from which on a fit of the noise takes all the time that it needs.
+_UNHURRIED_S = 30.0
+
+Fit = Callable[[ChannelTrainer, float, int], Iterator[None]]
+"""Fits a channel's noise bit by bit, with so many operations and steps."""
+
+
+class TrainingLoop:
+    """Learns step by step, and hands out progress in between.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        What is trained.
+    image : CleanImage
+        The first of the images, for previews.
+    by_channel : mapping of int to ChannelTrainer
+        Of the channels that are not empty, by their number.
+    schedule : Schedule
+        The budget.
+
+    Attributes
+    ----------
+    reports : Reports
+        Hands out progress, and knows whether the training was stopped.
+    history : LossHistory
+        Loss so far.
+    """
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        image: CleanImage,
+        by_channel: Mapping[int, ChannelTrainer],
+        schedule: Schedule,
+    ) -> None:
+        self.plan, self.schedule, self.by_channel = plan, schedule, by_channel
+        self.trainers = list(by_channel.values())
+        self.batch = Batch(
+            plan.config, plan.patch_size, plan.device, schedule, len(self.trainers)
+        )
+        self.reports = Reports(lambda field: show(field, image, by_channel))
+        self.history = LossHistory()
+        self._losses = _Losses(plan.device)
+        self._moments = list(moments_of(plan.config, self.trainers[0].noise.phase))
+        self._progress = TrainingProgress(LEARNING, finding=plan.finding)
+        self._limit_views()
+
+    def _limit_views(self) -> None:
+        """End a training by time early, once its pixels have been shown often."""
+        config = self.plan.config
+        pixels = min(len(trainer.sampler.pixels) for trainer in self.trainers)
+        # Overlapping bins teach less than as many pixels.
+        pixels //= config.masking.binning
+        self.schedule.limit(pixels, config.batch_size * self.plan.patch_size**2)
+
+    @property
+    def step(self) -> int:
+        """Steps done: updates of the network of every channel."""
+        return self.trainers[-1].updates
+
+    # Learning -------------------------------------------------------------------------
+
+    def learn(self, command: Command | FieldOfView | None) -> Reporting:
+        """Learn until the budget is used up, or `STOP` is sent.
+
+        Parameters
+        ----------
+        command : Command or FieldOfView or None
+            What was sent before the first step.
+        """
+        self.reports.receive(command)
+        self.schedule.begin()
+        for step_ends in self._passes():
+            if step_ends:
+                yield from self._change_phase()
+            over = self.schedule.is_over(self.step) or self.reports.stopped
+            if over or self.reports.is_due:
+                yield from self._report()
+            if over or self.reports.stopped:
+                return
+
+    def _passes(self) -> Iterator[bool]:
+        """Learn without end; says after each pass whether it was a step's last."""
+        for trainer in itertools.cycle(self.trainers):
+            for loss, complete in self.batch.passes_of(trainer):
+                self._losses.add(loss)
+                if complete:
+                    trainer.update(self.schedule.learning_rate(self.step))
+                yield complete and trainer is self.trainers[-1]
+
+    def _report(self) -> Reporting:
+        """Hand out the loss and the noise as they are now."""
+        self.history = self.history.appended(self.step, self._losses.take_mean())
+        first, schedule = self.trainers[0], self.schedule
+        self._progress = TrainingProgress(
+            LEARNING,
+            self.step,
+            schedule.elapsed(),
+            schedule.remaining(self.step),
+            schedule.fraction(self.step),
+            float(self.history.loss[-1]),
+            self.history,
+            first.noise_curve(),
+            first.scatter(),
+            finding=self.plan.finding,
+            config=self.plan.config,
+        )
+        yield from self.reports.hand_out(self._progress)
+
+    # Phases, and fits of the noise ----------------------------------------------------
+
+    def _change_phase(self) -> Reporting:
+        """Go over to the next phase, once its moment has come."""
+        if not self._moments or not self.schedule.reached(self.step, self._moments[0]):
+            return
+        moment, *self._moments = self._moments
+        if moment.noise_fraction is None:
+            for trainer in self.trainers:
+                trainer.enter_next_phase()
+            return
+        fit = partial(ChannelTrainer.bootstrap, noise_fraction=moment.noise_fraction)
+        yield from self._fit(fit, THOROUGH, FITTING)
+
+    def settle(self) -> Reporting:
+        """Fit the noise to the finished networks: briefly after a stop."""
+        for trainer in self.trainers:
+            trainer.recover()
+        effort = BRIEF if self.reports.stopped else THOROUGH
+        yield from self._fit(ChannelTrainer.fit_final_noise, effort, FINISHING)
+
+    def _fit(self, fit: Fit, effort: Effort, stage: str) -> Reporting:
+        """Let each trainer fit its noise, and answer what is sent; a stop ends it."""
+        effort = effort.scaled_to(self.plan.config)
+        progress = replace(self._progress, step=self.step, stage=stage)
+        wait = self.reports.stopped
+        for trainer in self.trainers:
+            for _ in fit(trainer, effort.flop / len(self.trainers), effort.steps):
+                if self.reports.is_due and not wait:
+                    yield from self.reports.hand_out(progress)
+                    if self.reports.stopped:
+                        return
+
+
+class _Losses:
+    """Mean loss of the passes since it was last taken."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._total, self._count = torch.zeros((), device=device), 0
+
+    def add(self, loss: Tensor) -> None:
+        self._total += loss
+        self._count += 1
+
+    def take_mean(self) -> float:
+        mean = float(self._total) / self._count
+        self._total.zero_()
+        self._count = 0
+        return mean
