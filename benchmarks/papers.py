@@ -36,7 +36,8 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
 )
 from napari_selfdenoise.parts.signal_heads import MixtureSignal
-from napari_selfdenoise.prediction.tile_predictor import TilePredictor
+from napari_selfdenoise.prediction.image_noise import ImageNoise
+from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.training import train
 
 Row = tuple[object, ...]
@@ -149,7 +150,7 @@ def _khademi_level(
     for one in stack[:2]:
         fused = denoise(frame(one), model)
         fits.append(fused.noise_curves[0].poisson_gaussian)
-        with patch.object(TilePredictor, "fit_noise", _knowing(a, sigma**2)):
+        with patch.object(ImageNoise, "fit", _knowing(a, sigma**2)):
             known = denoise(frame(one), model)
         blind = denoise(frame(one), model, estimator=BlindMean())
         plain.append(_published_fit(blind.denoised.data, one))
@@ -168,16 +169,16 @@ def _khademi_level(
     )
 
 
-_fit_noise = TilePredictor.fit_noise
+_fit_noise = ImageNoise.fit
 
 
 def _knowing(a: float, b: float) -> Any:
     """Make a fit that finds the true line."""
 
-    def fit(self: TilePredictor, tiles: Any) -> Iterator[None]:
-        yield from _fit_noise(self, tiles)
+    def fit(self: ImageNoise, tiles: Any, masked: bool) -> Iterator[None]:
+        yield from _fit_noise(self, tiles, masked)
         low, high = self.curve.signal[[0, -1]]
-        self._use(NoiseCurve.line(a, b, low, high, 1e-3))
+        self.use(NoiseCurve.line(a, b, low, high, 1e-3))
 
     return fit
 
@@ -342,7 +343,7 @@ def _same_prior(
     model: TrainedModel, noisy: Pixels, clean: Pixels, closed: float
 ) -> Row:
     """The posterior of one prior, in closed form and from samples of it."""
-    wide = patch.object(TilePredictor, "_numbers_a_pixel", lambda _: 2400)
+    wide = patch.object(PosteriorOfTile, "_numbers_a_pixel", lambda _: 2400)
     with patch.object(MixtureSignal, "prior", _drawn), wide:
         result = denoise(frame(noisy), model, estimator=PosteriorMean())
     drawn = psnr(result.denoised.data, clean, 255)

@@ -6,7 +6,7 @@ import torch
 
 from napari_selfdenoise import DenoisingError, denoise, train
 from napari_selfdenoise.prediction import predict as prediction
-from napari_selfdenoise.prediction import tile_predictor as predictor
+from napari_selfdenoise.prediction import tile_views
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 SHORTAGES = [
@@ -84,7 +84,7 @@ def test_other_failures_are_no_shortage(scene, brief, monkeypatch):
 
 def crowd_prediction(monkeypatch, most, shortage):
     """Give prediction room for so many pixels at a time; returns what was tried."""
-    tried, run = [], predictor.run
+    tried, run = [], tile_views.run
 
     def crowded(network, optics, images, *rest):
         tried.append(images.numel())
@@ -92,7 +92,7 @@ def crowd_prediction(monkeypatch, most, shortage):
             raise shortage
         return run(network, optics, images, *rest)
 
-    monkeypatch.setattr(predictor, "run", crowded)
+    monkeypatch.setattr(tile_views, "run", crowded)
     return tried
 
 
@@ -101,7 +101,7 @@ def test_a_crowded_device_predicts_smaller_tiles(scene, model, monkeypatch, shor
     with monkeypatch.context() as patient:
         sizes = crowd_prediction(patient, np.inf, shortage)
         whole = denoise(scene.image, model, device="cpu").denoised.data
-    monkeypatch.setattr(prediction, "_LEAST_TILE", 8)
+    monkeypatch.setattr(prediction, "LEAST_TILE", 8)
     tried = crowd_prediction(monkeypatch, max(sizes) - 1, shortage)
     found = denoise(scene.image, model, device="cpu").denoised.data
     np.testing.assert_allclose(found, whole, rtol=1e-3)

@@ -22,6 +22,8 @@ from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.prediction import predict as prediction
+from napari_selfdenoise.prediction import results
+from napari_selfdenoise.prediction.tile_size import tile_side
 
 CURVE = NoiseCurve.gaussian(np.array([0.0, 1000.0]), np.array([1.0, 11.0]))
 
@@ -262,7 +264,7 @@ def test_the_image_is_left_alone():
 
 
 def test_large_results_are_kept_in_a_file(monkeypatch):
-    monkeypatch.setattr(prediction, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(results, "IN_MEMORY_BYTES", 100)
     pixels = counts((32, 48))
     model = model_of(nn.Identity(), pixels)
     result = denoise(Image(pixels, "YX"), model, device="cpu")
@@ -274,8 +276,8 @@ def test_no_room_for_the_result_is_said(monkeypatch):
     def full(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(prediction, "IN_MEMORY_BYTES", 100)
-    monkeypatch.setattr(prediction.np, "memmap", full)
+    monkeypatch.setattr(results, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(results.np, "memmap", full)
     pixels = counts((32, 48))
     with pytest.raises(DenoisingError, match=r"no room for a result of .* No space"):
         denoise(Image(pixels, "YX"), model_of(nn.Identity(), pixels), device="cpu")
@@ -370,7 +372,7 @@ def test_too_little_memory_is_refused():
 
 def test_less_memory_makes_smaller_tiles():
     model, cpu = model_of(nn.Identity(), counts((8, 8))), torch.device("cpu")
-    sides = [prediction.tile_side(model, cpu, m) for m in (2**21, 2**24, 2**28, None)]
+    sides = [tile_side(model, cpu, m) for m in (2**21, 2**24, 2**28, None)]
     assert sides == sorted(sides)
     assert sides[0] < sides[-1]
 
@@ -380,6 +382,6 @@ def test_what_is_read_around_a_tile_counts_too():
     single, cpu = model_of(nn.Identity(), counts((8, 8))), torch.device("cpu")
     blended = replace(single, config=single.config.override({"estimator": "auto"}))
     enough = 1_500_000
-    assert prediction.tile_side(single, cpu, enough) == 64
+    assert tile_side(single, cpu, enough) == 64
     with pytest.raises(RequestError, match="Allow more memory"):
-        prediction.tile_side(blended, cpu, enough)
+        tile_side(blended, cpu, enough)

@@ -3,10 +3,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_selfdenoise import Image, RequestError, denoise, recipe, train
+from napari_selfdenoise import (
+    STOP,
+    Image,
+    RequestError,
+    denoise,
+    recipe,
+    train,
+    train_steps,
+)
 from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
-from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.sure_loss import SteinProbe
 
 STD = 0.5
@@ -105,12 +112,12 @@ def test_weaker_noise_than_the_model_knows_is_not_taken_for_stronger(model):
 
 
 def test_a_stop_before_pixels_are_seen_leaves_a_model():
-    steps = training.train_steps(Image(scene()[1], "YX"), brief(steps=100000))
+    steps = train_steps(Image(scene()[1], "YX"), brief(steps=100000))
     while next(steps).step < 5:
         pass
     with pytest.raises(StopIteration) as end:
         while True:
-            steps.send(training.STOP)
+            steps.send(STOP)
     stopped = end.value.value
     assert stopped.config.objective == "squared_error"
     assert denoise(Image(scene()[1], "YX"), stopped).denoised.data.std() > 10

@@ -41,8 +41,6 @@ LONG_FUNCTIONS = {
 }
 LARGE_CLASSES = {
     "images.image.Image": (303, 28),
-    "prediction.blend_predictor.BlendingPredictor": (337, 27),
-    "prediction.tile_predictor.TilePredictor": (316, 25),
 }
 
 TREES = {

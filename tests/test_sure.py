@@ -21,8 +21,7 @@ from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.parts.estimators import AutoEstimator, PosteriorMean, SinglePass
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.psf import Optics
-from napari_selfdenoise.prediction import blend_predictor as blending
-from napari_selfdenoise.prediction import in_words
+from napari_selfdenoise.prediction import blend_sample, in_words
 from napari_selfdenoise.prediction import predict as prediction
 from napari_selfdenoise.prediction.sure import Blend, Risk, summary
 
@@ -326,8 +325,8 @@ def test_a_sample_of_a_large_plane_is_enough(monkeypatch, changes):
     _, observed = scene(side=160, sharp=30)
     model = model_of(observed, spreading if changes else Blur, **changes)
     whole = run(observed, model)
-    monkeypatch.setattr(blending, "_SAMPLE", 160 * 80)
-    monkeypatch.setattr(blending, "_SAMPLE_SIDE", 32)
+    monkeypatch.setattr(blend_sample, "SAMPLE_PIXELS", 160 * 80)
+    monkeypatch.setattr(blend_sample, "_SAMPLE_SIDE", 32)
     sampled = run(observed, model)
     found, expected = (weights_of(r)["raw pixels"] for r in (sampled, whole))
     assert found == pytest.approx(expected, abs=0.1)

@@ -24,6 +24,12 @@ from napari_selfdenoise.images.image import (
     require_denoisable,
 )
 from napari_selfdenoise.images.normalization import Normalization
+from napari_selfdenoise.images.orientations import (
+    UNTURNED,
+    Turn,
+    turned,
+    turned_back,
+)
 from napari_selfdenoise.images.samples import (
     FMD_CREDIT,
     fish_average,
@@ -44,6 +50,7 @@ from napari_selfdenoise.images.units import in_micrometres
 __all__ = [
     "FMD_CREDIT",
     "UNNAMED_AXES",
+    "UNTURNED",
     "Coverage",
     "FieldOfView",
     "Image",
@@ -51,6 +58,7 @@ __all__ = [
     "Normalization",
     "PlaneIndex",
     "Tile",
+    "Turn",
     "as_frames",
     "as_line_scan",
     "axes_with_channels",
@@ -73,6 +81,8 @@ __all__ = [
     "tile_grid",
     "to_bins",
     "to_pixels",
+    "turned",
+    "turned_back",
     "variance_of_bins",
     "weighted_means_by_signal",
     "whole_bins",

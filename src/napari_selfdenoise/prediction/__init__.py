@@ -3,18 +3,21 @@
 For run_time, demo, command line and window.
 """
 
+from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
 from napari_selfdenoise.prediction.predict import (
-    Denoised,
     Prediction,
     TilePrediction,
-    allocate,
     denoise,
-    largest_side,
     predict_tiles,
+)
+from napari_selfdenoise.prediction.results import (
+    Denoised,
+    allocate,
     result_names,
     result_shapes,
 )
 from napari_selfdenoise.prediction.sure import in_words, raw_share_in_words
+from napari_selfdenoise.prediction.tile_size import largest_side
 from napari_selfdenoise.prediction.unfinished import (
     Unfinished,
     over_raw,
@@ -30,6 +33,7 @@ __all__ = [
     "denoise",
     "in_words",
     "largest_side",
+    "low_pass_radius",
     "over_raw",
     "predict_over_raw",
     "predict_tiles",

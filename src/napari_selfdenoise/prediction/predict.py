@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,20 +17,17 @@ from napari_selfdenoise.compute import (
     memory_errors_as_sentences,
     resolve_device,
 )
-from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import (
     CleanImage,
     DefectCount,
     describe_defects,
     rounding_notes,
 )
-from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import (
     Coverage,
     Image,
     PlaneIndex,
     Tile,
-    bytes_in_words,
     require_denoisable,
     tile_grid,
 )
@@ -40,85 +35,18 @@ from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import NoiseCurve
-from napari_selfdenoise.prediction.blend_predictor import BlendingPredictor
-from napari_selfdenoise.prediction.sure import Blend, summary
-from napari_selfdenoise.prediction.tile_predictor import Estimates, TilePredictor
-
-IN_MEMORY_BYTES = 2**32
-"""Results larger than this are kept in a temporary file instead of in memory."""
-
-_TILE_SIDES = (2048, 1024, 512, 256, 128)
-_TILE_FLOP = {"cpu": 3e10, "gpu": 2e12}
-_TILE_BYTES = 2**31
-_LEAST_TILE = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Denoised:
-    """What a prediction gives back.
-
-    Parameters
-    ----------
-    images : mapping of str to Image
-        The results that were asked for, by the names that `result_shapes` gives;
-        float32, in the image's raw units.
-    noise_curves : tuple of NoiseCurve
-        One a channel, in raw units.
-    coverage : Coverage
-        What was denoised. Where a prediction was stopped, pixels that it did not reach
-        are NaN, or as they were in arrays that it was given.
-    blends : tuple of Blend
-        What the automatic estimator chose, one a plane; empty for other estimators.
-    notes : tuple of str
-        What the user should know of the image, in sentences.
-    """
-
-    images: Mapping[str, Image]
-    noise_curves: tuple[NoiseCurve, ...]
-    coverage: Coverage
-    blends: tuple[Blend, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """Whether nobody stopped the prediction before its end."""
-        return self.done_fraction == 1.0
-
-    @property
-    def done_fraction(self) -> float:
-        """Share of the pixels that was denoised."""
-        return self.coverage.fraction
-
-    @property
-    def chosen(self) -> str:
-        """What the automatic estimator chose, as a phrase; of many planes the mean."""
-        return summary(self.blends)
-
-    @property
-    def denoised(self) -> Image:
-        """Predicted signal."""
-        return self.images["denoised"]
-
-    @property
-    def noise_std(self) -> Image:
-        """Standard deviation of the noise expected at each pixel."""
-        return self.images["noise_std"]
-
-    @property
-    def deconvolved(self) -> Image | None:
-        """The image before the blur; None without a point spread function."""
-        return self.images.get("deconvolved")
-
-    @property
-    def posterior_std(self) -> Image | None:
-        """How sure each denoised pixel is; None without a posterior estimator."""
-        return self.images.get("posterior_std")
-
-    @property
-    def posterior_samples(self) -> Image | None:
-        """Draws from the posterior along a first axis; None where none were asked."""
-        return self.images.get("posterior_samples")
-
+from napari_selfdenoise.prediction.blend_estimator import BlendEstimator
+from napari_selfdenoise.prediction.results import (
+    Denoised,
+    allocate,
+    require_places,
+    result_image,
+    result_shapes,
+)
+from napari_selfdenoise.prediction.sure import Blend
+from napari_selfdenoise.prediction.tile_estimator import PlainEstimator, TileEstimator
+from napari_selfdenoise.prediction.tile_size import LEAST_TILE, margin_of, tile_side
+from napari_selfdenoise.prediction.tile_views import Estimates, TileViews
 
 Place = tuple[int | slice, ...]
 """Of a tile in an image's array."""
@@ -141,42 +69,6 @@ class TilePrediction:
 
 
 Prediction = Generator[TilePrediction, Command | None, Denoised]
-
-
-def result_names(
-    config: TrainingConfig, estimator: Estimator | None = None
-) -> list[str]:
-    """Names of the results that a model of this config gives.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-        Of the model.
-    estimator : Estimator, optional
-        In place of the config's.
-    """
-    estimator = estimator or config.estimator
-    return [
-        "denoised",
-        "noise_std",
-        *(["deconvolved"] if config.psf.kind != "none" else []),
-        *(["posterior_std"] if estimator.fuses else []),
-        *(["posterior_samples"] if estimator.count else []),
-    ]
-
-
-def result_shapes(
-    image: Image, config: TrainingConfig, estimator: Estimator | None = None
-) -> dict[str, tuple[int, ...]]:
-    """Names of the results, and their shapes for an image.
-
-    The parameters are those of `result_names`.
-    """
-    estimator = estimator or config.estimator
-    shapes = dict.fromkeys(result_names(config, estimator), image.shape)
-    if "posterior_samples" in shapes:
-        shapes["posterior_samples"] = (estimator.count, *image.shape)
-    return shapes
 
 
 def predict_tiles(
@@ -248,7 +140,7 @@ def predict_tiles(
     own = into is None
     if into is None:
         into = {name: allocate(shape) for name, shape in shapes.items()}
-    _require_places(into, shapes)
+    require_places(into, shapes)
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
         side = tile_side(model, target, max_memory)
         planes = _Planes(image, model, into, side, target)
@@ -256,7 +148,7 @@ def predict_tiles(
     if own:
         for data in into.values():
             planes.coverage.blank_rest(data)
-    images = {name: _result(image, name, data) for name, data in into.items()}
+    images = {name: result_image(image, name, data) for name, data in into.items()}
     notes = [describe_defects(planes.count, model.config.outliers), *rounded]
     notes += [str(planes.clean.patterns(n)) for n in range(image.channels)]
     return Denoised(
@@ -322,7 +214,7 @@ class _Planes:
                 yield from self._predict_tiles(plane)
                 return
             except (RuntimeError, MemoryError) as error:
-                if not lacks_memory(error) or self.side <= _LEAST_TILE:
+                if not lacks_memory(error) or self.side <= LEAST_TILE:
                     raise
             # Not above: there the error still holds what was computed.
             free_memory()
@@ -335,23 +227,32 @@ class _Planes:
         if self.model.channels[channel].is_empty or self.clean.is_blank(plane):
             yield 1.0, self._pass_through(plane)
             return
-        kind = _predictor(self.model)
-        predictor = kind(self.clean, self.model, channel, self.device, self.generator)
-        tiles = list(tile_grid(plane, image.plane_shape, self.side, predictor.stride))
-        for share in predictor.prepare(tiles):
+        estimator = _estimator(
+            TileViews(
+                self.clean,
+                self.model,
+                channel,
+                self.device,
+                self.generator,
+                margin_of(self.model),
+            )
+        )
+        stride = self.model.config.stride
+        tiles = list(tile_grid(plane, image.plane_shape, self.side, stride))
+        for share in estimator.prepare(tiles):
             yield share, None
-        self._curves[plane] = predictor.curve
-        if predictor.blend:
-            self._blends[plane] = predictor.blend
+        self._curves[plane] = estimator.noise.curve
+        if estimator.blend:
+            self._blends[plane] = estimator.blend
         for place, tile in enumerate(tiles):
-            for fraction, estimates in predictor.denoise(tile, into):
+            for fraction, estimates in estimator.estimate(tile, into):
                 share = (place + fraction) / len(tiles)
                 index = None
                 if estimates is not None:
                     index = image.slices(tile.plane, tile.rows, tile.columns)
                     _write(image, index, self._as_recorded(tile, estimates), into)
                     self.coverage.add(tile)
-                yield predictor.prepared + (1 - predictor.prepared) * share, index
+                yield estimator.prepared + (1 - estimator.prepared) * share, index
 
     def _as_recorded(self, tile: Tile, estimates: Estimates) -> Estimates:
         """Estimates of a tile with what the result keeps, and count its defects."""
@@ -392,33 +293,9 @@ def _outward(image: Image, first: PlaneIndex | None) -> list[PlaneIndex]:
     return sorted(planes, key=distance)
 
 
-def _predictor(model: TrainedModel) -> type[TilePredictor]:
-    return BlendingPredictor if model.config.estimator.blends else TilePredictor
-
-
-def _require_places(
-    into: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
-) -> None:
-    for name, data in into.items():
-        if name not in shapes:
-            raise RequestError(
-                f"The model gives no {name.replace('_', ' ')}; it gives "
-                f"{', '.join(shapes).replace('_', ' ')}.",
-                "Deconvolved images need a point spread function, posterior stds and "
-                "samples a posterior estimator.",
-            )
-        if tuple(data.shape) != shapes[name]:
-            raise RequestError(
-                f"The place for {name.replace('_', ' ')} has the shape "
-                f"{tuple(data.shape)}; {shapes[name]} is needed."
-            )
-
-
-def _result(image: Image, name: str, data: Any) -> Image:
-    like = image.stack_of(len(data)) if name == "posterior_samples" else image
-    if name.endswith("_std"):
-        like = replace(like, look=None)  # no intensities, to be shown as such
-    return like.with_data(data, f"{image.name} {name.replace('_', ' ')}")
+def _estimator(views: TileViews) -> TileEstimator:
+    blends = views.config.estimator.blends
+    return BlendEstimator(views) if blends else PlainEstimator(views)
 
 
 def denoise(image: Image, model: TrainedModel, **options: Any) -> Denoised:
@@ -427,67 +304,6 @@ def denoise(image: Image, model: TrainedModel, **options: Any) -> Denoised:
     See `predict_tiles` for the parameters and errors.
     """
     return run_to_end(predict_tiles(image, model, **options))
-
-
-def allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Zeros, in memory or, where they are large, in a temporary file.
-
-    Raises
-    ------
-    DenoisingError
-        If neither has room.
-    """
-    try:
-        if 4 * math.prod(shape) <= IN_MEMORY_BYTES:
-            return np.zeros(shape, np.float32)
-        with tempfile.TemporaryFile(prefix="selfdenoise-") as file:
-            return np.memmap(file, np.float32, "w+", shape=shape)
-    except (MemoryError, OSError) as error:
-        raise DenoisingError(
-            f"There is no room for a result of {bytes_in_words(4 * math.prod(shape))}: "
-            f"{error}.",
-            "Free memory or disk space, or denoise to a file with `selfdenoise "
-            "predict`.",
-        ) from error
-
-
-def tile_side(
-    model: TrainedModel, device: torch.device, max_memory: int | None = None
-) -> int:
-    """Side of the tiles, in pixels: as large as time and memory allow.
-
-    Raises
-    ------
-    RequestError
-        If not even the smallest tile fits `max_memory`.
-    """
-    margin = _predictor(model).margin_of(model)
-    return largest_side(model.config, margin, device, max_memory)
-
-
-def largest_side(
-    config: TrainingConfig,
-    margin: int,
-    device: torch.device,
-    max_memory: int | None = None,
-) -> int:
-    """Side of tiles that are read with a margin, in pixels; as `tile_side`."""
-    network, outputs = config.network, config.signal.outputs
-    budget = _TILE_FLOP["cpu" if device.type == "cpu" else "gpu"]
-    # Features, skips and workspace; outputs of the views that are being averaged.
-    bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
-    max_memory = max_memory or _TILE_BYTES
-    margin += config.stride
-    for side in (*_TILE_SIDES, _LEAST_TILE):
-        pixels = (side + 2 * margin) ** 2
-        fits = pixels * bytes_per_pixel <= max_memory
-        if fits and (pixels * network.flops_per_pixel <= budget or side <= 128):
-            return side
-    raise RequestError(
-        f"A tile of {_LEAST_TILE} px needs {pixels * bytes_per_pixel / 2**20:.1f} MiB, "
-        f"but only {max_memory / 2**20:.1f} MiB are allowed.",
-        "Allow more memory.",
-    )
 
 
 def _write(

@@ -15,7 +15,8 @@ from napari_selfdenoise.images import (
     PlaneIndex,
     is_in_memory,
 )
-from napari_selfdenoise.prediction.predict import Denoised, Prediction, TilePrediction
+from napari_selfdenoise.prediction.predict import Prediction, TilePrediction
+from napari_selfdenoise.prediction.results import Denoised
 from napari_selfdenoise.training import Preview
 
 _FILL_PIXELS = 2**24

@@ -18,7 +18,7 @@ from napari_selfdenoise.images import Image, tile_grid
 from napari_selfdenoise.long_work import STOP, run_to_end
 from napari_selfdenoise.model import TrainedModel, on_device, run
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.prediction import largest_side
+from napari_selfdenoise.prediction import largest_side, low_pass_radius
 from napari_selfdenoise.training import (
     FINISHING,
     MAX_TRAINING_PIXELS,
@@ -36,9 +36,6 @@ _PASS_FLOP, _PASSES = 6e9, 4
 
 _BESIDE = 1.15
 """Time of an estimate over that of its passes: what is filled, turned and averaged."""
-
-_SHADES = 21
-"""Pixels beyond its reach that a tile of the automatic estimator is read with."""
 
 _DIFFERENCES = 8
 """Passes that the noise is measured by, before estimates are blended."""
@@ -390,8 +387,8 @@ def passes(
 
 def padded_pixels(shape: tuple[int, int], config: TrainingConfig) -> int:
     """Pixels of a plane as it is predicted: each tile with its margins."""
-    blends = config.estimator.blends and not config.masking.correlated
-    margin = config.reach + (_SHADES if blends else 0)
+    wider = low_pass_radius(config) if config.estimator.blends else 0
+    margin = config.reach + wider
     side = largest_side(config, margin, resolve_device(config.device))
     tiles = tile_grid((), shape, side, config.stride)
     return sum(

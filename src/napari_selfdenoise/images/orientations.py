@@ -1,0 +1,25 @@
+"""Turning images by quarter turns and mirrors, and back."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+Turn = tuple[bool, bool, bool]
+"""Transpose, flip rows, flip columns."""
+
+UNTURNED: Turn = (False, False, False)
+
+
+def turned(image: Tensor, turn: Turn) -> Tensor:
+    """Transpose, then flip, the last two axes."""
+    transpose, *flips = turn
+    axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
+    return (image.mT if transpose else image).flip(axes)
+
+
+def turned_back(image: Tensor, turn: Turn) -> Tensor:
+    """Undo `turned`."""
+    transpose, *flips = turn
+    axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
+    back = image.flip(axes)
+    return back.mT if transpose else back

@@ -1,0 +1,91 @@
+"""The posterior of each pixel: what its surroundings and its own value tell."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from napari_selfdenoise.parts.gaussian_mixtures import Mixture
+from napari_selfdenoise.parts.likelihood import (
+    draw,
+    in_chunks,
+    mode,
+    posterior,
+    without_noise,
+)
+from napari_selfdenoise.prediction.image_noise import ImageNoise
+
+# Numbers that the posterior of a pixel takes where the noise is no Gaussian mixture.
+_SAMPLED_WIDTH = 7
+
+
+class PosteriorOfTile:
+    """Combines predictions with observations by Bayes' rule.
+
+    Parameters
+    ----------
+    noise : ImageNoise
+        Of the plane that the tiles belong to.
+
+    References
+    ----------
+    Krull et al. 2020; Khademi et al. 2021.
+    """
+
+    def __init__(self, noise: ImageNoise) -> None:
+        self.noise, self.views = noise, noise.views
+
+    def estimates(self, outputs: Tensor, observed: Tensor) -> dict[str, Tensor]:
+        """Mean or mode, std and samples of each pixel's posterior, raw units.
+
+        Parameters
+        ----------
+        outputs : Tensor
+            Of the network, (C, Y, X), normalised.
+        observed : Tensor
+            Observation, (Y, X), normalised.
+
+        Returns
+        -------
+        dict
+            "denoised" and "posterior_std", (Y, X); where samples are asked for,
+            "posterior_samples", (samples, Y, X).
+        """
+        norm, estimator = self.views.normalization, self.views.config.estimator
+        flat, shape = outputs.flatten(1).T, observed.shape  # (n, C)
+
+        def fuse(prior: Mixture, observation: Tensor) -> tuple[Tensor, ...]:
+            known = posterior(prior, self.noise.module, observation)
+            pick = mode if estimator.kind == "posterior_mode" else Mixture.expectation
+            generator = self.views.generator
+            drawn = [draw(known, generator) for _ in range(estimator.count)]
+            return pick(known), known.variance().sqrt(), *drawn
+
+        value, std, *drawn = in_chunks(
+            fuse,
+            lambda part: self._prior(flat[part]),
+            observed.flatten(),
+            self._numbers_a_pixel(),
+        )
+        found = {"denoised": norm.invert(value), "posterior_std": std * norm.scale}
+        if drawn:
+            found["posterior_samples"] = norm.invert(torch.stack(drawn))
+        return {name: v.reshape(*v.shape[:-1], *shape) for name, v in found.items()}
+
+    def _prior(self, outputs: Tensor) -> Mixture:
+        """Prior of pixels, from outputs (n, C)."""
+        config = self.views.config
+        rest = outputs[:, 1 : config.signal.outputs]
+        prior = config.signal.prior(outputs[:, 0], rest)
+        if not config.per_image:
+            return prior
+        log_std = prior.log_std + 0.5 * math.log(self.noise.temperature)
+        return without_noise(prior._replace(log_std=log_std), self.noise.module)
+
+    def _numbers_a_pixel(self) -> int:
+        """How many numbers the posterior of one pixel takes."""
+        closed = self.noise.module.closed_form
+        width = self.noise.curve.weights.shape[1] if closed else _SAMPLED_WIDTH
+        return max(8, self.views.config.signal.outputs * width)

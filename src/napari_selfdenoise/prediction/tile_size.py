@@ -1,0 +1,66 @@
+"""How large tiles are: as large as time and memory allow."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+
+_TILE_SIDES = (2048, 1024, 512, 256, 128)
+_TILE_FLOP = {"cpu": 3e10, "gpu": 2e12}
+_TILE_BYTES = 2**31
+LEAST_TILE = 64
+
+
+def margin_of(model: TrainedModel) -> int:
+    """How far around a tile is read, in pixels.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        Where its estimator blends, broad shades need a wider tile.
+    """
+    config = model.config
+    wider = low_pass_radius(config) if config.estimator.blends else 0
+    return model.margin + wider
+
+
+def tile_side(
+    model: TrainedModel, device: torch.device, max_memory: int | None = None
+) -> int:
+    """Side of the tiles, in pixels: as large as time and memory allow.
+
+    Raises
+    ------
+    RequestError
+        If not even the smallest tile fits `max_memory`.
+    """
+    return largest_side(model.config, margin_of(model), device, max_memory)
+
+
+def largest_side(
+    config: TrainingConfig,
+    margin: int,
+    device: torch.device,
+    max_memory: int | None = None,
+) -> int:
+    """Side of tiles that are read with a margin, in pixels; as `tile_side`."""
+    network, outputs = config.network, config.signal.outputs
+    budget = _TILE_FLOP["cpu" if device.type == "cpu" else "gpu"]
+    # Features, skips and workspace; outputs of the views that are being averaged.
+    bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
+    max_memory = max_memory or _TILE_BYTES
+    margin += config.stride
+    for side in (*_TILE_SIDES, LEAST_TILE):
+        pixels = (side + 2 * margin) ** 2
+        fits = pixels * bytes_per_pixel <= max_memory
+        if fits and (pixels * network.flops_per_pixel <= budget or side <= 128):
+            return side
+    raise RequestError(
+        f"A tile of {LEAST_TILE} px needs {pixels * bytes_per_pixel / 2**20:.1f} MiB, "
+        f"but only {max_memory / 2**20:.1f} MiB are allowed.",
+        "Allow more memory.",
+    )
