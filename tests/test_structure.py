@@ -40,7 +40,6 @@ LONG_FUNCTIONS = {
     "plugin.denoise.controls._make_choices": 41,
 }
 LARGE_CLASSES = {
-    "images.image.Image": (303, 28),
 }
 
 TREES = {

@@ -15,9 +15,7 @@ from napari_selfdenoise.images.binning import (
 from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import (
-    UNNAMED_AXES,
     Image,
-    PlaneIndex,
     as_frames,
     as_line_scan,
     is_in_memory,
@@ -30,6 +28,7 @@ from napari_selfdenoise.images.orientations import (
     turned,
     turned_back,
 )
+from napari_selfdenoise.images.planes import UNNAMED_AXES, PlaneIndex
 from napari_selfdenoise.images.samples import (
     FMD_CREDIT,
     fish_average,

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.images.image import Image, PlaneIndex
+from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.planes import PlaneIndex
 from napari_selfdenoise.images.tiling import Tile
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.images.image import Image, PlaneIndex
+from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.planes import PlaneIndex
 
 _PREVIEW_SIDE = 1024
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,24 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.description import describe_axes
 from napari_selfdenoise.images.display import Look
+from napari_selfdenoise.images.planes import (
+    UNNAMED_AXES,
+    PlaneIndex,
+    Planes,
+    check_axes,
+)
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
-
-UNNAMED_AXES = "IQPRUVW"
-"""Letters for axes whose meaning is not known; all of them are samples."""
-
-_NOUNS = {
-    "T": ("time point", "time points"),
-    "Z": ("plane", "planes"),
-    "C": ("channel", "channels"),
-}
-
-PlaneIndex = tuple[int, ...]
-"""Position along every axis but Y and X, in the order of the image's axes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Planes):
     """What is known of an image beside its pixels.
 
     Parameters
@@ -77,7 +69,7 @@ class Image:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", self.axes.upper())
-        _check_axes(self.axes, tuple(self.data.shape))
+        check_axes(self.axes, tuple(self.data.shape))
         if not self.pixel_size:
             object.__setattr__(self, "pixel_size", (1.0,) * self.ndim)
         if not self.units:
@@ -92,16 +84,6 @@ class Image:
             object.__setattr__(self, "mask", _fitting(self.mask, self.shape))
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each axis."""
-        return tuple(int(n) for n in self.data.shape)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.axes)
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels."""
         dtype: np.dtype[Any] = np.dtype(self.data.dtype)
@@ -111,52 +93,6 @@ class Image:
     def in_memory(self) -> bool:
         """Whether the pixels are neither lazy nor in a file."""
         return is_in_memory(self.data)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Length of each axis by its letter."""
-        return dict(zip(self.axes, self.shape, strict=True))
-
-    @property
-    def plane_shape(self) -> tuple[int, int]:
-        """Rows and columns of one plane."""
-        return self.sizes["Y"], self.sizes["X"]
-
-    @property
-    def channels(self) -> int:
-        """Number of channels; 1 where there is no channel axis."""
-        return self.sizes.get("C", 1)
-
-    @property
-    def plane_count(self) -> int:
-        """Number of planes."""
-        return math.prod(self.shape) // max(1, math.prod(self.plane_shape))
-
-    @property
-    def outer_axes(self) -> str:
-        """The axes that number the planes: all but Y and X, in order."""
-        return "".join(a for a in self.axes if a not in "YX")
-
-    def planes(self, channel: int | None = None) -> Iterator[PlaneIndex]:
-        """Every plane of the image, or of one channel."""
-        ranges = [
-            (channel,) if axis == "C" and channel is not None else range(length)
-            for axis, length in self.sizes.items()
-            if axis not in "YX"
-        ]
-        return itertools.product(*ranges)
-
-    def channel_of(self, plane: PlaneIndex) -> int:
-        """Channel that a plane belongs to."""
-        return plane[self.outer_axes.index("C")] if "C" in self.axes else 0
-
-    def slices(
-        self, plane: PlaneIndex, rows: slice = slice(None), columns: slice = slice(None)
-    ) -> tuple[int | slice, ...]:
-        """Index of a region of one plane in `data`, in the order of its axes."""
-        outer = dict(zip(self.outer_axes, plane, strict=True))
-        region = {"Y": rows, "X": columns}
-        return tuple(region.get(a, outer.get(a, 0)) for a in self.axes)
 
     def read_plane(
         self,
@@ -287,41 +223,8 @@ class Image:
         >>> Image(np.zeros((20, 512, 512)), "IYX").describe()
         '20 images of 512 × 512 px; one axis has no name'
         """
-        outer = {
-            axis: n
-            for axis, n in self.sizes.items()
-            if axis not in "YXS" and not (self.line_scan and n == 1)
-        }
-        nameless = [n for axis, n in outer.items() if axis not in _NOUNS]
-        counts = [
-            f"{n} {_noun(axis, n)}" for axis, n in outer.items() if axis in _NOUNS
-        ]
-        if nameless:
-            product = " × ".join(map(str, nameless))
-            counts.append(f"{product} {'image' if product == '1' else 'images'}")
-        phrase = f"{self._counted(counts)}{self._image_phrase(counts, nameless)}"
         pixels = self._pixel_phrase() if pixel_size else ""
-        phrase = ", ".join(filter(None, (phrase, pixels)))
-        return f"{phrase}; {_nameless(len(nameless))}" if nameless else phrase
-
-    def _counted(self, counts: list[str]) -> str:
-        if counts:
-            return " of ".join([*counts, ""])
-        return "" if self.line_scan else "one image of "
-
-    def _image_phrase(self, counts: list[str], nameless: list[int]) -> str:
-        if self.line_scan:
-            return self._line_phrase(bool(counts))
-        rows, columns = self.plane_shape
-        named = counts and not nameless
-        return f"{rows} × {columns} {'images' if named else 'px'}"
-
-    def _line_phrase(self, several: bool) -> str:
-        rows, columns = self.plane_shape
-        axis = self.line_scan[self.axes.index("Y")]
-        lines = _NOUNS.get(axis, ("line", "lines"))[1]
-        scans = "line scans" if several else "line scan"
-        return f"{scans}: {rows} {lines} × {columns} positions"
+        return describe_axes(self.sizes, self.line_scan, pixels)
 
     def _pixel_phrase(self) -> str:
         y, x = self.axes.index("Y"), self.axes.index("X")
@@ -370,16 +273,6 @@ def as_frames(image: Image) -> Image:
     return replace(image, axes=image.line_scan or image.axes, line_scan="")
 
 
-def _nameless(count: int) -> str:
-    """Say how many axes have no name."""
-    return "one axis has no name" if count == 1 else f"{count} axes have no name"
-
-
-def _noun(axis: str, count: int) -> str:
-    singular, plural = _NOUNS[axis]
-    return singular if count == 1 else plural
-
-
 def _fitting(mask: Any, shape: tuple[int, ...]) -> Any:
     """A mask of the shape of an image; lazy ones stay lazy."""
     if tuple(mask.shape) == shape:
@@ -391,27 +284,6 @@ def _fitting(mask: Any, shape: tuple[int, ...]) -> Any:
             f"The mask has the shape {tuple(mask.shape)}, the image {shape}.",
             "Give a mask with one value for each pixel, or for each pixel of a plane.",
         ) from error
-
-
-def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
-    if len(axes) != len(shape):
-        raise RequestError(
-            f"The array has {len(shape)} dimensions {shape}, but {len(axes)} axes "
-            f"were named ({axes or 'none'}).",
-            "Give one letter of TCZYXS for each dimension.",
-        )
-    if "Y" not in axes or "X" not in axes:
-        raise RequestError(
-            f"The array has the axes {axes or 'none'} and the shape {shape}; "
-            "an image needs the two axes Y and X.",
-            "Choose an image of two dimensions or more.",
-        )
-    unknown = set(axes) - set("TCZYXS" + UNNAMED_AXES)
-    if unknown or len(set(axes)) != len(axes):
-        raise RequestError(
-            f"The axes {axes} were not understood.",
-            "Use each of the letters T, C, Z, Y, X at most once.",
-        )
 
 
 def require_denoisable(image: Image) -> list[str]:

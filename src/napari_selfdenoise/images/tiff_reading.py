@@ -23,7 +23,8 @@ from napari_selfdenoise.images.damage import (
     whole_part,
 )
 from napari_selfdenoise.images.display import Look
-from napari_selfdenoise.images.image import UNNAMED_AXES, Image, as_line_scan
+from napari_selfdenoise.images.image import Image, as_line_scan
+from napari_selfdenoise.images.planes import UNNAMED_AXES
 from napari_selfdenoise.images.series import choose_series
 from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
 

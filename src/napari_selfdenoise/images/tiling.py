@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.images.image import PlaneIndex
+from napari_selfdenoise.images.planes import PlaneIndex
 
 
 class Planes(Protocol):

@@ -1,4 +1,4 @@
-"""Estimators of a plane's tiles: the one that was chosen, and what all have in common."""
+"""Estimators of a plane's tiles: the chosen one, and what all have in common."""
 
 from __future__ import annotations
 
