@@ -21,7 +21,6 @@ from napari_selfdenoise.parts.psf import (
     measure_psf,
 )
 from napari_selfdenoise.parts.psf.forward_model import Convolution, negativity, positive
-from napari_selfdenoise.parts.psf.kernels import gaussian_sigma
 from napari_selfdenoise.parts.psf.models import OpticalPSF
 
 PIXEL_UM = (0.065, 0.065)
@@ -145,7 +144,8 @@ def test_theory_gives_the_gaussian_nearest_to_the_airy_pattern():
         return kernel / kernel.max() - np.exp(-(y**2 + x**2) / (2 * sigma**2))
 
     (fit,) = optimize.least_squares(lambda s: misfit(s).ravel(), [5.0]).x
-    assert fit * 20 == pytest.approx(gaussian_sigma(1.2, 600), rel=0.08)
+    # Zhang et al. 2007: 0.225 wavelength / numerical aperture.
+    assert fit * 20 == pytest.approx(0.225 * 600 / 1.2, rel=0.08)
 
 
 def test_given_pixels_come_before_those_of_the_image():

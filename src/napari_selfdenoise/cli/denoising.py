@@ -6,7 +6,7 @@ import functools
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,24 +158,36 @@ def predict_verb(
     with help_named("predict"):
         config = model.config.override(changes) if changes else model.config
     require_given(config, names[0])
+
+    def denoise(source: str, files: dict[str, Path]) -> tuple[Written, Sequence[str]]:
+        image = inputs.read(source)
+        result = predict_aloud(model, image, files, device, memory, config.estimator)
+        return result, image.notes
+
+    done = _predict_each(list(zip(sources, names, strict=True)), denoise)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
+
+
+def _predict_each(
+    places: Sequence[tuple[str, dict[str, Path]]],
+    denoise: Callable[[str, dict[str, Path]], tuple[Written, Sequence[str]]],
+) -> _Predictions:
+    """Denoise inputs one after the other; of several, one may fail."""
     done = _Predictions()
-    for source, files in zip(sources, names, strict=True):
+    for source, files in places:
         try:
-            image = inputs.read(source)
-            result = predict_aloud(
-                model, image, files, device, memory, config.estimator
-            )
+            result, notes = denoise(source, files)
         except (RequestError, DenoisingError) as error:
-            if len(sources) == 1:
+            if len(places) == 1:
                 raise
             done.failed.append(left_out_note(source, error))
             say(done.failed[-1])
         else:
-            done.add(files, result, image.notes)
+            done.add(files, result, notes)
             if result.warning:  # stopped: the other inputs as well
                 break
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
+    return done
 
 
 @dataclass

@@ -93,9 +93,8 @@ def fit_steps(
         If there are too few pairs, or the noise model cannot be fitted.
     """
     _require_fittable(config)
-    luck = np.random.default_rng(seed)
     own = np.zeros(1) if own_variance is None else np.asarray(own_variance, float)
-    pairs = Pairs.of(signal, observation, own, clip, luck)
+    pairs = Pairs.of(signal, observation, own, clip, np.random.default_rng(seed))
     if (yield 0.0) is not None:
         return None
     taught, scored = pairs.split()
@@ -104,19 +103,14 @@ def fit_steps(
     step = grey_step(taught.observation) if step is None else step
     floor = std_floor(taught, norm, step)
     line = fit_poisson_gaussian(taught.signal, taught.observation, cuts=(0.0, 1.0))
-    if (yield 0.0) is not None:
-        return None
     if isinstance(config, PoissonGaussianNoise):
-        curve = NoiseCurve.line(*line, low, high, least_std(taught, floor, norm))
+        least = least_std(taught, floor, norm)
+        curve: NoiseCurve | None = NoiseCurve.line(*line, low, high, least)
     else:
         fitting = _fit_module(config, taught, norm, floor, seed)
-        fitted = yield from _interruptible(fitting)
-        if fitted is None:
-            return None
-        curve = fitted
-    if (yield 1.0) is not None:
+        curve = yield from _interruptible(fitting)
+    if curve is None or (yield 1.0) is not None:
         return None
-    notes = {"pairs": len(taught.signal), "seed": seed, **(provenance or {})}
     return FittedNoise(
         config.kind,
         config,
@@ -124,7 +118,7 @@ def fit_steps(
         (low, high),
         curve.poisson_gaussian or line,
         bits_per_pixel(curve, scored.signal, scored.observation, step),
-        notes,
+        {"pairs": len(taught.signal), "seed": seed, **(provenance or {})},
         _fit_warnings(taught),
     )
 

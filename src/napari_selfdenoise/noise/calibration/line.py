@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ def fit_poisson_gaussian(
     weight: Array | None = None,
     prior_variance: Array | float | None = None,
     cuts: tuple[float, float] = (0.02, 0.97),
-    cut_by: Literal["observation", "signal"] = "signal",
 ) -> tuple[float, float]:
     """Fit variance = a * signal + b by maximum likelihood (Nelder-Mead).
 
@@ -42,10 +41,8 @@ def fit_poisson_gaussian(
         Variance of the prediction itself, (n,) or one for all: part of the residuals,
         not of the noise.
     cuts : tuple of float
-        Quantiles outside which pairs are left out.
-    cut_by : {"signal", "observation"}
-        Whose quantiles. The paper cuts by the observation; that truncates the noise
-        at both ends, and a and b come out wrong.
+        Quantiles of the signal outside which pairs are left out. The paper cuts by the
+        observation; that truncates the noise at both ends, and a and b come out wrong.
 
     Returns
     -------
@@ -53,7 +50,7 @@ def fit_poisson_gaussian(
         Of raw units. b may be negative. Where the signal varies too little to tell a
         from 0, a is 0 and b is the variance.
     """
-    arrays = _kept(signal, observation, weight, prior_variance, cuts, cut_by)
+    arrays = _kept(signal, observation, weight, prior_variance, cuts)
     pairs = _Grouped.of(*arrays)
     level = float(np.average(pairs.squared - pairs.prior, weights=pairs.weight))
     a, b = variance_line(pairs.signal, pairs.squared - pairs.prior, pairs.weight)
@@ -83,7 +80,6 @@ def _kept(
     weight: Array | None,
     prior_variance: Array | float | None,
     cuts: tuple[float, float],
-    cut_by: str,
 ) -> tuple[Array, Array, Array, Array]:
     """Signal, squared residual, weight and prior variance of the pairs to fit."""
     signal, observation = np.asarray(signal, float), np.asarray(observation, float)
@@ -91,9 +87,8 @@ def _kept(
         raise RequestError(
             "There are no pixels to fit noise to.", "Choose an image that holds pixels."
         )
-    deciding = signal if cut_by == "signal" else observation
-    low, high = np.quantile(deciding, cuts)
-    inside = (deciding >= low) & (deciding <= high)
+    low, high = np.quantile(signal, cuts)
+    inside = (signal >= low) & (signal <= high)
     prior = 0.0 if prior_variance is None else prior_variance
     shape = signal.shape
     values = (

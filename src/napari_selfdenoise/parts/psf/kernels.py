@@ -18,14 +18,6 @@ PixelSize = tuple[float, float] | None
 """Height and width of a pixel in micrometres, where they are known."""
 
 
-def gaussian_sigma(numerical_aperture: float, wavelength_nm: float) -> float:
-    """Standard deviation of the Gaussian nearest to a widefield focus, in nanometres.
-
-    It has the curvature of the Airy pattern at its peak (Zhang et al. 2007).
-    """
-    return 0.225 * wavelength_nm / numerical_aperture
-
-
 def gaussian_kernel(sigma_y: float, sigma_x: float) -> Kernel:
     """Gaussian integrated over each pixel, cut at 4 standard deviations (in pixels).
 
