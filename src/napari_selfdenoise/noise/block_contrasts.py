@@ -1,7 +1,7 @@
 """The noise's variance from differences between the residuals of neighbours.
 
 A residual holds the noise, and what the prediction errs by: structure that it has not
-understood, and its reaction to the noise around. So blocks of 2 x 2 pixels are hidden,
+understood, and its reaction to the noise around. So blocks of 2 x 2 pixels are masked,
 and the variance of the residuals within each block is taken. What the block has in
 common, as missed structure mostly is, cancels; the reaction shows when a little more
 noise is added around. What is left is the noise, if neighbours do not share it. The
@@ -88,11 +88,11 @@ class Differences(NamedTuple):
         Parameters
         ----------
         signal, observation : Tensor
-            Prediction of the hidden pixels, and what they are, (B, 1, Y, X).
+            Prediction of the masked pixels, and what they are, (B, 1, Y, X).
         moved : Tensor
             Prediction with a little more noise around.
         hidden : Tensor
-            True at the hidden pixels, (Y, X).
+            True at the masked pixels, (Y, X).
         good : Tensor, optional
             False where the observation tells nothing, (B, 1, Y, X): blocks that hold
             such a pixel are left out.
@@ -116,7 +116,7 @@ class Differences(NamedTuple):
 
 
 def _block_starts(hidden: Tensor) -> Tensor:
-    """Where whole blocks begin along an axis, of which lines are hidden (n,): (k,)."""
+    """Where whole blocks begin along an axis, of which lines are masked (n,): (k,)."""
     return (hidden[:-1] & hidden[1:]).nonzero()[:, 0]
 
 

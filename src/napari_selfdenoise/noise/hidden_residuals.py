@@ -1,4 +1,4 @@
-"""What the residuals of hidden pixels say of the noise."""
+"""What the residuals of masked pixels say of the noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BINS = 32
 
 
 class Hidden(NamedTuple):
-    """Hidden pixels, normalised: prediction, observation, weight; each (...)."""
+    """Masked pixels, normalised: prediction, observation, weight; each (...)."""
 
     signal: Tensor
     observation: Tensor
@@ -65,7 +65,7 @@ def balanced(signal: Tensor, weight: Tensor, groups: int = 32) -> Tensor:
     Parameters
     ----------
     signal, weight : Tensor
-        Of hidden pixels, (B, N).
+        Of masked pixels, (B, N).
 
     Returns
     -------
@@ -86,7 +86,7 @@ def _around(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Residuals of hidden pixels and the prediction's own share in them, raw units.
+    """Residuals of masked pixels and the prediction's own share in them, raw units.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Residuals:
         normalization: Normalization,
         differences: Iterable[Differences] = (),
     ) -> Residuals:
-        """Bring hidden pixels, and how far noise moved their prediction, together."""
+        """Bring masked pixels, and how far noise moved their prediction, together."""
         signal, residual, weight = _raw(remembered, normalization)
         moved_signal, moved, moved_weight = _raw(probed, normalization)
         own = (
@@ -165,7 +165,7 @@ class Residuals:
 def _raw(
     hidden: Iterable[Hidden], normalization: Normalization
 ) -> tuple[Array, Array, Array]:
-    """Signal, difference and weight of hidden pixels in raw units, each (n,)."""
+    """Signal, difference and weight of masked pixels in raw units, each (n,)."""
     parts = list(hidden)
     if not parts:
         return np.zeros(0), np.zeros(0), np.zeros(0)

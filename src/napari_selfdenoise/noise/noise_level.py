@@ -61,7 +61,7 @@ _GROWTH = {10.0: 1.35, 0.3: 1.22, 0.0: 1.1}
 """Noise std at one end of the signals over that at the other, at most, by the least
 variance of the signal over that of the noise.
 
-Where noise hides the structure, a growth by a seventh cost 1.3 dB, and Stein's risk
+Where noise hides the structure, a growth by a seventh cost 1.3 dB, and SURE
 gains nothing even where it is right. Where structure stands out it still gained 0.2 dB
 at a growth by a fifth, and structure is easily taken for noise: of 111 photographs with
 Gaussian noise of std 5 to 25 whose groups are even, 6 have more. Of 618 scenes of

@@ -156,7 +156,7 @@ def resolve_objective(
     stds = ", ".join(f"{level.std:.3g}" for level in levels)
     said = (
         f"Noise is equally strong everywhere (std {stds}), so the network soon learns "
-        "from all pixels as they are (Stein's risk)."
+        "from all pixels as they are (SURE)."
     )
     return config, tuple(measured), said
 

@@ -39,7 +39,7 @@ def recommended_masking(*correlations: NoiseCorrelation, bins: bool = True) -> M
     *correlations : NoiseCorrelation
         As measured; one a channel, of which it does enough for each.
     bins : bool
-        Whether pixels may be binned: else blocks are hidden.
+        Whether pixels may be binned: else blocks are masked.
 
     Returns
     -------

@@ -35,7 +35,7 @@ _LEFT = 0.15
 """Share of the finest variation of flat squares that a prediction keeps, at most.
 
 Measured after 300 steps: 0.09 at most where noise is independent or well hidden, fine
-texture with little noise included (else 0.04); 0.19 to 0.49 where too little is hidden.
+texture with little noise included (else 0.04); 0.19 to 0.49 where too little is masked.
 Networks whose output is smoothed take longer to copy it: 0.33 to 0.45 after 400 steps.
 """
 

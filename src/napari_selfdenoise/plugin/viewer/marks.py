@@ -16,5 +16,5 @@ def marks(metadata: Mapping[Any, Any]) -> Mapping[str, Any]:
 
 
 def reference() -> dict[str, Any]:
-    """Metadata of a clean image to compare with: it is not to be denoised."""
+    """Metadata of a noise-free image to compare with: it is not to be denoised."""
     return {METADATA_KEY: {"reference": True}}
