@@ -31,17 +31,20 @@ _correction_options = (
     click.option(
         "--dark",
         metavar="FILE",
-        help="Image without light, or a stack of such: subtracted, but for its median.",
+        help="Dark frame: an image without light, or a stack of such. It is "
+        "subtracted, but for its median.",
     ),
     click.option(
         "--flat",
         metavar="FILE",
-        help="Image of an evenly lit field, or a stack of such: divides the image.",
+        help="Flat field: an image of an evenly lit field, or a stack of such. The "
+        "image is divided by it.",
     ),
     click.option(
         "--mask",
         metavar="FILE",
-        help="0 where nothing was recorded: not learned from, and kept as it is.",
+        help="Mask: an image that is 0 where nothing was recorded. Those pixels are "
+        "not learned from, and stay as they are.",
     ),
 )
 

@@ -92,7 +92,7 @@ def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
     for path, source in itertools.product(there, read):
         if path.samefile(source):
             raise RequestError(
-                f"{path} is the file {source} itself, which would be lost.",
+                f"The result would overwrite {source}, which would be lost.",
                 "Choose another name for the result.",
             )
 

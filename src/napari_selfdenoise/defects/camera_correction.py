@@ -191,12 +191,12 @@ def _relative(light: _Planes, background: _Planes | None) -> tuple[_Planes, int]
 
 def _unlit_note(count: int) -> str:
     counted, verb = _counted(count)
-    return f"{counted} of the flat field without light {verb} missing in the image."
+    return f"{counted} {verb} missing in the image: the flat field has no light there."
 
 
 def _empty_note(count: int) -> str:
     counted, verb = _counted(count)
-    return f"{counted} of the dark frame without a number {verb} missing in the image."
+    return f"{counted} {verb} missing in the image: the dark frame has no number there."
 
 
 def _counted(count: int) -> tuple[str, str]:

@@ -64,19 +64,21 @@ class Clipping:
         said = []
         if self.photons is not None:
             said.append(
-                f"Single photons were counted, {self.photons:.2g} a pixel: the noise "
-                "is that of light alone, and the mean is true."
+                f"Single photons were counted, {self.photons:.2g} a pixel: brightness "
+                "is kept, and the noise is that of light alone."
             )
         if self.low:
             said.append(
+                f"Dark regions may come out too bright, by up to {self.bias:.2g}. "
                 f"{100 * self.low:.2g} % of the pixels have the lowest value, "
-                f"{self.lowest:g}. Where the camera cut darker ones off, the result is "
-                f"too bright, by up to {self.bias:.2g}: raise the camera's offset."
+                f"{self.lowest:g}: darker ones may be cut off. Raise the "
+                "camera's offset."
             )
         if self.high:
             said.append(
+                "Saturated regions come out too dark. "
                 f"{100 * self.high:.2g} % of the pixels are saturated at "
-                f"{self.highest:g}: the result is too dark there. Expose less."
+                f"{self.highest:g}. Expose less."
             )
         return " ".join(said)
 

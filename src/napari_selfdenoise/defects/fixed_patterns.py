@@ -70,18 +70,18 @@ class FixedPatterns:
     rows: Offsets | None = None
 
     def __str__(self) -> str:
-        """What was found, and what was done, in sentences; empty for nothing."""
+        """Sentences about the offsets that were subtracted; empty for none."""
         said = []
         if self.columns is not None:
             said.append(
-                f"Each column has an offset of its own (std {self.columns.std:.3g}), "
-                "as of a camera's amplifiers. This is no noise: the offsets were "
-                "measured and subtracted. A dark frame does it better."
+                f"Offsets of columns were subtracted (std {self.columns.std:.3g}), "
+                "which are no noise but come from a camera's amplifiers. A dark frame "
+                "removes them better."
             )
         if self.rows is not None:
             said.append(
-                f"Each line has an offset of its own (std {self.rows.std:.3g}), as of "
-                "a scanner. This is no noise: the offsets were measured and subtracted."
+                f"Offsets of lines were subtracted (std {self.rows.std:.3g}), which "
+                "are no noise but come from a scanner."
             )
         return " ".join(said)
 

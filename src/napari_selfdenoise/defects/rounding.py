@@ -58,9 +58,9 @@ class Rounding(NamedTuple):
     def error(self) -> RequestError:
         """What is lost, and what to try."""
         return RequestError(
-            f"Values around {self.level:.4g} are rounded to multiples of "
-            f"{self.step:.3g} (32-bit floats), and neighbouring pixels differ by "
-            f"{self.differences:.3g} only.",
+            f"Fine differences are lost: values around {self.level:.4g} are rounded to "
+            f"multiples of {self.step:.3g} (32-bit floats), but neighbouring pixels "
+            f"differ by {self.differences:.3g} only.",
             f"Subtract {self.level} from the image first.",
         )
 

@@ -256,13 +256,13 @@ class Image:
         ]
         if not stack:
             raise RequestError(
-                f"Frame {index} was asked for, but this is {self.describe(False)}.",
+                f"There is no frame {index}: this is {self.describe(False)}.",
                 "Leave the frame out.",
             )
         axis = self.axes.index(stack[0])
         if not 0 <= index < self.shape[axis]:
             raise RequestError(
-                f"Frame {index} was asked for, but there are {self.shape[axis]}.",
+                f"There is no frame {index}: there are {self.shape[axis]}.",
                 f"Choose 0 to {self.shape[axis] - 1}.",
             )
         selection: list[Any] = [slice(None)] * self.ndim

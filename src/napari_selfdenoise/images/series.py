@@ -65,7 +65,7 @@ def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
         return found[0], _others_note(path, found)
     if not 0 <= number < len(found):
         raise RequestError(
-            f"Series {number} was named, but {path.name} holds {_listed(found)}.",
+            f"There is no series {number}: {path.name} holds {_listed(found)}.",
             f"Choose 0 to {len(found) - 1}." if len(found) > 1 else "Leave it out.",
         )
     return found[number], ""
@@ -100,8 +100,8 @@ def _others_note(path: Path, found: list[Any]) -> str:
         return ""
     others = "one more" if len(found) == 2 else f"{len(found) - 1} more"
     return (
-        f"{path.name} holds {_listed(found)}. The first was read; {others} can be "
-        "chosen by the number of the series."
+        f"The first image was read. {path.name} holds {_listed(found)}: {others} can "
+        "be chosen by the number of the series."
     )
 
 

@@ -252,8 +252,8 @@ def _are_frames(found: _Found) -> bool:
 def _frames_note(found: _Found) -> str:
     count = found.data.shape[found.axes.index("S")]
     return (
-        f"The file calls its {count} planes colours (RGB), but stores them as single "
-        "images, and they are read as such."
+        f"The {count} planes are read as single images, as they are stored. The file "
+        "calls them colours (RGB)."
     )
 
 

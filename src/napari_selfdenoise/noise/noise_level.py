@@ -23,6 +23,8 @@ from napari_selfdenoise.noise.evenness import Evenness, measure_evenness
 
 Array = NDArray[np.float64]
 
+_TOO_FEW = "there are too few pixels to measure the noise; it is learned instead"
+
 _SIDE = 8
 _WAVES = np.add.outer(np.arange(_SIDE), np.arange(_SIDE))
 _LONG = (_WAVES >= 1) & (_WAVES <= 4)
@@ -138,9 +140,9 @@ class NoiseLevel:
             A clause; empty where it is.
         """
         if len(self.by_signal) < _LEAST_GROUPS:
-            return "there are too few pixels to tell how strong the noise is"
+            return _TOO_FEW
         if not self.white:
-            return "neighbours share noise, or structure hides it"
+            return "neighbours share noise, or fine structure looks like noise"
         if not self._spans():
             return (
                 "there is too much structure to measure how strong the noise is; that "
@@ -156,14 +158,14 @@ class NoiseLevel:
         if abs(self.skewness) > _SKEW or abs(self.excess) > _EXCESS:
             return "noise is not Gaussian"
         if self.spikes > _SPIKES:
-            return "single pixels stick out of their neighbours"
+            return "single pixels differ from their neighbours by more than noise"
         return self._why_rare_differ()
 
     def _why_rare_differ(self) -> str:
         """Say why rare pixels may have other noise; empty where they do not."""
         known = self.evenness
         if known is None:
-            return "there are too few pixels to tell how strong the noise is"
+            return _TOO_FEW
         structure = known.structure()
         most = next(most for least, most in _GROWTH.items() if structure >= least)
         if known.ratio() <= most and known.outlying() <= _OUTLYING:
@@ -171,7 +173,7 @@ class NoiseLevel:
         growth, error = known.growth() if len(known.std) > 1 else (0.0, 0.0)
         if abs(growth) > 2 * error or known.outlying() > _OUTLYING:
             return _brighter(known.std)
-        return "too few pixels are bright to tell how strong their noise is"
+        return "too few pixels are bright to measure how strong their noise is"
 
     def _spans(self) -> bool:
         """Whether flat groups tell the noise from dim to bright."""
@@ -247,11 +249,9 @@ def _range(stds: Sequence[float] | Array) -> str:
 
 def _brighter(stds: Sequence[float] | Array) -> str:
     """Say that noise differs with the signal; stds from dark to bright."""
-    said = f"noise is not equally strong everywhere ({_range(stds)})"
-    grows = stds[-1] > stds[0]
-    return (
-        f"{said}: bright regions are noisier, as usual for photons" if grows else said
-    )
+    if stds[-1] > stds[0]:
+        return f"bright regions are noisier ({_range(stds)}), as usual for photons"
+    return f"noise is not equally strong everywhere ({_range(stds)})"
 
 
 @dataclass(frozen=True)

@@ -602,8 +602,8 @@ def forecast(found: RunEstimate, recipe: str) -> str:
     if found.cut_short and found.steps:
         wanted = duration(found.steps * found.step_s)
         return (
-            f"{recipe} wants {found.steps:,} steps: about {wanted} on this computer; "
-            f"the time of {duration(found.learning_s)} ends it early. Try Fast."
+            f"The time of {duration(found.learning_s)} ends this early. {recipe} has "
+            f"{found.steps:,} steps: about {wanted} on this computer. Try Fast."
         )
     learning = f"{duration(found.learning_s)} of learning"
     if found.most_s and found.most_s >= _APART * found.total_s:

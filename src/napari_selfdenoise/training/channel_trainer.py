@@ -541,8 +541,8 @@ class ChannelTrainer:
             return None
         times = "once" if rescues == 1 else f"{rescues} times"
         return (
-            f"The training was thrown off {times} and went on from earlier weights, at "
-            "a smaller learning rate."
+            f"The training became unstable {times} and went on from earlier weights, "
+            "at a smaller learning rate."
         )
 
     def _range_note(self) -> str | None:

@@ -187,8 +187,8 @@ def _fit_warnings(pairs: Pairs) -> list[str]:
     if len(pairs.signal) >= FEW_PAIRS:
         return []
     return [
-        f"The noise model rests on {len(pairs.signal)} pixels only; its curve is "
-        "uncertain. Use more or larger frames."
+        f"The noise curve is uncertain: it rests on {len(pairs.signal)} pixels only. "
+        "Use more or larger frames."
     ]
 
 
@@ -254,8 +254,8 @@ def range_warning(
     slack = 0.01 * (last - first)
     if low >= first - slack and high <= last + slack:
         return None
-    outside = "" if share is None else f" ({100 * share:.2g} % of the pixels)"
+    where = "some signals" if share is None else f"{100 * share:.2g} % of the pixels"
     return (
-        f"The image's signal spans {low:.4g} to {high:.4g}, but the noise model was "
-        f"made from {first:.4g} to {last:.4g}; outside{outside} the noise is a guess."
+        f"The noise is a guess for {where}: the image's signal spans {low:.4g} to "
+        f"{high:.4g}, but the noise model was made from {first:.4g} to {last:.4g}."
     )

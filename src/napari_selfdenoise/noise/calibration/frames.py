@@ -252,9 +252,9 @@ class _Reading:
             share = tally[value] / self.pixels
             if share > _CLIPPED:
                 notes.append(
-                    f"{100 * share:.2g} % of the pixels have the "
-                    f"{'lowest' if end == 'low' else 'highest'} value, {value:g}: they "
-                    "are clipped, and noise at such signals is underestimated. "
+                    f"Noise of {'dark' if end == 'low' else 'bright'} pixels is "
+                    f"underestimated: {100 * share:.2g} % of all are clipped, at the "
+                    f"{'lowest' if end == 'low' else 'highest'} value, {value:g}. "
                     + ("Raise the camera's offset." if end == "low" else "Expose less.")
                 )
         return notes

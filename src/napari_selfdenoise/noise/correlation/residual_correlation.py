@@ -68,10 +68,10 @@ class LeftOver:
         if self.wider is None:
             return (
                 f"Noise is left in the result ({grain}), though neighbours do not "
-                "share it: try fewer steps or a smaller network."
+                "share it. Try fewer steps or a smaller network."
             )
         return (
-            f"Noise that neighbours share is left in the result ({grain}): train again "
+            f"Noise that neighbours share is left in the result ({grain}). Train again "
             f"with {masked_by(self.wider)} masked together."
         )
 

@@ -16,8 +16,8 @@ _MEANINGS = {"time": "t", "depth": "z", "channels": "c", "other": OTHER_AXIS}
 """Axis label of the layer for each meaning."""
 
 _TIP = (
-    "What the images along this axis are, as its label in the layer does not say. "
-    "Channels are denoised each on its own; along other axes all train one network."
+    "What the images along this axis are: the layer does not say. "
+    "Channels are denoised each on its own; all other images train one network."
 )
 
 

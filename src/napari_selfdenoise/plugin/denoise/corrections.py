@@ -22,7 +22,7 @@ _PARTS = {
     "dark": (
         "Dark frame",
         "What the camera records without light: one image, or a stack, of which the "
-        "mean is used. It is subtracted; its own mean stays.",
+        "mean is used. It is subtracted, but for its median.",
     ),
     "flat": (
         "Flat field",

@@ -297,7 +297,9 @@ class DenoiseWidget(Dock):
 
     def _tell_gone(self) -> None:
         self._discard()
-        self.controls.say("The layer is gone: its model is kept, nothing denoised.")
+        self.controls.say(
+            "The layer is gone, so nothing is denoised. Its model is kept."
+        )
 
     def _tell_nothing_denoised(self) -> None:
         self._discard()
