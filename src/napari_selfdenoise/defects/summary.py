@@ -1,4 +1,4 @@
-"""What was found of defects, in a sentence or two."""
+"""Messages about the defects of an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_selfdenoise.images import Image, PlaneIndex
 
 @dataclass(frozen=True)
 class DefectCount:
-    """How many pixels and planes were bad.
+    """Numbers of bad pixels and planes.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class DefectCount:
 
 
 def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
-    """Say what was found, and what becomes of it; empty where there is nothing.
+    """Sentences on the defects that were found, and what the result shows there.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
 
 
 def nothing_to_learn(image: Image) -> RequestError:
-    """Say why an image of which no plane can be learned from teaches nothing."""
+    """Return the error that says why nothing can be learned from an image."""
     values: set[float] = set()
     for plane in image.planes():
         known, uneven = _recorded(image, plane)

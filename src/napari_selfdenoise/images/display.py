@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a file says of how its pixels are shown. It changes no pixel.
+    """How a file wants its pixels shown. It changes no pixel.
 
     Parameters
     ----------

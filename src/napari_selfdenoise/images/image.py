@@ -30,7 +30,7 @@ PlaneIndex = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """What is known of an image beside its pixels.
+    """An array with axes, pixel size, units and name.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class Image:
         rows: slice = slice(None),
         columns: slice = slice(None),
     ) -> NDArray[Any]:
-        """Pixels of a region of one plane, (Y, X), of the type that they have."""
+        """Pixels of a region of one plane, (Y, X), in the type of `data`."""
         return self._read(self.data, plane, rows, columns)
 
     def read_mask(
@@ -192,7 +192,7 @@ class Image:
         rows: slice = slice(None),
         columns: slice = slice(None),
     ) -> NDArray[np.bool_] | None:
-        """Where a region of one plane was recorded, (Y, X); None without a mask."""
+        """True where a region of a plane was recorded, (Y, X); None without a mask."""
         if self.mask is None:
             return None
         recorded: NDArray[np.bool_] = self._read(self.mask, plane, rows, columns) != 0
@@ -207,7 +207,7 @@ class Image:
         return pixels.T if columns_first else pixels
 
     def as_stored(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Turn values of planes, (..., Y, X), to the order of the axes in `data`."""
+        """Return values of planes, (..., Y, X), in the order of the axes of `data`."""
         columns_first = self.axes.index("X") < self.axes.index("Y")
         return values.swapaxes(-1, -2) if columns_first else values
 
@@ -278,7 +278,7 @@ class Image:
         )
 
     def describe(self, pixel_size: bool = True) -> str:
-        """How the axes are understood, as a phrase.
+        """Text of the axes, their lengths and the pixel size.
 
         Examples
         --------
@@ -340,11 +340,10 @@ def is_in_memory(array: Any) -> bool:
 
 
 def as_line_scan(image: Image) -> Image:
-    """Take a line that was scanned again and again for the image that it is.
+    """Return a line scan as an image of time by position; others as they are.
 
-    The image of a line scan, or kymograph, is time by position. Where rows or columns
-    have the length one, the first of time, depth and axes without a meaning takes their
-    place; array and its shape stay. Any other image is returned as it is.
+    Where rows or columns have the length one, the first of time, depth and axes without
+    a meaning takes their place; the array and its shape stay.
 
     Examples
     --------
@@ -366,12 +365,12 @@ def as_line_scan(image: Image) -> Image:
 
 
 def as_frames(image: Image) -> Image:
-    """Take the lines of a line scan for images of one row each, as they are stored."""
+    """Return a line scan as images of one row each, as they are stored."""
     return replace(image, axes=image.line_scan or image.axes, line_scan="")
 
 
 def _nameless(count: int) -> str:
-    """Say how many axes have no name."""
+    """Text of how many axes have no name."""
     return "one axis has no name" if count == 1 else f"{count} axes have no name"
 
 
@@ -415,15 +414,15 @@ def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
 
 
 def require_denoisable(image: Image) -> list[str]:
-    """Refuse what cannot be denoised, by type and shape alone.
+    """Return notes on an image, and raise an error if it cannot be denoised.
 
-    Pixels are not looked at, so that lazy images stay lazy.
+    Type and shape alone decide: no pixel is read, so that lazy images stay lazy.
 
     Returns
     -------
     list of str
-        Sentences the user should read, though nothing is wrong; the image's notes are
-        among them.
+        Sentences for the user, though nothing is wrong; the image's own notes are among
+        them.
 
     Raises
     ------

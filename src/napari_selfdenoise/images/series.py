@@ -21,7 +21,7 @@ _FEWEST_LEVELS = 2
 
 
 def series_names(path: str | os.PathLike[str]) -> list[str]:
-    """Name the images of a TIFF, in the order of their numbers; "" for unnamed ones.
+    """Names of the images of a TIFF, in the order of their numbers; "" for no name.
 
     Positions and series count, previews and smaller copies of the same image do not.
     """
@@ -37,12 +37,12 @@ def all_series(tif: Any) -> list[Any]:
 
 
 def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
-    """Find the image that is wanted.
+    """Return one image of a file, and a note on the others.
 
     Parameters
     ----------
     path : Path
-        For the sentences.
+        The file, for its name in messages.
     tif : TiffFile
         Open.
     number : int or None
@@ -52,8 +52,7 @@ def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
     -------
     TiffPageSeries
     str
-        What should be said of the others; empty where there are none, or where the
-        number was given.
+        The note; empty where there are no others, or where the number was given.
 
     Raises
     ------
