@@ -1,4 +1,4 @@
-"""Denoise one noisy microscopy image with no noise-free image.
+"""Denoise one noisy microscopy image without a noise-free one.
 
 Examples
 --------

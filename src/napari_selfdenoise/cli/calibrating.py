@@ -16,7 +16,7 @@ from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.parts.noise_models import NoiseModel
 
 _NOT_CALIBRATED = ("unmodelled", "file")
-"""Kinds of noise model that there is nothing to calibrate of."""
+"""Kinds of noise model that cannot be calibrated."""
 
 
 @click.command(name="calibrate")

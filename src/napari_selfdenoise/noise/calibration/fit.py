@@ -66,7 +66,7 @@ def fit_steps(
         Of the random choices.
     own_variance : ndarray, optional
         Variance of the signal itself, (n,), raw units squared, where it is a
-        prediction: residuals hold it beside the noise, and are shrunk accordingly.
+        prediction: residuals hold it as well as the noise, and are shrunk accordingly.
         Without, a bootstrap overestimates the noise.
     clip : tuple of float
         Percentiles of the signal outside which pairs are left out; (0.5, 99.5) for
@@ -234,7 +234,7 @@ def range_warning(
     high: float,
     share: float | None = None,
 ) -> str | None:
-    """Say that an image leaves the signals that a noise model was made from.
+    """Warning that an image has signals that a noise model was not made from.
 
     Parameters
     ----------

@@ -44,8 +44,8 @@ def fit_poisson_gaussian(
     cuts : tuple of float
         Quantiles outside which pairs are left out.
     cut_by : {"signal", "observation"}
-        Whose quantiles. The paper cuts by the observation; that truncates the noise
-        at both ends, and a and b come out wrong.
+        Values whose quantiles these are. The paper takes the observation; that
+        truncates the noise at both ends, and a and b come out wrong.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def _kept(
 
 
 class _Grouped(NamedTuple):
-    """Means over few neighbours in signal: as good as all pairs, and quick."""
+    """Means over pairs of like signal: fits to them are as good, and quicker."""
 
     signal: Array
     squared: Array

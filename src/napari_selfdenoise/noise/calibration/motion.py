@@ -1,4 +1,4 @@
-"""Whether a scene stood still, as repeated frames of it are taken to show."""
+"""Checks whether a scene stood still during repeated frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAST_NEIGHBOURS = 32
 
 
 def motion_warnings(observed: Array, places: Indices, width: int) -> list[str]:
-    """Say what speaks against a static scene; at most one sentence.
+    """Warnings that a scene was not static, at most one.
 
     Noise of single pixels has nothing to do with that of the next frame or the next
     pixel. What changes slowly is shared by consecutive frames; three tell. What moves

@@ -32,7 +32,7 @@ there is much fine structure, and gained 0.1 dB where there is little.
 
 
 def recommended_masking(*correlations: NoiseCorrelation, bins: bool = True) -> Masking:
-    """Return the masking that deals with all noise that pixels share.
+    """Return the masking that suits the noise correlation.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def masking_of(y: int, x: int) -> Masking:
 
 
 def masked_by(masking: Masking) -> str:
-    """Say what a masking masks."""
+    """What a masking masks together, as words such as "bins of 3 x 3 px"."""
     if isinstance(masking, BinMask):
         return f"bins of {masking.size} x {masking.size} px"
     if isinstance(masking, LineMask):

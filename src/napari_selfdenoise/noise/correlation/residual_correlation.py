@@ -1,4 +1,4 @@
-"""A look at a prediction, whether noise that neighbours share was left in it."""
+"""Checks whether noise that neighbours share was left in a prediction."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def left_over(
     predictions: Sequence[NDArray[Any]],
     masking: Masking,
 ) -> LeftOver:
-    """Look for noise in a prediction that visible neighbours gave away.
+    """Measure how much noise that unmasked neighbours share is left in a prediction.
 
-    A pixel that shares noise with visible ones is predicted with its noise. Then the
+    A pixel that shares noise with unmasked ones is predicted with its noise. Then the
     flattest parts of the prediction are nearly as rough as those of the observation.
     Structure is smooth at the scale of a pixel, so second differences along each axis
     are compared: of a good prediction, they are far below those of the observation.

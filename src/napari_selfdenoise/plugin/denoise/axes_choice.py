@@ -1,4 +1,4 @@
-"""What axes mean that have no known name: asked below the layer that has such."""
+"""A choice for each axis of a layer without a known name: time, depth or channels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AxesChoice(QWidget):
         self.hide()
 
     def show_layer(self, layer: ImageLayer | None) -> None:
-        """Ask for the axes of a layer, where there is something to ask."""
+        """Show a row for each axis of a layer that has no known name."""
         shape = () if layer is None else tuple(pixels_of(layer).shape)
         if (layer, shape) != (self._layer, self._shape):
             self._layer, self._shape = layer, shape

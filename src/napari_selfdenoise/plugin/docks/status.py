@@ -1,4 +1,4 @@
-"""What is being done, in three lines at most; the rest unfolds."""
+"""Messages in three lines at most; the rest unfolds."""
 
 from __future__ import annotations
 

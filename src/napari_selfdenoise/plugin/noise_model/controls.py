@@ -38,7 +38,7 @@ _KINDS: Any = reduce(
         if member not in (UnmodelledNoise, NoiseFromFile)
     ),
 )
-"""What can be calibrated."""
+"""Union of the noise models that can be calibrated."""
 
 _OF_TRAINING = ("estimation", "regularisation")
 """Settings of noise models that say how they are learned beside a network."""
@@ -50,7 +50,7 @@ _ABOUT = (
 
 
 class NoiseModelControls(Panel):
-    """What is measured, the buttons, the curve and what it says in words."""
+    """Choices, buttons, noise curve and findings of the Noise model dock."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -257,7 +257,7 @@ def _load(path: Path) -> tuple[Path, FittedNoise]:
 def _calibrating(
     stack: Image, config: NoiseModel, signal: Image | None
 ) -> Generator[float, object, Calibration | None]:
-    """Calibrate in a worker, and measure what the plot shows beside it."""
+    """Calibrate in a worker, and measure the dots of the plot."""
     fitted = yield from calibrate_steps(stack, config, signal=signal)
     if fitted is None:
         return None
