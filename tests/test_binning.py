@@ -126,9 +126,9 @@ def test_the_tiles_do_not_show(noisy, model, monkeypatch):
     ("changes", "reason"),
     [
         ({"psf": "gaussian"}, "lose the detail"),
-        ({"estimator": "blind_mean"}, "cannot be hidden alone"),
-        ({"signal": "gaussian", "estimator": "posterior_mean"}, "count it twice"),
-        ({"noise_model": "file"}, "not that of bins"),
+        ({"estimator": "blind_mean"}, "cannot be masked alone"),
+        ({"signal": "gaussian", "estimator": "posterior_mean"}, "count twice"),
+        ({"noise_model": "file"}, "not for bins"),
     ],
 )
 def test_what_bins_cannot_do_is_said(changes, reason):

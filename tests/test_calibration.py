@@ -414,7 +414,7 @@ def test_few_frames_that_fade_are_warned_of(count):
         noisy(np.tile(1500 * (1 + n * fading), (112, 1)), rng) for n in range(count)
     ]
     (warning,) = warnings_of(frames)
-    assert warning.startswith("Consecutive frames share")
+    assert "Consecutive frames share" in warning
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -428,7 +428,7 @@ def test_what_cannot_be_told_from_few_frames_is_said():
     frames = np.random.default_rng(0).normal(size=(4, 5000))
     places = np.arange(5000)
     (warning,) = motion_warnings(frames[:2], places, width=5000)  # one line
-    assert "cannot be told from 2 frames" in warning
+    assert "does not show in 2 frames" in warning
     assert not motion_warnings(frames, places, width=5000)
     assert not motion_warnings(frames[:2], places, width=50)
 

@@ -64,7 +64,7 @@ def test_a_dark_frame_without_a_number_loses_that_pixel_alone():
     found = corrected(image(RAW, "TYX"), dark=image(dark))
     assert np.isnan(found.data).sum() == len(RAW)
     assert np.isnan(found.data[:, 3, 4]).all()
-    assert "One pixel of the dark frame" in found.notes[-1]
+    assert "One pixel is missing in the image: the dark frame" in found.notes[-1]
 
 
 def test_a_mask_that_leaves_no_pixel_is_refused():
@@ -110,7 +110,9 @@ def test_pixels_without_light_in_the_flat_field_are_missing_and_counted(value):
     np.testing.assert_allclose(
         found.data[:, seen], (LIGHT * mean + np.median(DARK))[:, seen], rtol=1e-5
     )
-    assert found.notes[-1].startswith("3 pixels of the flat field without light")
+    assert found.notes[-1].startswith(
+        "3 pixels are missing in the image: the flat field"
+    )
     assert "lamp" in found.notes[-2]
 
 

@@ -434,7 +434,10 @@ WRONG = [
     ),
     (["train", "noisy.tif", "--model", "no/m", *QUICK], "folder no is not there"),
     (["denoise", "noisy.tif", "out.tif", "--outputs", "beauty"], "no output called"),
-    (["denoise", "noisy.tif", "out.tif", "--frame", "0", *QUICK], "Frame 0 was asked"),
+    (
+        ["denoise", "noisy.tif", "out.tif", "--frame", "0", *QUICK],
+        "There is no frame 0",
+    ),
     (["denoise", "stack.tif", "out.tif", "--frame", "9", *QUICK], "there are 3"),
     (["denoise", "noisy.tif", "out.tif", "--masking.fraction", "7"], "masking"),
     (["denoise", "noisy.tif", "out.tif", "--masking", "stripes"], "stripes"),

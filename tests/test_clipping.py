@@ -20,7 +20,7 @@ def test_values_that_are_cut_off_are_counted():
     found = measure_clipping([pixels])
     assert found.low == pytest.approx((pixels == 0).mean())
     assert found.high == 0
-    assert "raise the camera's offset" in str(found)
+    assert "Raise the camera's offset" in str(found)
 
 
 def test_the_bias_is_that_of_the_dark_regions():

@@ -257,6 +257,84 @@ def test_every_documented_message_can_be_met():
         assert any(message in text for text in said), message
 
 
+# The glossary ----------------------------------------------------------------------
+
+GLOSSARY = ROOT / "docs" / "glossary.md"
+# Those two name identifiers, and the history names what was.
+OF_DEVELOPERS = {"CHANGELOG.md", "CONTRIBUTING.md", "architecture.md"}
+
+
+def entries():
+    """Rows of the glossary: term, meaning, symbol, paper, words it stands for."""
+    table = re.findall(r"^\| (.+) \|$", GLOSSARY.read_text("utf-8"), re.MULTILINE)
+    rows = [re.split(r"(?<!\\)\|", line.replace("| |", "|  |")) for line in table]
+    return [[cell.strip() for cell in row] for row in rows if "---" not in row[0]][1:]
+
+
+def sentences_of_the_program():
+    """Texts in the code that users read: all but docstrings."""
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        bare = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+        yield from (wording(n) for n in ast.walk(tree) if id(n) not in bare)
+
+
+def what_users_read():
+    """Each page and all sentences of the program, in lower case, by its name."""
+    pages = [p for p in PAGES if p.name not in OF_DEVELOPERS and p != GLOSSARY]
+    texts = {p.name: " ".join(p.read_text(encoding="utf-8").split()) for p in pages}
+    texts["the program"] = "\n".join(sentences_of_the_program())
+    return {name: text.lower() for name, text in texts.items()}
+
+
+def test_the_glossary_is_sorted_and_names_each_term_and_symbol_once():
+    terms = [row[0] for row in entries()]
+    assert len(terms) > 60
+    assert terms == sorted(set(terms), key=str.casefold)
+    symbols = [row[2] for row in entries() if row[2]]
+    shared = {symbol for symbol in symbols if symbols.count(symbol) > 1}
+    assert shared <= {"`f`"}  # the network, whatever it is called
+
+
+def test_a_term_has_one_meaning_in_one_sentence():
+    for term, meaning, *_ in entries():
+        assert re.fullmatch(r"[A-Z].*[^.]\.", meaning), term
+        assert not re.search(r"[.;] [A-Z]", meaning.replace("et al. ", "")), term
+
+
+def test_the_terms_of_the_glossary_are_used():
+    texts = what_users_read()
+    for term, *_ in entries():
+        word = re.compile(rf"\b{re.escape(term.lower())}")
+        assert any(word.search(text) for text in texts.values()), term
+
+
+def test_the_symbols_of_the_glossary_are_those_of_the_formulas():
+    pages = [GLOSSARY.parent / "noise-and-masking.md", *METHODS]
+    code = [part for p in pages for part in p.read_text("utf-8").split("`")[1::2]]
+    code += [
+        part for p in pages for part in re.findall(r"```\n(.*?)```", text_of(p), re.S)
+    ]
+    for term, _, symbol, *_ in entries():
+        written = symbol.strip("`").replace("\\|", "|")
+        found = re.compile(rf"(?<!\w){re.escape(written)}(?!\w)")
+        assert not written or any(found.search(part) for part in code), term
+
+
+def test_the_papers_of_the_glossary_are_listed_below_it():
+    listed = re.findall(r"^- ([\w ]+): ", GLOSSARY.read_text("utf-8"), re.MULTILINE)
+    assert set(listed) == {row[3] for row in entries() if row[3]}
+    assert listed == sorted(listed)
+
+
+def test_words_that_the_glossary_replaces_are_not_used():
+    for term, *_, others in entries():
+        for other in filter(None, others.split(", ")):
+            word = re.compile(rf"\b{re.escape(other.lower())}")
+            for name, text in what_users_read().items():
+                assert not word.search(text), f"{name}: {other}, say {term}"
+
+
 # The code --------------------------------------------------------------------------
 
 

@@ -219,7 +219,7 @@ def test_frames_that_are_called_colours_are_frames(
     frames = np.moveaxis(planes, axes.index("C"), 0)
     assert found.axes == "IYX"
     assert np.array_equal(found.data, frames)
-    assert found.notes[0].endswith("they are read as such.")
+    assert found.notes[0].endswith("calls them colours (RGB).")
     assert axes_with_channels(tmp_path / "a.tif") == axes
     require_denoisable(found)
     channels = read_image(tmp_path / "a.tif", axes=axes)
@@ -356,7 +356,7 @@ def test_previews_and_pyramid_levels_are_no_positions(tmp_path):
     assert np.array_equal(found.data, full)
     assert found.notes == ()
     assert series_names(path) == ["cells"]
-    with pytest.raises(RequestError, match=r"Series 1 .* holds one image"):
+    with pytest.raises(RequestError, match=r"series 1: .* holds one image"):
         read_image(path, series=1)
 
 

@@ -49,7 +49,7 @@ def test_what_is_lost_is_told(offset, dtype, step):
 )
 def test_what_is_lost_altogether_is_refused_and_can_be_had(offset, dtype):
     pixels = stored(offset, dtype)
-    with pytest.raises(RequestError, match=r"Values around .* Subtract -?\d"):
+    with pytest.raises(RequestError, match=r"values around .* Subtract -?\d"):
         rounding_notes(Image(pixels, "YX"))
     level = measure_rounding(Image(pixels, "YX")).level
     near = subtracted(pixels, level)

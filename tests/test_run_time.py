@@ -109,8 +109,8 @@ def test_the_forecast_says_all_and_advises(fast):
     pn2v = recipe("pn2v").override({"device": "cpu"})
     said = forecast(estimate(images(1), pn2v, Speed(2.88, 1e-6, 0)), "Probabilistic")
     assert said == (
-        "Probabilistic wants 10,000 steps: about 8 h on this computer; the time of "
-        "10 min ends it early. Try Fast."
+        "The time of 10 min ends this early. Probabilistic has 10,000 steps: about 8 h "
+        "on this computer. Try Fast."
     )
     endless = fast.override({"budget_s": None})
     said = forecast(estimate(images(1), endless, SPEED), "Fast")

@@ -236,7 +236,10 @@ def test_the_patch_is_the_largest_that_fits(requested, shape, stride, side):
     found, sentence = resolve_patch_size(requested, [image], stride)
     assert found == side
     assert (sentence is None) == (found == requested)
-    assert sentence is None or f"{requested} px were asked for; {side} px" in sentence
+    assert (
+        sentence is None
+        or f"Patches of {side} px are used instead of {requested} px" in sentence
+    )
 
 
 def test_the_smallest_of_several_images_decides():

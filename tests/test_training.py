@@ -284,7 +284,9 @@ def test_images_of_different_sizes_train_together(brief):
 
 def test_a_patch_larger_than_the_image_shrinks_and_says_so(scene, brief):
     model = train(scene.image, brief.override({"patch_size": 96}))
-    assert any("96 px were asked for; 64 px" in w for w in model.provenance["warnings"])
+    assert any(
+        "64 px are used instead of 96 px" in w for w in model.provenance["warnings"]
+    )
 
 
 def test_a_sampled_stack_never_leaves_pieces_smaller_than_a_patch(brief, monkeypatch):

@@ -1,4 +1,4 @@
-"""Denoise one noisy microscopy image with no clean image.
+"""Denoise one noisy microscopy image without a noise-free one.
 
 Examples
 --------

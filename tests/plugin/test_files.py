@@ -125,7 +125,7 @@ def test_frames_that_are_called_colours_are_asked_about(desk, tmp_path, noisy):
     assert layer.data.shape == (3, 64, 64)
     assert desk.controls.axes.text().startswith("3 images of 64 × 64 px")
     asked = "Choose below what they are: time, depth or channels."
-    assert desk.controls.axes.text().endswith(f"they are read as such. {asked}")
+    assert desk.controls.axes.text().endswith(f"calls them colours (RGB). {asked}")
     assert "CYX" not in desk.controls.axes.text()
     assert is_shown(choice, desk)
     (box,) = choice.findChildren(type(desk.controls.layer))

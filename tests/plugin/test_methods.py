@@ -95,11 +95,11 @@ def test_nonsense_is_greyed_out_with_the_reason(desk):
     assert "choose a Gaussian, mixture or sampled signal" in desk.why_not(
         "estimator", "posterior_mean"
     )
-    assert "learns to copy its noise" in desk.why_not("masking", "none")
+    assert "learns to copy the noise" in desk.why_not("masking", "none")
     assert desk.why_not("objective", "likelihood") == ""
     desk.pick(signal="gaussian")
     assert desk.why_not("estimator", "posterior_mean") == ""
-    assert "cannot be told from noise" in desk.why_not("noise_model", "unmodelled")
+    assert "look alike" in desk.why_not("noise_model", "unmodelled")
     desk.pick(estimator="posterior_mean")
     said = desk.why_not("signal", "point")
     assert said.startswith("Not now: ") and "A point has no posterior." in said
@@ -110,7 +110,7 @@ def test_nonsense_is_greyed_out_with_the_reason(desk):
 
 def test_network_and_masking_rule_each_other(desk):
     desk.pick(network="half_plane", masking="none")
-    assert "copy its noise" in desk.why_not("network", "unet")
+    assert "copy the noise" in desk.why_not("network", "unet")
     assert "no longer blind" in desk.why_not("psf", "gaussian")
     desk.pick(masking="random", network="unet", psf="gaussian")
 
@@ -349,10 +349,10 @@ def test_what_was_found_of_the_noise_is_said(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.endless()
     desk.begin()
-    desk.until(lambda: "single pixels are masked." in desk.status())
+    desk.until(lambda: "single pixels are masked" in desk.status())
     desk.press("stop")
     desk.finish()
-    assert "single pixels are masked." in desk.status()
+    assert "single pixels are masked" in desk.status()
     assert desk.widget.model.config.masking.kind == "random"
     assert desk.controls.config().masking.kind == "auto"
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import tifffile
-from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 from superqt.utils import WorkerBase
 
 from conftest import PLUGIN, Desk
@@ -207,6 +208,24 @@ def test_warnings_are_shown(desk, frames):
     desk.calibrate()
     (warning,) = [w for w in desk.widget.fitted.warnings if "clipped" in w]
     assert warning in findings(desk)
+
+
+def test_findings_show_gain_and_warnings_and_fold_the_formula(open_noise_desk, frames):
+    desk = open_noise_desk(show=True)
+    shown, details = desk.controls.findings, desk.controls.findings.details
+    assert not details.isVisible()
+    desk.viewer.add_image(frames, name="camera")
+    desk.calibrate()
+    desk.until(details.isVisible)
+    gain = desk.widget.fitted.poisson_gaussian[0]
+    assert QLabel.text(shown) == f"Camera gain about {gain:.3g} grey values per photon."
+    desk.qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
+    assert "Noise variance ≈ a · signal + b" in QLabel.text(shown)
+    assert "bits per pixel" in QLabel.text(shown)
+    desk.viewer.layers[0].data = np.minimum(frames, 500)
+    desk.calibrate()
+    details.setChecked(False)
+    assert QLabel.text(shown).startswith("Noise of bright pixels is underestimated")
 
 
 def test_saved_and_loaded_elsewhere(open_noise_desk, frames, tmp_path):

@@ -276,7 +276,7 @@ def test_no_layer_comes_back(desk, noisy, slow_tiles, stage, clear):
     desk.finish()
     assert desk.names() == ([] if clear else ["other"])
     assert desk.controls.layer.currentText() == ("" if clear else "other")
-    assert "The layer is gone: its model is kept" in desk.status()
+    assert "The layer is gone, so nothing is denoised" in desk.status()
     assert desk.widget.model is not None
     desk.viewer.add_image(noisy, name="third")  # of which this is not true
     desk.choose("third")

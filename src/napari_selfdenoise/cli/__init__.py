@@ -22,7 +22,7 @@ __all__ = ["OUTPUTS", "cli", "main", "run_config"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="napari-selfdenoise")
 def cli() -> None:
-    """Denoise noisy microscopy images with no clean image."""
+    """Denoise noisy microscopy images without noise-free ones."""
 
 
 for _verb in (

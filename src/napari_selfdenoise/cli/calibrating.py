@@ -16,7 +16,7 @@ from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.parts.noise_models import NoiseModel
 
 _NOT_CALIBRATED = ("unmodelled", "file")
-"""Kinds of noise model that there is nothing to calibrate of."""
+"""Kinds of noise model that cannot be calibrated."""
 
 
 @click.command(name="calibrate")
@@ -32,9 +32,9 @@ _NOT_CALIBRATED = ("unmodelled", "file")
     "--signal",
     metavar="FILE",
     help="What the frames show without noise: one plane for all, or one each. "
-    "Default: the mean of the frames, which must show the same static scene.",
+    "Default: the mean of the frames, which must show a scene that does not move.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the fit.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the fit.")
 @axes_option
 @series_option
 @member_options(NoiseModel, _NOT_CALIBRATED)

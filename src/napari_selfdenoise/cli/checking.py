@@ -33,7 +33,7 @@ def evaluate_verb(
     frame: int | None,
     axes: str | None,
 ) -> dict[str, Any]:
-    """Compare PREDICTION with a clean REFERENCE."""
+    """Compare PREDICTION with a REFERENCE, plane by plane."""
     from napari_selfdenoise.evaluation import evaluate
     from napari_selfdenoise.images import read_image
 
@@ -73,7 +73,7 @@ def demo_verb(output: str, budget: str, window: bool) -> dict[str, Any]:
 @click.command(name="doctor")
 @reports
 def doctor_verb() -> dict[str, Any]:
-    """Say which versions and devices are at hand, and what is known to be bad."""
+    """Show versions, devices and their speed, and what is known to be bad."""
     from napari_selfdenoise.compute import examine
 
     return examine()

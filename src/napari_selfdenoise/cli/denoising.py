@@ -192,7 +192,7 @@ def _predict_each(
 
 @dataclass
 class _Predictions:
-    """What came of several inputs."""
+    """Files, tiles and notes of the inputs of `predict`."""
 
     written: dict[str, list[str]] = field(default_factory=dict)
     tiles: int = 0
@@ -212,7 +212,7 @@ class _Predictions:
             self.written.setdefault(name, []).append(str(path))
 
     def report(self, several: bool) -> dict[str, Any]:
-        """What the verb returns; `failed` counts inputs that were left out."""
+        """Return the report of the verb; `failed` counts inputs that were left out."""
         report: dict[str, Any] = {
             "outputs": self.written
             if several

@@ -22,7 +22,7 @@ Command = Callable[..., Any]
 
 
 class _Setting(NamedTuple):
-    """A field as a flag: its dotted name, and what is said of it and can be chosen.
+    """A field as a flag: its dotted name, help text and choices.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class _Setting(NamedTuple):
 
 @contextmanager
 def help_named(verb: str) -> Iterator[None]:
-    """Name the help of a verb where a setting is refused."""
+    """Add the help of a verb to the error of a setting that is refused."""
     try:
         yield
     except RequestError as error:
@@ -165,7 +165,7 @@ def _merged(settings: Iterable[_Setting]) -> list[_Setting]:
 
 
 def _shared_text(group: Sequence[_Setting]) -> str:
-    """What is said of a setting, by kind where it is not the same for all."""
+    """Help text of a setting, by kind where it is not the same for all."""
     kinds: dict[str, list[str]] = {}
     for setting in group:
         kinds.setdefault(setting.text, []).append(setting.kind)
@@ -175,7 +175,7 @@ def _shared_text(group: Sequence[_Setting]) -> str:
 
 
 def _shared_choices(group: Sequence[_Setting]) -> tuple[str, ...]:
-    """What any kind takes; the config says which of it the chosen kind does."""
+    """Choices of a setting, of all kinds; the config checks those of the chosen one."""
     if not all(setting.choices for setting in group):
         return ()
     return tuple(dict.fromkeys(c for setting in group for c in setting.choices))

@@ -31,17 +31,20 @@ _correction_options = (
     click.option(
         "--dark",
         metavar="FILE",
-        help="Image without light, or a stack of such: subtracted, but for its median.",
+        help="Dark frame: an image without light, or a stack of such. It is "
+        "subtracted, but for its median.",
     ),
     click.option(
         "--flat",
         metavar="FILE",
-        help="Image of an evenly lit field, or a stack of such: divides the image.",
+        help="Flat field: an image of an evenly lit field, or a stack of such. The "
+        "image is divided by it.",
     ),
     click.option(
         "--mask",
         metavar="FILE",
-        help="0 where nothing was recorded: not learned from, and kept as it is.",
+        help="Mask: an image that is 0 where nothing was recorded. Those pixels are "
+        "not learned from, and stay as they are.",
     ),
 )
 
@@ -97,7 +100,7 @@ class Inputs:
         )
 
     def read(self, path: str) -> Image:
-        """Read an input, corrected; says on stderr what is odd about it.
+        """Read an input and correct it; notes on it go to stderr.
 
         Raises
         ------
@@ -120,7 +123,7 @@ class Inputs:
         return image
 
     def _say_axes(self, path: str) -> None:
-        """Say how images that a file calls colours are read as channels."""
+        """Print how images that a file calls colours are read as channels."""
         from napari_selfdenoise.images import axes_with_channels
 
         if axes := axes_with_channels(path, self.series):
@@ -157,11 +160,11 @@ class Inputs:
         return images, left_out
 
     def report(self) -> dict[str, Any]:
-        """What a verb says of the corrections; empty where there were none."""
+        """Corrections for the report of a verb; empty where there were none."""
         names = self.corrections.names()
         return {"corrections": names} if names else {}
 
 
 def left_out_note(path: str, error: Exception) -> str:
-    """Say of one of several inputs why it was left out."""
+    """Note on why one of several inputs was left out."""
     return f"{path} was left out: {error}"

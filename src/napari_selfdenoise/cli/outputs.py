@@ -1,4 +1,4 @@
-"""The files that results go to; what would fail after minutes is refused before."""
+"""Files that results are written to, checked before a run of minutes begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTPUTS = (
 
 
 def output_paths(target: Path, outputs: str) -> dict[str, Path]:
-    """Find the file of each output: OUTPUT itself, and its name with a suffix.
+    """Files of the outputs, by name: OUTPUT itself, and others with a suffix.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def output_paths(target: Path, outputs: str) -> dict[str, Path]:
 
 
 def output_places(target: Path, sources: Sequence[str]) -> list[Path]:
-    """Find the OUTPUT of each of several inputs: itself, or a file in that folder.
+    """OUTPUT of each of several inputs: a file itself, or files in a folder.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def output_places(target: Path, sources: Sequence[str]) -> list[Path]:
 
 
 def require_writable(path: str | Path | None) -> None:
-    """Refuse a file whose folder is not there, or may not be written to."""
+    """Raise an error if a file's folder is not there, or may not be written to."""
     if not path:
         return
     path = Path(path)
@@ -80,7 +80,7 @@ def require_writable(path: str | Path | None) -> None:
 
 
 def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
-    """Refuse outputs that would replace a file which is read, by whatever name.
+    """Raise an error if an output would replace an input, by whatever name.
 
     Raises
     ------
@@ -92,13 +92,13 @@ def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
     for path, source in itertools.product(there, read):
         if path.samefile(source):
             raise RequestError(
-                f"{path} is the file {source} itself, which would be lost.",
+                f"The result would overwrite {source}, which would be lost.",
                 "Choose another name for the result.",
             )
 
 
 def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:
-    """Refuse outputs that these settings do not give."""
+    """Raise an error for outputs that these settings do not give."""
     from napari_selfdenoise.prediction import result_names
 
     given = [name.replace("_", "-") for name in result_names(config)]

@@ -1,4 +1,4 @@
-"""What a verb says: one JSON object or lines on stdout, progress on stderr."""
+"""Output of the verbs: one JSON object or lines on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import click
 
 
 def say(line: str) -> None:
-    """Say how far it is, on stderr."""
+    """Print a line of progress to stderr."""
     click.echo(line, err=True)
 
 
 def complain(message: str, hint: str, as_json: bool, status: int) -> int:
-    """Say what went wrong and what to try; returns the exit status."""
+    """Print what went wrong and what to try; returns the exit status."""
     click.echo(f"Error: {message} {hint}".rstrip(), err=True)
     if as_json:
         click.echo(json.dumps({"error": message, "hint": hint}))
@@ -44,7 +44,7 @@ def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
 
 
 def training_report(model: Any, seconds: float, kept: str | None) -> dict[str, Any]:
-    """Say what was trained, how long, and where it is kept."""
+    """Report of a training: model file, steps, seconds and noise curve."""
     curve, made = model.noise_curves[0], model.provenance
     fitted = curve.poisson_gaussian
     return {
@@ -71,7 +71,7 @@ def curve_report(curve: Any) -> dict[str, list[float]]:
 
 
 def _finite(value: Any) -> Any:
-    """Replace what JSON cannot say, such as the infinite PSNR of equal images."""
+    """Values with None for what JSON cannot hold, such as an infinite PSNR."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

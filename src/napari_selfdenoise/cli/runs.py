@@ -33,18 +33,18 @@ _NOT_DENOISED = "Stopping: nothing is denoised yet, so no image is written."
 
 
 class Written(NamedTuple):
-    """What a prediction wrote: its tiles, what was chosen, and what is missing.
+    """Summary of a prediction: its tiles, its blend, and what is missing.
 
     Parameters
     ----------
     tiles : int
         How many.
     chosen : str
-        By the automatic estimator; empty for others.
+        Blend of the automatic estimator; empty for others.
     warning : str
         Empty where the whole image was denoised.
     notes : tuple of str
-        What the user should know of the image.
+        Sentences for the user about the image.
     """
 
     tiles: int
@@ -67,11 +67,11 @@ def drive(
     steps : generator
         Yields its progress, and returns its result.
     stop : object
-        What it is sent to end it.
+        Value that ends it by `send`.
     line : callable
-        Makes a line to say of its progress.
+        Makes a line of text from its progress.
     keeps : callable
-        Tells from the last progress whether there is something to keep.
+        Returns whether there is something to keep, from the last progress.
     sentences : tuple of str
         Printed at the first Ctrl-C: one where there is something to keep, one where
         there is nothing.
@@ -110,7 +110,7 @@ def drive(
 
 
 def foretell(image: Image, config: TrainingConfig) -> RunClock:
-    """Say how long a run will take, and return the clock that goes with it."""
+    """Print how long a run will take, and return its clock."""
     from napari_selfdenoise.run_time import (
         RunClock,
         estimate_run,
@@ -134,7 +134,7 @@ def train_aloud(
     start: Any,
     clock: RunClock | None = None,
 ) -> Any:
-    """Train, and say how far it is; returns the model.
+    """Train, and print the progress; returns the model.
 
     With a clock, the time left is that of a whole run, denoising and all.
     """
@@ -161,7 +161,7 @@ def predict_aloud(
     estimator: Any = None,
     clock: RunClock | None = None,
 ) -> Written:
-    """Denoise straight into files, and say how far it is; NaN where it is stopped.
+    """Denoise straight into files, and print the progress; NaN where it is stopped.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def run_config(
     values: dict[str, Any], resumed: TrainingConfig | None = None
 ) -> TrainingConfig:
-    """Take the config out of a verb's values.
+    """Return the config of a verb's values, which are taken out of them.
 
     The recipe or the resumed settings, changed by the file, changed by the flags.
 

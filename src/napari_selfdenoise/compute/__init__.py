@@ -1,4 +1,4 @@
-"""Devices, number formats, threads and memory; what was measured of this machine.
+"""Devices, number formats, threads and memory; measurements of this machine.
 
 For model, training, prediction, run_time, and what stands above them.
 """

@@ -1,4 +1,4 @@
-"""Which device computes, and in which number format it is fastest."""
+"""Devices to compute on, and the number format that is fastest on each."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def resolve_device(name: str) -> torch.device:
 
 @functools.cache
 def fastest_precision(device: torch.device) -> torch.dtype:
-    """Number format that trains a small network faster, by a trial of < 1 s.
+    """Number format in which a small network trains fastest, by a trial of < 1 s.
 
-    The trial is made once on a machine: equal seeds give equal results with the same
+    The trial is made once on a machine, as equal seeds give equal results with the same
     format only. `doctor` makes it anew.
     """
     what = f"precision of {_model(device)}, torch {torch.__version__}"
@@ -78,7 +78,7 @@ def _winner(device: torch.device) -> str:
     """Name of the number format that wins a trial.
 
     bfloat16 is 6 times faster on CPUs that have units for it, and slower on others;
-    it must win clearly, so that the choice does not hang on the machine's mood.
+    it must win clearly, so that the choice does not depend on what else is running.
     """
     seconds = {name: trial_seconds(device, dtype) for name, dtype in _FORMATS.items()}
     wins = seconds["bfloat16"] < 0.75 * seconds["float32"]
@@ -86,9 +86,9 @@ def _winner(device: torch.device) -> str:
 
 
 def speeds(device: torch.device) -> dict[str, float]:
-    """Speed of each number format on a device, over that of float32; 0: it has none.
+    """Speed of each number format on a device, divided by that of float32.
 
-    What was remembered of earlier trials is forgotten.
+    0 where the device does not have the format. Earlier trials are forgotten.
     """
     forget()
     fastest_precision.cache_clear()
@@ -148,7 +148,8 @@ def compute_threads() -> int:
     return max(1, int(asked) if asked.isdigit() else (os.cpu_count() or 2) - 1)
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_M_TRIM_THRESHOLD = -1  # option of glibc's mallopt
+_M_MMAP_THRESHOLD = -3  # option of glibc's mallopt
 
 
 @functools.cache
@@ -240,7 +241,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def if_memory_allows(work: Callable[[], Result]) -> Result | None:
-    """Do some work; None where the device has too little memory for it."""
+    """Result of some work; None where the device has too little memory for it."""
     try:
         return work()
     except (RuntimeError, MemoryError) as error:

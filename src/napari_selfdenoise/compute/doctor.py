@@ -1,4 +1,4 @@
-"""What is installed, what it can do, and which combinations are known to be bad."""
+"""Versions, devices and speeds of this machine, and combinations known to be bad."""
 
 from __future__ import annotations
 

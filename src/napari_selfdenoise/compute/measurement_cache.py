@@ -1,4 +1,4 @@
-"""What was once measured of this machine, kept for later sessions."""
+"""Measurements of this machine, kept for later sessions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from napari_selfdenoise.images import beside
 
 
 def remembered(what: str, measure: Callable[[], str]) -> str:
-    """Return what was found before, or measure it now and keep it.
+    """Return an earlier measurement, or measure now and keep the result.
 
-    A measurement hangs on what else the machine does at the moment. Kept, it is the
+    A measurement depends on what else the machine does at the moment. Kept, it is the
     same next time, and takes no time.
 
     Parameters
@@ -34,7 +34,7 @@ def remembered(what: str, measure: Callable[[], str]) -> str:
 
 
 def forget() -> None:
-    """Forget what was measured: the next time it is measured anew."""
+    """Delete all measurements: the next time they are made anew."""
     with suppress(OSError):  # a folder that is read-only: it stays as it is
         _path().unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The whole run as one frozen value: settings, recipes, time budgets, files.
+"""All settings of a run as one frozen value; recipes, time budgets, files.
 
 Knows images and parts. For every room from model upwards.
 """

@@ -51,7 +51,7 @@ def _seconds(text: str) -> float | None:
 
 
 def budget_text(seconds: float | None) -> str:
-    """Say a budget as `parse_budget` reads it."""
+    """Text of a budget in seconds, as `parse_budget` reads it."""
     if seconds is None:
         return "until I stop"
     return f"{seconds / 60:g} min" if seconds % 60 == 0 else f"{seconds:g} s"

@@ -159,7 +159,7 @@ TITLES: dict[str, str] = {
     "khademi": "Noise fitted to each image (Khademi 2021)",
     "ollion": "Signal and noise networks (Ollion 2021)",
 }
-"""What a user calls the recipes; published ones with author and year."""
+"""Names of the recipes in the window; published ones with author and year."""
 
 DESCRIPTIONS: dict[str, str] = {
     "fast": "The default: trains for a minute, and shows the camera's noise curve.",

@@ -1,4 +1,4 @@
-"""The whole run as one frozen value.
+"""All settings of a run as one frozen value.
 
 Each parameter is declared once, here or in the part it belongs to: the form, the
 command line, the model file and the documentation are made from these fields.
@@ -41,8 +41,8 @@ class TrainingConfig(BaseModel):
     masking: Masking = Field(
         AutomaticMask(),
         title="Masking",
-        description="Which pixels the network must predict without their own value, "
-        "and what fills them meanwhile.",
+        description="Which pixels are masked in training, so that the network predicts "
+        "them without their own value, and what fills them.",
     )
     network: Network = Field(
         UNet(),
@@ -52,7 +52,8 @@ class TrainingConfig(BaseModel):
     signal: Signal = Field(
         PointSignal(),
         title="Signal head",
-        description="What the network says about the signal of each pixel.",
+        description="Whether the network predicts one value for each pixel, or also "
+        "how sure it is of it.",
     )
     noise_model: NoiseModel = Field(
         NoiseNetwork(),
@@ -73,15 +74,14 @@ class TrainingConfig(BaseModel):
     objective: Literal["squared_error", "likelihood", "bootstrap", "sure"] = Field(
         "squared_error",
         title="Objective",
-        description="What teaches the network. Squared error: fast and robust, the "
-        "noise model learns beside it from the residuals. Likelihood: of the "
-        "observations, under noise model and signal head. Bootstrap: squared error for "
-        "5 % of the training, then the noise model is fitted to the predictions, then "
-        "likelihood (PPN2V); fitted anew after 20 % and 45 %. A noise model from a "
-        "file is kept from the start. SURE: squared error for 20 % of the training, "
-        "then Stein's unbiased risk estimate with no pixel masked, which is better for "
-        "Gaussian noise of the same strength everywhere; squared error throughout "
-        "where a measurement before the training says that the noise is another.",
+        description="What the training makes small. Squared error: fast and robust; "
+        "the noise model is learned from the residuals. Likelihood: noise model and "
+        "signal head are learned with the network. Bootstrap (PPN2V): squared error "
+        "for 5 % of the training, then likelihood with a noise model that is fitted "
+        "to the predictions, after 5, 20 and 45 %; one from a file is kept. SURE: "
+        "better for Gaussian noise that is equally strong everywhere. It starts with "
+        "squared error; after 20 % no pixel is masked (Stein's unbiased risk "
+        "estimate). Where other noise is measured before, squared error stays.",
     )
     budget_s: float | None = Field(
         60.0,
@@ -133,22 +133,23 @@ class TrainingConfig(BaseModel):
         ge=0,
         lt=1,
         title="Weight averaging",
-        description="Decay of the running average of the weights that is the result.",
+        description="The result has a running average of the network's weights; the "
+        "closer to 1, the more steps it spans.",
     )
     outliers: Literal["replace", "keep"] = Field(
         "replace",
         title="Outliers",
-        description="Pixels that stick out of their neighbours further than noise and "
-        "optics explain, such as cosmic rays, hot and dead pixels. Nothing is learned "
-        "from them. Replace: the result shows what their surroundings tell. Keep: the "
-        "result has them as they were recorded.",
+        description="Cosmic rays, hot and dead pixels: single pixels that differ from "
+        "their neighbours by more than noise and optics explain. Nothing is learned "
+        "from them. Replace: the result shows a value from their surroundings. Keep: "
+        "it shows them as they were recorded.",
     )
     line_offsets: Literal["subtract", "keep"] = Field(
         "subtract",
         title="Line offsets",
-        description="Offsets that whole rows or columns have of their own, as of an "
-        "sCMOS or a resonant scanner. Subtract: where they are found, they are "
-        "measured and taken out. Keep: they are taken for structure.",
+        description="Whole rows or columns that are too bright or too dark, as with an "
+        "sCMOS camera or a resonant scanner. Subtract: where they are found, they are "
+        "measured and subtracted. Keep: they count as structure.",
     )
     augment: bool = Field(
         True,
@@ -166,8 +167,8 @@ class TrainingConfig(BaseModel):
         ge=0,
         le=2**31 - 1,
         title="Seed",
-        description="Equal seeds and steps give equal results; change it for another "
-        "draw.",
+        description="Equal seeds and steps give equal results. Change it to train with "
+        "other random choices.",
     )
     device: str = Field(
         "auto",
@@ -192,8 +193,9 @@ class TrainingConfig(BaseModel):
     def build_network(self) -> NetworkModule:
         """Make the network, with as many outputs as the signal head reads.
 
-        It smooths nothing where a phantom is to be sharp, and where pixels that share
-        noise are hidden: there, it cost 0.1 to 0.2 dB.
+        Without smoothing where there is a point spread function, as a phantom is to be
+        sharp, and where pixels that share noise are masked: there, it cost 0.1 to
+        0.2 dB.
         """
         network = self.network
         masking = self.masking
@@ -210,13 +212,13 @@ class TrainingConfig(BaseModel):
 
     @property
     def reach(self) -> int:
-        """How far a pixel's prediction looks, in pixels, but for an optical blur."""
+        """Receptive field radius of the network in px, without that of the optics."""
         size = self.masking.binning
         return self.network.reach * size + 2 * (size - 1)
 
     @property
     def sees(self) -> bool:
-        """Whether the network learns to use each pixel's own value as it is best."""
+        """Whether the network learns to use each pixel's own value (by SURE)."""
         return self.objective == "sure"
 
     @property
@@ -321,7 +323,7 @@ _Test = Callable[[TrainingConfig], bool]
 
 
 def _of_pixels(config: TrainingConfig) -> bool:
-    """Whether the noise is known from elsewhere, or found in the image itself."""
+    """Whether the noise model is of pixels: from a file, or fitted to each image."""
     return config.noise_model.kind == "file" or config.per_image
 
 
@@ -331,13 +333,13 @@ _LIKELY = ("likelihood", "bootstrap")
 _NONSENSE: tuple[tuple[_Test, str], ...] = (
     (
         lambda c: not c.masking.hides and not c.network.blind,
-        "a network that sees every pixel learns to copy its noise: choose a masking, "
-        "or the half-plane network, which is blind to the pixel it predicts",
+        "with no pixel masked, this network learns to copy the noise: choose a "
+        "masking, or the half-plane U-Net, which is blind to the pixel it predicts",
     ),
     (
         lambda c: c.psf.kind != "none" and not c.masking.hides,
         "a point spread function spreads each pixel into its neighbours, so the "
-        "half-plane network is no longer blind: choose a masking",
+        "half-plane U-Net is no longer blind: choose a masking",
     ),
     (
         lambda c: c.noise_model.kind == "unmodelled" and c.objective in _LIKELY,
@@ -346,8 +348,8 @@ _NONSENSE: tuple[tuple[_Test, str], ...] = (
     ),
     (
         lambda c: c.noise_model.kind == "unmodelled" and c.signal.spreads,
-        "without a noise model the spread of the signal cannot be told from noise: "
-        "choose a noise model, or the point as signal head",
+        "without a noise model, noise and the spread of the signal look alike: choose "
+        "a noise model, or the point as signal head",
     ),
     (
         lambda c: c.noise_model.kind == "histogram" and c.objective == "likelihood",
@@ -371,12 +373,12 @@ _NONSENSE: tuple[tuple[_Test, str], ...] = (
     ),
     (
         lambda c: c.estimator.fuses and c.masking.correlated,
-        "where neighbours share noise, context tells of the pixel's own noise, and a "
-        "posterior would count it twice: choose another estimator",
+        "this masking is for noise that neighbours share, which a posterior would "
+        "count twice: choose another estimator, or another masking",
     ),
     (
         lambda c: c.masking.binning > 1 and c.estimator.hides,
-        "bins average each pixel with its neighbours, so that it cannot be hidden "
+        "bins average each pixel with its neighbours, so that it cannot be masked "
         "alone: choose another estimator",
     ),
     (
@@ -386,11 +388,11 @@ _NONSENSE: tuple[tuple[_Test, str], ...] = (
     ),
     (
         lambda c: c.masking.binning > 1 and _of_pixels(c),
-        "the noise model knows the noise of pixels, not that of bins: choose a noise "
-        "model that is learned with the network, or a shape as masking",
+        "this noise model is for pixels, not for bins: choose a noise model that is "
+        "learned with the network, or a shape as masking",
     ),
 )
-"""What a config must not be, and why."""
+"""What parts must not be chosen together, and why."""
 
 
 def _kinds(annotation: Any) -> set[str]:

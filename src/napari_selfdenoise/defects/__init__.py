@@ -1,8 +1,8 @@
 """What is wrong with an image, found before anything is measured or learned.
 
-Outliers, and what was never recorded; offsets of lines, clipping, rounding, JPEG; and
-ways out for images that are refused. So a few bad pixels rule neither the normalisation
-nor the loss, the noise or the result. Knows images alone.
+Outliers, missing pixels, line offsets, clipping, rounding and JPEG; and ways out for
+images that are refused. So a few bad pixels spoil neither the normalisation nor the
+loss, the noise model or the result. Knows images alone.
 """
 
 from napari_selfdenoise.defects.camera_correction import Corrections, corrected

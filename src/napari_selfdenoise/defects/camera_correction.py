@@ -1,4 +1,4 @@
-"""What a camera adds and takes: dark frame, flat field, and what it never recorded."""
+"""Corrections for the camera: dark frame, flat field, and a mask of missing pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Planes = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """What is to be done to an image before it is denoised.
+    """Dark frame, flat field and mask that an image is corrected by.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Corrections:
         return {key: part.name for key, part in parts.items() if part is not None}
 
     def require_fits(self, image: Image) -> None:
-        """Refuse what is not of the image's size; pixels are not read.
+        """Raise an error if a size is not the image's; pixels are not read.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Corrections:
 def corrected(
     image: Image, dark: Image | None = None, flat: Image | None = None
 ) -> Image:
-    """Take the camera's fixed pattern out of an image.
+    """Return an image without the camera's fixed pattern.
 
     (image - dark) / (flat / mean of flat) + median of dark: that of the dark frame
     is added back, so that units and offset stay those of the camera. A flat field that
@@ -191,12 +191,12 @@ def _relative(light: _Planes, background: _Planes | None) -> tuple[_Planes, int]
 
 def _unlit_note(count: int) -> str:
     counted, verb = _counted(count)
-    return f"{counted} of the flat field without light {verb} missing in the image."
+    return f"{counted} {verb} missing in the image: the flat field has no light there."
 
 
 def _empty_note(count: int) -> str:
     counted, verb = _counted(count)
-    return f"{counted} of the dark frame without a number {verb} missing in the image."
+    return f"{counted} {verb} missing in the image: the dark frame has no number there."
 
 
 def _counted(count: int) -> tuple[str, str]:

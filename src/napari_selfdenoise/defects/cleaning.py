@@ -35,21 +35,20 @@ _SAMPLE_SIDE = 512
 _SAMPLES = 16
 
 _STRIDE = 64
-"""Distance in px of the pixels that tell where a large plane has content."""
+"""Distance in px of the pixels that are read to find content in a large plane."""
 
 _LEAST_CONTENT = 0.05
-"""Share of a sample below which it is taken where the content is."""
+"""Share of content below which a sample is taken anew, from where the content is."""
 
 _MARGIN = outliers.REACH + missing.REACH + filling.REACH
-"""How far around a part of a large plane is read: the verdict on its pixels is then
-that of the plane, but for the ends of wide padding."""
+"""Margin in px that is read around a part of a large plane: its pixels are then judged
+as in the whole plane, but for the ends of wide padding."""
 
-_PART_SIDE, _BAND = 2048, 1024
-"""Side in px of the part of a large plane in which offsets of lines are looked for, and
-width of the bands that they are measured in."""
+_PART_SIDE = 2048  # px; line offsets are looked for in a part of a large plane
+_BAND = 1024  # px; width of the bands in which line offsets are measured
 
 _SCATTER_PIXELS = 2**18
-"""Pixels of a plane that its scatter is told from."""
+"""Pixels of a plane that its scatter is measured on."""
 
 _SMALL = 48 * 48
 """Pixels from which on a plane shows how strong the noise of bright pixels is."""
@@ -70,7 +69,7 @@ class CleanPlane(NamedTuple):
     Parameters
     ----------
     pixels : ndarray
-        Observation, raw units, (Y, X), float32; where it is bad, what is around.
+        Observation, raw units, (Y, X), float32; bad pixels are filled from around.
     outliers : ndarray
         Recorded, but ruined, (Y, X).
     missing : ndarray
@@ -87,12 +86,12 @@ class CleanPlane(NamedTuple):
 
     @property
     def good(self) -> Flags:
-        """Where the observation tells of the signal, (Y, X)."""
+        """True where a pixel is neither an outlier nor missing, (Y, X)."""
         return ~(self.outliers | self.missing)
 
     @property
     def spotless(self) -> bool:
-        """Whether there is nothing bad in it."""
+        """Whether all pixels are good."""
         return not (self.outliers.any() or self.missing.any())
 
     @property
@@ -114,7 +113,7 @@ class CleanPlane(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PlaneDefects:
-    """What has to be known of a plane to find its defects anywhere in it.
+    """Statistics of a plane by which defects are found in any part of it.
 
     Parameters
     ----------
@@ -168,7 +167,7 @@ class PlaneDefects:
 
 
 def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:
-    """Learn of a plane what its defects are told by.
+    """Measure the statistics of a plane by which its defects are found.
 
     Parameters
     ----------
@@ -231,7 +230,7 @@ def _crowded(gone: Flags) -> tuple[slice, ...]:
 
 
 class CleanImage:
-    """An image as it would be without its defects.
+    """An image whose planes are read without their defects.
 
     Parameters
     ----------
@@ -255,7 +254,7 @@ class CleanImage:
         return self.image.plane_shape
 
     def defects(self, plane: PlaneIndex) -> PlaneDefects:
-        """What the defects of a plane are told by; measured once."""
+        """Statistics by which the defects of a plane are found; measured once."""
         if plane not in self._rules:
             if self._is_small:
                 self._whole(plane)  # read once, it is kept
@@ -281,7 +280,7 @@ class CleanImage:
         rows: slice = slice(None),
         columns: slice = slice(None),
     ) -> CleanPlane:
-        """Read a region of one plane."""
+        """Read a region of one plane, defects filled."""
         clean = self._recorded(plane, rows, columns)
         patterns = self.patterns(self.image.channel_of(plane))
         if not patterns.found or self.is_blank(plane):

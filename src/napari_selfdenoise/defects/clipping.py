@@ -16,17 +16,17 @@ Array = NDArray[np.float64]
 
 _MOST_PIXELS = 2**22
 
-_LOW, _HIGH = 0.01, 1e-3
-"""Shares of the pixels at the lowest and the highest value that are worth a word."""
+_LOW = 0.01  # share of the pixels at the lowest value from which a message is due
+_HIGH = 1e-3  # share of the pixels at the highest value from which a message is due
 
 _HEAP = 3.0
-"""Pixels at an end over those at the next values, at least: else few are cut off."""
+"""Pixels at the last value, divided by those at the next ones, if some are clipped."""
 
 _NEXT = 5
 """Number of the next values."""
 
 _FEW_PHOTONS = 5.0
-"""Photons a pixel up to which counts are told from grey values."""
+"""Photons a pixel up to which counted photons are distinguished from grey values."""
 
 _POISSON = (0.8, 1.25)
 """Ratio of the variance to the mean of counted photons, but for chance and structure.
@@ -38,7 +38,7 @@ _HALF_NORMAL = 0.4
 
 @dataclass(frozen=True)
 class Clipping:
-    """How many pixels lie at the ends of the values, raw units.
+    """Shares of the pixels that are clipped at either end, raw units.
 
     Parameters
     ----------
@@ -60,29 +60,31 @@ class Clipping:
     photons: float | None
 
     def __str__(self) -> str:
-        """What it means for the result, in sentences; empty where it means nothing."""
+        """Sentences on what it does to the result; empty where it does nothing."""
         said = []
         if self.photons is not None:
             said.append(
-                f"Single photons were counted, {self.photons:.2g} a pixel: the noise "
-                "is that of light alone, and the mean is true."
+                f"Single photons were counted, {self.photons:.2g} a pixel: brightness "
+                "is kept, and the noise is that of light alone."
             )
         if self.low:
             said.append(
+                f"Dark regions may come out too bright, by up to {self.bias:.2g}. "
                 f"{100 * self.low:.2g} % of the pixels have the lowest value, "
-                f"{self.lowest:g}. Where the camera cut darker ones off, the result is "
-                f"too bright, by up to {self.bias:.2g}: raise the camera's offset."
+                f"{self.lowest:g}: darker ones may be cut off. Raise the "
+                "camera's offset."
             )
         if self.high:
             said.append(
+                "Saturated regions come out too dark. "
                 f"{100 * self.high:.2g} % of the pixels are saturated at "
-                f"{self.highest:g}: the result is too dark there. Expose less."
+                f"{self.highest:g}. Expose less."
             )
         return " ".join(said)
 
 
 def measure_clipping(planes: Sequence[NDArray[np.float32]]) -> Clipping:
-    """Look for pixels that were cut off, and for single photons.
+    """Measure how many pixels are clipped, and whether single photons were counted.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the network sees in place of pixels that tell nothing."""
+"""Fills for outliers and missing pixels: means of good pixels around."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENOUGH = 0.05
 def filled(
     pixels: Array, bad: Flags, level: float, widths: Sequence[float] = WIDE
 ) -> Array:
-    """Replace bad pixels by means of good ones around.
+    """Return a plane in which bad pixels are means of good ones around.
 
     Parameters
     ----------

@@ -24,10 +24,10 @@ from scipy.ndimage import uniform_filter1d
 
 Array = NDArray[np.float64]
 
-_NARROW, _WIDTHS = 9, (9, 17, 33, 65)
-"""Lines that one is compared with, itself among them: few where offsets are looked for,
-so that structure counts for little. Where they are measured, few take part of the
-offsets for structure, and many take structure for offsets."""
+# A line is compared with so many lines around, itself among them. With few, part of the
+# offsets counts as structure; with many, structure counts as offsets.
+_NARROW = 9  # where offsets are looked for, so that structure counts for little
+_WIDTHS = (9, 17, 33, 65)  # of which the best is chosen where they are measured
 
 _PARTS = 4
 """Parts of the lines that have to agree."""
@@ -38,11 +38,11 @@ _CERTAIN = 8.0
 _LEAST = 0.08
 """Std of the offsets over that of the noise, at least: weaker ones do no harm."""
 
-_ALONE, _UNLIKE = 0.0, 0.4
-"""Correlation of the offsets of lines 1 px apart, at most; and its size 1 to 3 px
-apart. That of offsets is a little below zero, as each is compared with its neighbours.
-Sharp edges along lines have 0.03 and more at 1 px, what optics have blurred much more,
-and fine stripes 0.5 and more at some distance."""
+# The correlation of offsets is a little below zero, as each is compared with its
+# neighbours. Sharp edges along lines have 0.03 and more at 1 px, what optics have
+# blurred much more, and fine stripes 0.5 and more at some distance.
+_ALONE = 0.0  # correlation of the offsets of lines 1 px apart, at most
+_UNLIKE = 0.4  # size of the correlation of offsets 1 to 3 px apart, at most
 
 _ODD_EVEN = 0.8
 """Size of the correlation from which on odd lines are too dark and even ones too
@@ -57,7 +57,7 @@ MOST_PLANES = 8
 
 @dataclass(frozen=True, eq=False)
 class FixedPatterns:
-    """Which lines of an image have offsets of their own.
+    """Line offsets of an image: how strong they are, for columns and rows.
 
     Parameters
     ----------
@@ -70,18 +70,18 @@ class FixedPatterns:
     rows: Offsets | None = None
 
     def __str__(self) -> str:
-        """What was found, and what was done, in sentences; empty for nothing."""
+        """Sentences about the offsets that were subtracted; empty for none."""
         said = []
         if self.columns is not None:
             said.append(
-                f"Each column has an offset of its own (std {self.columns.std:.3g}), "
-                "as of a camera's amplifiers. This is no noise: the offsets were "
-                "measured and subtracted. A dark frame does it better."
+                f"Offsets of columns were subtracted (std {self.columns.std:.3g}), "
+                "which are no noise but come from a camera's amplifiers. A dark frame "
+                "removes them better."
             )
         if self.rows is not None:
             said.append(
-                f"Each line has an offset of its own (std {self.rows.std:.3g}), as of "
-                "a scanner. This is no noise: the offsets were measured and subtracted."
+                f"Offsets of lines were subtracted (std {self.rows.std:.3g}), which "
+                "are no noise but come from a scanner."
             )
         return " ".join(said)
 
@@ -92,7 +92,7 @@ class FixedPatterns:
 
 
 class Offsets(NamedTuple):
-    """How strong offsets are, raw units, and with how many lines each is compared."""
+    """Std of line offsets, raw units, and the number of lines each is compared with."""
 
     std: float
     width: int
@@ -111,7 +111,7 @@ class Offsets(NamedTuple):
 
 
 def measure_patterns(planes: Sequence[NDArray[np.float32]]) -> FixedPatterns:
-    """Look for rows and columns with offsets of their own.
+    """Measure which rows and columns have offsets of their own.
 
     Parameters
     ----------

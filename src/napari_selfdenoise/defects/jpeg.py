@@ -21,7 +21,7 @@ _STEPS = np.arange(3, 64)
 """Steps that are tried, in grey values: smaller ones do no harm."""
 
 _WHOLE = 0.8
-"""Share of whole grey values, at least: outliers were replaced, padding is none."""
+"""Share of pixels that are whole numbers, at least: filled ones need not be."""
 
 _LIKELY = 3
 """Places along each axis at which blocks may start, of eight, that are tried."""

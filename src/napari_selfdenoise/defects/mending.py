@@ -24,14 +24,14 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue (Rec. 709)."""
 
 _LOOK = 64
-"""Pixels along each side of a plane that tell at once that it is not blank."""
+"""Pixels along each side of a plane that are read first, to see if it is not blank."""
 
 Mending = Generator[float, object, Image]
 """Yields the share that is done; returns an image."""
 
 
 def luminance_steps(image: Image) -> Mending:
-    """Mix the colours of an RGB image to what they look like in grey.
+    """Make the luminance of an RGB image, plane by plane.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def luminance_steps(image: Image) -> Mending:
 
 
 def channels_of(image: Image) -> Image:
-    """Take the colours of an RGB image for channels; an alpha channel is left out.
+    """Return an RGB image with its colours as channels; an alpha channel is left out.
 
     Lazy arrays stay lazy, and no pixel is copied.
     """
@@ -80,7 +80,7 @@ def channels_of(image: Image) -> Image:
 
 @dataclass(frozen=True)
 class Findings:
-    """What pixels say of an image before it is denoised.
+    """What was found in the pixels of an image before it is denoised.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Findings:
     missing : int
         How many pixels hold no number.
     rounding : Rounding or None
-        What 32-bit floats lose of it, where that is worth telling.
+        How coarse it becomes as 32-bit floats, where that makes the result worse.
     """
 
     obstacle: str = ""
@@ -98,7 +98,7 @@ class Findings:
 
 
 def look_steps(image: Image) -> Generator[float, object, Findings]:
-    """Look whether an image can be learned from, and how many pixels are missing.
+    """Find out if an image can be learned from, and how many pixels are missing.
 
     Yields
     ------
@@ -122,7 +122,7 @@ def look_steps(image: Image) -> Generator[float, object, Findings]:
 
 
 def blank_steps(image: Image) -> Generator[float, object, bool]:
-    """Look for a plane to learn from; one is enough.
+    """Find out if an image has no plane to learn from.
 
     Yields
     ------
@@ -132,7 +132,7 @@ def blank_steps(image: Image) -> Generator[float, object, bool]:
     Returns
     -------
     bool
-        Whether there is none.
+        True where there is none.
     """
     clean = CleanImage(image)
     for number, plane in enumerate(image.planes()):
@@ -243,7 +243,7 @@ def _plane_by_plane(
 
 
 def ways_out(image: Image) -> dict[str, Callable[[], Mending]]:
-    """What can be made of an image that is refused, by the words for it."""
+    """Makers of images that can be denoised, by the text of their buttons."""
     if "S" not in image.axes:
         return {}
     return {

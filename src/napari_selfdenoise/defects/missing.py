@@ -22,31 +22,27 @@ BLANK = 0.999
 SATURATED = 0.95
 """Share of the pixels at the highest value from which on a plane is lost."""
 
-_AROUND, _LEAST_AROUND = 5, 0.57
-"""Side in px of the square around a recorded pixel, and how much of it was recorded, on
-average, at least.
+# Where 45 % of the pixels are missing at random, less is left: results were then worse
+# than the raw image, and their stated error far too small.
+_AROUND = 5  # px; side of the square around a recorded pixel
+_LEAST_AROUND = 0.57  # share of that square that was recorded, on average, at least
 
-Where 45 % of the pixels are missing at random, less is left: results were then worse
-than the raw image, and their stated error far too small.
-"""
-
-_REGION, _LEAST_IN_REGION, _ALONE = 21, 0.45, 0.3
-"""Side in px of a region; share of the square around a pixel that was recorded, at
-least, on average over a region, and for each pixel (at a corner it is 0.36). Both are
-lower than for a plane: the network also learns from the rest of the plane.
-"""
+# Regions may have more gaps than a plane: the network also learns from the rest of it.
+_REGION = 21  # px; side of a region
+_LEAST_IN_REGION = 0.45  # share of the square that was recorded, mean over a region
+_ALONE = 0.3  # the same for a single pixel; at a corner it is 0.36
 
 REACH = 8 + _REGION // 2 + _AROUND // 2
-"""How far the verdict on a pixel of a small region looks, in px."""
+"""Distance in px up to which other pixels decide if one is missing."""
 
 _BLOCK = 3
 """Side in px of the smallest constant region."""
 
 _CLOSED = 5
-"""Side in px of what is closed: single pixels that differ are no content."""
+"""Side in px of the closing: single pixels in a region that differ are no content."""
 
 _RING = 3
-"""Width in px of what is looked at beside a region."""
+"""Width in px of the ring around a region that its value is compared with."""
 
 _LOOSE = 0.1
 """Share of the pixels beside padding that have its value, at most."""
@@ -74,7 +70,7 @@ def is_blank(pixels: Array) -> bool:
 
 
 def is_full_of_gaps(gone: Flags) -> bool:
-    """Whether recorded pixels have too few recorded ones around to learn from.
+    """Whether recorded pixels have, on average, too few recorded ones around them.
 
     Parameters
     ----------

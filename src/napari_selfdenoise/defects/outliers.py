@@ -34,16 +34,16 @@ RANK = 3
 """Which of the brightest neighbours counts: outliers come in pairs and lines, too."""
 
 ROUNDS = 5
-"""Looks at the pixels left: lines of outliers are taken off from their ends."""
+"""Rounds of the search: each takes the ends off lines of outliers."""
 
 RADIUS = 2
 """Distance of the neighbours that are compared, along each axis, in px."""
 
 REACH = ROUNDS * RADIUS + 6
-"""How far the verdict on a pixel looks, in px."""
+"""Distance in px up to which other pixels decide if one is an outlier."""
 
-_BINS, _BIN_PIXELS = 16, 64
-"""Levels at which the noise is measured, at most; and pixels of each, at least."""
+_BINS = 16  # brightness levels at which the noise is measured, at most
+_BIN_PIXELS = 64  # pixels of each level, at least
 
 _UNCERTAIN = 2.0
 """Margin for the error of a noise std that n pixels give, times the root of n."""
@@ -62,12 +62,12 @@ _HIGH = 40.0
 """Noise stds by which clusters stick out."""
 
 _CLUSTER = 12
-"""Pixels of a cluster, at most: the median of 5 x 5 pixels has to see past it."""
+"""Pixels of a cluster, at most: the median of 5 x 5 pixels must be that of others."""
 
-_PLATEAU, _CLIFF, _SLACK = 0.2, 10.0, 3.0
-"""Height of a cluster's lowest pixel over that of its highest, at least; and over that
-of what lies beside it, but for some noise stds. Spots of 0.66 px (std) and more have no
-such edge."""
+# Clusters end abruptly; spots of 0.66 px (std) and more do not.
+_PLATEAU = 0.2  # height of a cluster's lowest pixel over that of its highest, at least
+_CLIFF = 10.0  # height of its lowest pixel over that of the pixels around, at least,
+_SLACK = 3.0  # but for so many noise stds
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.bool_)
 
@@ -102,7 +102,7 @@ class Scatter:
 
     @classmethod
     def measure(cls, pixels: Array, known: Flags) -> Scatter:
-        """Measure those pixels of a plane that are known, or of a part; both (Y, X)."""
+        """Measure the scatter of the known pixels of a plane or a part; both (Y, X)."""
         median = median_filter(pixels, 3, mode="reflect")
         level, difference = median[known], (pixels - median)[known]
         groups = bins_by_signal(level, _BINS, least=_BIN_PIXELS)
@@ -153,7 +153,7 @@ def _grey_step(pixels: Array) -> float:
 
 
 def find_outliers(pixels: Array, missing: Flags, scatter: Scatter) -> Flags:
-    """Find pixels that stick out of their neighbours.
+    """Return True for pixels that differ from their neighbours as outliers do.
 
     Parameters
     ----------

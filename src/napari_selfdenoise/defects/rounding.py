@@ -1,4 +1,4 @@
-"""What 32-bit floats, as are computed with, lose of values, or cannot hold."""
+"""Values that 32-bit floats, in which all is computed, round or cannot hold."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from numpy.typing import NDArray
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, PlaneIndex
 
-_WORTH_TELLING, _TOO_COARSE = 0.5, 4.0
-"""Distance of 32-bit floats in units of what neighbouring pixels differ by. From the
-first on, rounding adds 2 % to the noise's variance; from the second on, hardly anything
-but the rounding is left."""
+# Distance of 32-bit floats in units of what neighbouring pixels differ by.
+_WORTH_TELLING = 0.5  # from here on, rounding adds 2 % to the noise's variance
+_TOO_COARSE = 4.0  # from here on, hardly anything but the rounding is left
 
 _RANGE = (1e-15, 1e15)
 """What neighbouring pixels may differ by: their squares are sums of 32-bit floats."""
 
 _LARGEST_POWER = {4: 37, 8: 300}
-"""Of ten, that floats of so many bytes hold, with room to multiply by it."""
+"""Largest power of ten that floats of so many bytes hold, with room to multiply."""
 
-_SIDE, _PLACES = 96, 3
-"""Of each part of a plane that is looked at, in px; and how many along an axis."""
+_SIDE = 96  # px; side of each part of a plane that is measured
+_PLACES = 3  # such parts along an axis
 
 
 class Rounding(NamedTuple):
@@ -56,20 +55,20 @@ class Rounding(NamedTuple):
 
     @property
     def error(self) -> RequestError:
-        """What is lost, and what to try."""
+        """The error that says what is lost, and what to try."""
         return RequestError(
-            f"Values around {self.level:.4g} are rounded to multiples of "
-            f"{self.step:.3g} (32-bit floats), and neighbouring pixels differ by "
-            f"{self.differences:.3g} only.",
+            f"Fine differences are lost: values around {self.level:.4g} are rounded to "
+            f"multiples of {self.step:.3g} (32-bit floats), but neighbouring pixels "
+            f"differ by {self.differences:.3g} only.",
             f"Subtract {self.level} from the image first.",
         )
 
 
 def measure_rounding(image: Image) -> Rounding | None:
-    """Tell what is lost of an image as 32-bit floats, where that is worth telling.
+    """Measure how coarse an image becomes as 32-bit floats; None where that is fine.
 
-    Nine parts of three planes are looked at. Those of one value say nothing: they may
-    never have been recorded. Of the others the usual one counts.
+    Nine parts of three planes are measured. Those of one value do not count: they may
+    never have been recorded. Of the others the median counts.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def measure_rounding(image: Image) -> Rounding | None:
     Returns
     -------
     Rounding or None
-        Of the plane that loses most; None where nothing of worth is lost.
+        Of the plane that loses most; None where the result does not suffer.
     """
     if np.can_cast(image.dtype, np.float32):
         return None
@@ -89,7 +88,7 @@ def measure_rounding(image: Image) -> Rounding | None:
 
 
 def rounding_notes(image: Image) -> list[str]:
-    """Say what is lost of an image as 32-bit floats; empty where nothing is.
+    """Notes on what is lost of an image as 32-bit floats; empty where nothing is.
 
     Raises
     ------
@@ -107,7 +106,7 @@ def rounding_notes(image: Image) -> list[str]:
 
 
 def range_error(image: Image) -> RequestError | None:
-    """Say by what to multiply values that are too large or too small to be squared.
+    """Error that says what to multiply too large or too small values by.
 
     Parameters
     ----------
@@ -136,7 +135,7 @@ def range_error(image: Image) -> RequestError | None:
 
 
 def subtracted(pixels: NDArray[Any], level: int | float) -> NDArray[np.float32]:
-    """Subtract a value before pixels become 32-bit floats, so that nothing is lost.
+    """Return pixels less a value as 32-bit floats, so that no digit is lost.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What was found of defects, in a sentence or two."""
+"""Messages about the defects of an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_selfdenoise.images import Image, PlaneIndex
 
 @dataclass(frozen=True)
 class DefectCount:
-    """How many pixels and planes were bad.
+    """Numbers of bad pixels and planes.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class DefectCount:
 
 
 def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
-    """Say what was found, and what becomes of it; empty where there is nothing.
+    """Sentences on the defects that were found, and what the result shows there.
 
     Parameters
     ----------
@@ -63,28 +63,29 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
     said = []
     if count.outliers:
         then = (
-            "in the result, their surroundings take their place"
+            "The result shows their surroundings instead."
             if outliers == "replace"
-            else "the result keeps them as they are"
+            else "The result keeps them as they are."
         )
         said.append(
-            f"{_pixels(count.outliers, count.pixels, 'outlier pixel')} (such as cosmic "
-            f"rays, hot or dead pixels) {_were(count.outliers)} left out; {then}."
+            f"{_pixels(count.outliers, count.pixels, 'outlier pixel')} "
+            f"{_were(count.outliers)} left out, such as cosmic rays, hot or dead "
+            f"pixels. {then}"
         )
     if count.doubtful:
         said.append(
-            "The image is too small to distinguish hot pixels from bright structure: "
-            "none were left out."
+            "Hot pixels may remain: the image is too small to distinguish them from "
+            "bright structure."
         )
     if count.missing:
         said.append(
             f"{_pixels(count.missing, count.pixels, 'pixel')} {_were(count.missing)} "
-            "never recorded (padding of one value, no number, or masked): left out, "
-            "and kept as they are."
+            "never recorded (padding of one value, no number, or outside the mask): "
+            "left out, and kept as they are."
         )
     if count.blank == count.planes == 1:
         said.append(
-            "The image is blank, saturated or full of gaps: it is kept as it is."
+            "The image is kept as it is: it is blank, saturated or full of gaps."
         )
     elif count.blank:
         said.append(
@@ -95,7 +96,7 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
 
 
 def nothing_to_learn(image: Image) -> RequestError:
-    """Say why an image of which no plane can be learned from teaches nothing."""
+    """Return the error that says why nothing can be learned from an image."""
     values: set[float] = set()
     for plane in image.planes():
         known, uneven = _recorded(image, plane)

@@ -56,7 +56,7 @@ def save_comparison(planes: Mapping[str, NDArray[np.float32]], path: Path) -> No
 
 
 def require_matplotlib() -> None:
-    """Refuse early what would fail after minutes of training.
+    """Raise an error if matplotlib is missing, before minutes of training.
 
     Raises
     ------

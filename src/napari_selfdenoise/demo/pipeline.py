@@ -44,7 +44,7 @@ def run_demo(
     window : bool
         Whether to do the same in a napari window and keep a picture of it.
     say : callable
-        Receives lines for the user.
+        Called with each line for the user.
 
     Returns
     -------

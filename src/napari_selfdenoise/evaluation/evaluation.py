@@ -1,4 +1,4 @@
-"""Comparing a prediction with a clean reference, plane by plane."""
+"""Comparing a prediction with a reference, plane by plane."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Arrays with axes, their files and their pieces: tiles, bins, samples.
 
-The lowest room: it knows sentences of errors alone. For every other room.
+The lowest room: it imports errors alone. For every other room.
 """
 
 from napari_selfdenoise.images.amounts import bytes_in_words

@@ -6,7 +6,7 @@ _UNITS = {"GB": 1e9, "MB": 1e6, "kB": 1e3}
 
 
 def bytes_in_words(count: int) -> str:
-    """Say how much it is in the largest unit of which it is a tenth at least.
+    """Text of a number of bytes, in the largest unit of which it is at least a tenth.
 
     Examples
     --------

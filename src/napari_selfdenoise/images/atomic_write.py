@@ -1,4 +1,4 @@
-"""Files are written beside, then renamed: no half-written file stays."""
+"""Files are written under another name, then renamed: no half-written file stays."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from napari_selfdenoise.errors import RequestError
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Give a name to write to that becomes `path` if all goes well, else disappears.
+    """Yield a temporary file name that becomes `path` if all goes well.
 
-    Until then a file that was there stays as it is.
+    Until then a file at `path` stays as it is. After an error, the temporary one goes.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def require_folder(path: Path) -> None:
-    """Refuse a file in a folder that is not there."""
+    """Raise a RequestError if the folder of a file is not there."""
     if not path.parent.is_dir():
         raise RequestError(
             f"The folder {path.parent} is not there.", "Make it, or choose another."

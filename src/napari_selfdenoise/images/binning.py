@@ -27,7 +27,7 @@ def sliding_means(plane: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     Returns
     -------
     ndarray
-        At the first row and column of each, (Y - size + 1, X - size + 1).
+        Mean of the square that begins at each pixel, (Y - size + 1, X - size + 1).
     """
     pixels = torch.from_numpy(np.ascontiguousarray(plane, np.float32))[None]
     means: NDArray[np.float32] = F.avg_pool2d(pixels, size, stride=1)[0].numpy()
@@ -35,7 +35,7 @@ def sliding_means(plane: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 
 def whole_bins(good: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Where squares of size x size pixels (Y, X) hold good pixels only.
+    """True where a square of size x size pixels holds good pixels only, (Y, X).
 
     The places are those of `sliding_means`.
     """
@@ -44,10 +44,10 @@ def whole_bins(good: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
 
 
 def variance_of_bins(rho: NDArray[np.float64], size: int) -> float:
-    """Variance of the noise of squares' means, over that of a pixel.
+    """Variance of the noise of squares' means, divided by that of a pixel.
 
-    As the difference of differences in four squares tells it, two by two, which is how
-    noise is told from slopes: what neighbouring squares share cancels.
+    As measured by the difference of differences between four squares, two by two, in
+    which slopes and noise that neighbouring squares share cancel.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which part of an image has been denoised by now."""
+"""Which pixels of an image have been denoised so far."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Coverage:
         self._partial: dict[PlaneIndex, NDArray[np.bool_]] = {}
 
     def add(self, tile: Tile) -> None:
-        """Note that a tile has been denoised."""
+        """Count the pixels of a tile as denoised."""
         if tile.plane in self._complete:
             return
         shape = self.image.plane_shape
@@ -57,7 +57,7 @@ class Coverage:
         return np.ones(self.image.plane_shape, np.bool_) if done is None else ~done
 
     def put_in_rest(self, array: Any, plane: PlaneIndex, values: Any) -> None:
-        """Put other pixels where a plane is not denoised.
+        """Fill the pixels of a plane that are not denoised with other values.
 
         Parameters
         ----------
@@ -78,6 +78,6 @@ class Coverage:
         array[place] = np.where(rest, values, array[place])
 
     def blank_rest(self, array: Any) -> None:
-        """Put NaN wherever an array of results is not denoised."""
+        """Fill the pixels of an array of results that are not denoised with NaN."""
         for plane in self.image.planes():
             self.put_in_rest(array, plane, np.float32(np.nan))

@@ -32,7 +32,7 @@ class CutShortError(RequestError):
 
 @dataclass(frozen=True, eq=False)
 class WholePart:
-    """What is whole in a file that ends too early.
+    """The whole planes of a file that ends too early.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ def is_damaged(messages: list[str]) -> bool:
 
 
 def require_whole(path: Path, tif: Any, series: Any, messages: list[str]) -> None:
-    """Refuse a series of which planes are missing.
+    """Raise an error for a series of which planes are missing.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def require_whole(path: Path, tif: Any, series: Any, messages: list[str]) -> Non
 
 
 def cut_short(path: Path) -> CutShortError:
-    """Make the error of a file that ends too early."""
+    """Return the error of a file that ends too early."""
     return CutShortError(
         f"{path.name} is damaged: it ends before its last image.",
         "Copy it again from where it was acquired.",

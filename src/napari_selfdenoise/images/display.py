@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a file says of how its pixels are shown. It changes no pixel.
+    """How a file wants its pixels shown. It changes no pixel.
 
     Parameters
     ----------
@@ -30,16 +30,16 @@ class Look:
     function: Mapping[str, Any] = field(default_factory=dict)
 
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of it, in sentences."""
+        """Sentences for the user; none where the file says nothing odd."""
         notes = []
         if self.inverted:
             notes.append(
-                "The file shows high values dark (an inverting look-up table); results "
-                "look the same, and pixel values are those stored."
+                "High values are shown dark, as the file has an inverting look-up "
+                "table. Results look the same; pixel values are as stored."
             )
         if "cf" in self.function:
             notes.append(
-                "ImageJ shows the values of this file through a calibration function; "
-                "here they are as stored."
+                "Pixel values are as stored in the file. ImageJ shows other ones, by a "
+                "calibration function."
             )
         return tuple(notes)

@@ -17,7 +17,7 @@ _PREVIEW_SIDE = 1024
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """Send it to a running training to see this region denoised.
+    """A region of one plane; sent to a running training, it asks for a preview.
 
     Parameters
     ----------

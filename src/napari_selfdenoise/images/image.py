@@ -22,7 +22,7 @@ from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 
 @dataclass(frozen=True, eq=False)
 class Image(Planes):
-    """What is known of an image beside its pixels.
+    """An array with axes, pixel size, units and name.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Image(Planes):
         rows: slice = slice(None),
         columns: slice = slice(None),
     ) -> NDArray[Any]:
-        """Pixels of a region of one plane, (Y, X), of the type that they have."""
+        """Pixels of a region of one plane, (Y, X), in the type of `data`."""
         return self._read(self.data, plane, rows, columns)
 
     def read_mask(
@@ -128,7 +128,7 @@ class Image(Planes):
         rows: slice = slice(None),
         columns: slice = slice(None),
     ) -> NDArray[np.bool_] | None:
-        """Where a region of one plane was recorded, (Y, X); None without a mask."""
+        """True where a region of a plane was recorded, (Y, X); None without a mask."""
         if self.mask is None:
             return None
         recorded: NDArray[np.bool_] = self._read(self.mask, plane, rows, columns) != 0
@@ -143,7 +143,7 @@ class Image(Planes):
         return pixels.T if columns_first else pixels
 
     def as_stored(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Turn values of planes, (..., Y, X), to the order of the axes in `data`."""
+        """Return values of planes, (..., Y, X), in the order of the axes of `data`."""
         columns_first = self.axes.index("X") < self.axes.index("Y")
         return values.swapaxes(-1, -2) if columns_first else values
 
@@ -192,13 +192,13 @@ class Image(Planes):
         ]
         if not stack:
             raise RequestError(
-                f"Frame {index} was asked for, but this is {self.describe(False)}.",
+                f"There is no frame {index}: this is {self.describe(False)}.",
                 "Leave the frame out.",
             )
         axis = self.axes.index(stack[0])
         if not 0 <= index < self.shape[axis]:
             raise RequestError(
-                f"Frame {index} was asked for, but there are {self.shape[axis]}.",
+                f"There is no frame {index}: there are {self.shape[axis]}.",
                 f"Choose 0 to {self.shape[axis] - 1}.",
             )
         selection: list[Any] = [slice(None)] * self.ndim
@@ -214,7 +214,7 @@ class Image(Planes):
         )
 
     def describe(self, pixel_size: bool = True) -> str:
-        """How the axes are understood, as a phrase.
+        """Text of the axes, their lengths and the pixel size.
 
         Examples
         --------
@@ -243,11 +243,10 @@ def is_in_memory(array: Any) -> bool:
 
 
 def as_line_scan(image: Image) -> Image:
-    """Take a line that was scanned again and again for the image that it is.
+    """Return a line scan as an image of time by position; others as they are.
 
-    The image of a line scan, or kymograph, is time by position. Where rows or columns
-    have the length one, the first of time, depth and axes without a meaning takes their
-    place; array and its shape stay. Any other image is returned as it is.
+    Where rows or columns have the length one, the first of time, depth and axes without
+    a meaning takes their place; the array and its shape stay.
 
     Examples
     --------
@@ -269,7 +268,7 @@ def as_line_scan(image: Image) -> Image:
 
 
 def as_frames(image: Image) -> Image:
-    """Take the lines of a line scan for images of one row each, as they are stored."""
+    """Return a line scan as images of one row each, as they are stored."""
     return replace(image, axes=image.line_scan or image.axes, line_scan="")
 
 
@@ -287,15 +286,15 @@ def _fitting(mask: Any, shape: tuple[int, ...]) -> Any:
 
 
 def require_denoisable(image: Image) -> list[str]:
-    """Refuse what cannot be denoised, by type and shape alone.
+    """Return notes on an image, and raise an error if it cannot be denoised.
 
-    Pixels are not looked at, so that lazy images stay lazy.
+    Type and shape alone decide: no pixel is read, so that lazy images stay lazy.
 
     Returns
     -------
     list of str
-        Sentences the user should read, though nothing is wrong; the image's notes are
-        among them.
+        Sentences for the user, though nothing is wrong; the image's own notes are among
+        them.
 
     Raises
     ------

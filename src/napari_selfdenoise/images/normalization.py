@@ -1,4 +1,4 @@
-"""Raw units to those in which networks learn, and back."""
+"""From raw units to those in which networks learn, and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Normalization:
-    """normalised = (raw - offset) / scale.
+    """Offset and scale of normalised = (raw - offset) / scale.
 
     The scale is a power of two and the offset an integer, so that integer images
     survive the way there and back to the bit.
@@ -23,7 +23,7 @@ class Normalization:
 
     @classmethod
     def measure(cls, pixels: NDArray[np.float32]) -> Normalization:
-        """Bring pixels to a median near 0 and a spread near 1."""
+        """Return the normalisation to a median near 0 and a spread near 1."""
         low, median, high = np.percentile(pixels, (5, 50, 99))
         # Rare bright structures must not squeeze all the rest into a corner.
         spread = max(
@@ -33,9 +33,9 @@ class Normalization:
         return cls(float(offset), 2.0 ** round(math.log2(spread)))
 
     def apply(self, raw: Tensor) -> Tensor:
-        """Raw units to normalised."""
+        """Return normalised values of raw ones."""
         return (raw - self.offset) / self.scale
 
     def invert(self, normalised: Tensor) -> Tensor:
-        """Normalised units to raw."""
+        """Return raw values of normalised ones."""
         return normalised * self.scale + self.offset

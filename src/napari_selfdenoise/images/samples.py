@@ -38,7 +38,7 @@ def poisson_gaussian_stack(
     read_variance: float = 150.0,
     seed: int = 0,
 ) -> tuple[Image, Image]:
-    """Synthetic cells as a camera sees them, and their true signal.
+    """Synthetic cells with the noise of a camera, and their true signal.
 
     The variance of a pixel of signal s is `gain * (s - offset) + read_variance`.
 

@@ -21,7 +21,7 @@ _FEWEST_LEVELS = 2
 
 
 def series_names(path: str | os.PathLike[str]) -> list[str]:
-    """Name the images of a TIFF, in the order of their numbers; "" for unnamed ones.
+    """Names of the images of a TIFF, in the order of their numbers; "" for no name.
 
     Positions and series count, previews and smaller copies of the same image do not.
     """
@@ -37,12 +37,12 @@ def all_series(tif: Any) -> list[Any]:
 
 
 def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
-    """Find the image that is wanted.
+    """Return one image of a file, and a note on the others.
 
     Parameters
     ----------
     path : Path
-        For the sentences.
+        The file, for its name in messages.
     tif : TiffFile
         Open.
     number : int or None
@@ -52,8 +52,7 @@ def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
     -------
     TiffPageSeries
     str
-        What should be said of the others; empty where there are none, or where the
-        number was given.
+        The note; empty where there are no others, or where the number was given.
 
     Raises
     ------
@@ -65,7 +64,7 @@ def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
         return found[0], _others_note(path, found)
     if not 0 <= number < len(found):
         raise RequestError(
-            f"Series {number} was named, but {path.name} holds {_listed(found)}.",
+            f"There is no series {number}: {path.name} holds {_listed(found)}.",
             f"Choose 0 to {len(found) - 1}." if len(found) > 1 else "Leave it out.",
         )
     return found[number], ""
@@ -100,8 +99,8 @@ def _others_note(path: Path, found: list[Any]) -> str:
         return ""
     others = "one more" if len(found) == 2 else f"{len(found) - 1} more"
     return (
-        f"{path.name} holds {_listed(found)}. The first was read; {others} can be "
-        "chosen by the number of the series."
+        f"The first image was read. {path.name} holds {_listed(found)}: {others} can "
+        "be chosen by the number of the series."
     )
 
 

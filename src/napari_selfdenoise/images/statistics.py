@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 def bins_by_signal(
     signal: NDArray[np.floating], most: int, least: int = 1
 ) -> list[NDArray[np.intp]]:
-    """Sort pixels into bins of equally many pixels of like signal.
+    """Indices of pixels in bins of equally many pixels of like signal.
 
     Parameters
     ----------

@@ -38,9 +38,10 @@ LARGEST_PIXEL_UM = 20.0
 """
 
 _RESOLUTION_UNITS = {3: "cm", 4: "mm", 5: "µm"}
-"""Of TIFF, but for the inch, which is that of printers."""
+"""Resolution units of TIFF, without the inch, which is that of printers."""
 
-_WHITE_IS_ZERO, _RGB = 0, 2
+_WHITE_IS_ZERO = 0  # photometric interpretation of inverted images
+_RGB = 2  # photometric interpretation of colours
 COLOUR_PHOTOMETRICS = frozenset({_RGB, 5, 6, 8})  # and CMYK, YCbCr, CIELab
 
 _SEPARATE = 2
@@ -253,13 +254,13 @@ def _are_frames(found: _Found) -> bool:
 def _frames_note(found: _Found) -> str:
     count = found.data.shape[found.axes.index("S")]
     return (
-        f"The file calls its {count} planes colours (RGB), but stores them as single "
-        "images, and they are read as such."
+        f"The {count} planes are read as single images, as they are stored. The file "
+        "calls them colours (RGB)."
     )
 
 
 def axes_with_channels(path: str | os.PathLike[str], series: int | None = None) -> str:
-    """Axes to name where images that a file calls colours are its channels.
+    """Letters for `axes` by which the colours of a file are read as channels.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write TIFF files beside, then rename them: no half-written file stays."""
+"""Write TIFF files; a file that was not finished does not stay."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class _Layout:
     Attributes
     ----------
     options : dict
-        What tifffile is told beside the pixels.
+        Arguments of tifffile's writer.
     """
 
     axes: str

@@ -1,8 +1,8 @@
 """Cutting a plane into tiles whose predictions meet without a seam.
 
-Each tile is predicted with a margin at least as wide as the network's reach, and all
-tiles start at multiples of the network's stride, so that a pixel's prediction does not
-depend on the tile it lies in: nothing needs blending.
+Each tile is predicted with a margin at least as wide as the receptive field radius, and
+all tiles start at multiples of the network's stride. So a pixel's prediction does not
+depend on the tile it lies in, and nothing needs blending.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from napari_selfdenoise.images.planes import PlaneIndex
 
 
 class Planes(Protocol):
-    """What planes can be read from, whole or in part."""
+    """Anything that planes can be read from, whole or in part."""
 
     @property
     def plane_shape(self) -> tuple[int, int]:
@@ -73,7 +73,7 @@ def read_padded(
     """Pixels of a tile and its margin, and where the tile lies in them.
 
     Beyond the borders of the image its pixels are reflected, or `fill` where it is
-    given: networks that are blind by construction must not meet a pixel in a mirror.
+    given: networks that are blind by construction must not get a pixel by its mirror.
 
     Returns
     -------

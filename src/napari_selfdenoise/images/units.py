@@ -35,7 +35,7 @@ _MICROMETRES = {
 
 
 def unit_symbol(word: object) -> str:
-    """Bring a unit to its symbol; ImageJ writes µm as micron, um or an escape."""
+    """Symbol of a unit, however it is written; ImageJ writes µm as micron or um."""
     text = re.sub(
         r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), str(word).strip()
     )
@@ -49,13 +49,13 @@ def in_micrometres(unit: str) -> float | None:
 
 
 def ascii_unit(unit: str) -> str:
-    """Write a unit as ImageJ does: um for µm, other letters as escapes."""
+    """A unit in ASCII, as ImageJ writes it: um for µm, other letters as escapes."""
     unit = "um" if unit_symbol(unit) == "µm" else unit
     return "".join(c if ord(c) < 128 else f"\\u{ord(c):04X}" for c in unit)
 
 
 def positive(value: object) -> float | None:
-    """Return a number above zero, or nothing for all else a file may say."""
+    """Return a number if it is above zero; None for all else a file may hold."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""A trained model: what `training` makes, `prediction` uses and `model_file` keeps."""
+"""Trained models, which `training` makes, `prediction` uses and `model_file` keeps."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ class LossHistory:
         return smooth
 
     def appended(self, step: int, loss: float) -> LossHistory:
-        """One entry more; thinned by half whenever it grows past 2000.
+        """Return the history with one more entry, thinned by half beyond 2000.
 
-        What is no number is left out: the training goes on from earlier weights then.
+        A loss that is no number is left out: the training then goes on from earlier
+        weights.
         """
         if not math.isfinite(loss):
             return self
@@ -52,12 +53,12 @@ class LossHistory:
 
 
 class NothingLearned(nn.Module):
-    """Stands where there was nothing to learn from; no image is put through it."""
+    """Placeholder for the network of a channel with nothing to learn from."""
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelModel:
-    """Networks for one channel.
+    """Network, noise model and normalisation of one channel.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class ChannelModel:
 
     @classmethod
     def empty(cls) -> ChannelModel:
-        """Stand for a channel with nothing to learn from, which stays as it is."""
+        """Return the model of a channel with nothing to learn from: it stays as is."""
         curve = NoiseCurve.gaussian(np.array([0.0, 1.0]), np.full(2, 1e-15))
         return cls(NothingLearned(), None, Normalization(0.0, 1.0), curve)
 
@@ -92,14 +93,14 @@ class ChannelModel:
         return isinstance(self.network, NothingLearned)
 
     def noise_units(self, std_floor: float = 1e-3) -> NoiseUnits:
-        """Units that a noise model has to work in beside this network."""
+        """Units of a noise model that is used with this network."""
         norm = self.normalization
         return NoiseUnits(norm.offset, norm.scale, std_floor)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """Everything that a training found.
+    """The result of a training: networks, noise models, settings and provenance.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ class TrainedModel:
 
     @property
     def margin(self) -> int:
-        """How far around a tile its prediction looks, in pixels."""
+        """Margin in px that a tile is predicted with."""
         blurs = [c.optics.radius for c in self.channels if c.optics is not None]
         return self.config.reach + max(blurs, default=0)
 
@@ -153,7 +154,7 @@ class TrainedModel:
         return replace(self, channels=channels)
 
     def require_fits(self, image: Image) -> None:
-        """Refuse an image the model was not made for.
+        """Raise an error for an image that the model was not made for.
 
         Raises
         ------
@@ -173,20 +174,20 @@ def _counted(channels: int) -> str:
 
 
 def on_device(network: AnyModule, device: torch.device) -> AnyModule:
-    """Move a network, its weights laid out as convolutions like them best."""
+    """Return a network on a device, its weights in the layout that is fastest there."""
     moved: nn.Module = network.to(device)
     return moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 class Outputs(NamedTuple):
-    """What a network says of a batch, normalised, float32.
+    """Outputs of a network for a batch, normalised, float32.
 
     Parameters
     ----------
     mean : Tensor
         Mean of the signal, after the blur if there is one, (B, 1, Y, X).
     rest : Tensor
-        What else the signal head reads, (B, outputs - 1, Y, X).
+        The other outputs, which the signal head reads, (B, outputs - 1, Y, X).
     phantom : Tensor
         The image before the blur, (B, 1, Y, X); `mean` where there is none.
     """
@@ -203,10 +204,10 @@ def run(
     precision: torch.dtype,
     binning: int = 1,
 ) -> Outputs:
-    """Run a network on a batch (B, 1, Y, X), normalised.
+    """Outputs of a network for a batch (B, 1, Y, X), normalised.
 
     Sides are multiples of the config's stride; `precision` is that of the
-    convolutions, and `binning` the side of the bins whose means the network knows.
+    convolutions, and `binning` the side of the bins whose means the network gets.
     """
     images = to_bins(images, binning) if binning > 1 else images
     images = images.contiguous(memory_format=torch.channels_last)
@@ -224,7 +225,7 @@ def run_at(
     precision: torch.dtype,
     positions: Tensor,
 ) -> Outputs:
-    """Do as `run`, but for the mean only at some pixels.
+    """Outputs as of `run`; all but the mean at some pixels only.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Measuring noise: how strong, whether it follows the signal, how neighbours share it.
+"""Measuring noise: its std, whether that follows the signal, and noise correlation.
 
 Knows images, defects and parts. For training, prediction and what stands above them.
 """

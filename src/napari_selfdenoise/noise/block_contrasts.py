@@ -1,7 +1,7 @@
 """The noise's variance from differences between the residuals of neighbours.
 
 A residual holds the noise, and what the prediction errs by: structure that it has not
-understood, and its reaction to the noise around. So blocks of 2 x 2 pixels are hidden,
+understood, and its reaction to the noise around. So blocks of 2 x 2 pixels are masked,
 and the variance of the residuals within each block is taken. What the block has in
 common, as missed structure mostly is, cancels; the reaction shows when a little more
 noise is added around. What is left is the noise, if neighbours do not share it. The
@@ -27,18 +27,19 @@ from napari_selfdenoise.images import Normalization, bins_by_signal, means_of_bi
 Array = NDArray[np.float64]
 
 PROBE = 0.3
-"""Noise that is added to see the prediction's reaction, in stds of the noise."""
+"""Std of the noise that is added to measure the prediction's reaction to it, over σ."""
 
 SPACING = 4
-"""Distance of the hidden blocks along each axis, in pixels."""
+"""Distance of the masked blocks along each axis, in pixels."""
 
-_BINS, _WIDE_BINS = 32, 8
+_BINS = 32  # groups of blocks by signal, in which all contrasts are used
+_WIDE_BINS = 8  # wider groups, in which diagonals show how much is noise
 _LEAST_BLOCKS = 256
 _LEAST_SHARE = 0.25
 
 
 def block_numbers(y: Tensor, x: Tensor) -> Tensor:
-    """Tell which of the four sets of blocks the pixels of an image belong to.
+    """Number of the set of blocks that each pixel of an image belongs to, from 0 to 3.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def block_numbers(y: Tensor, x: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        From 0 to 3, (Y, X): hide all pixels of one number at once.
+        (Y, X); pixels of one number are masked at once.
     """
     half = SPACING // 2
     rows, columns = (y % SPACING) // half, (x % SPACING) // half
@@ -56,7 +57,7 @@ def block_numbers(y: Tensor, x: Tensor) -> Tensor:
 
 
 class Differences(NamedTuple):
-    """Hidden blocks of 2 x 2 pixels: what the noise is told from.
+    """Contrasts in masked blocks of 2 x 2 pixels, on which noise is measured.
 
     Parameters
     ----------
@@ -83,19 +84,19 @@ class Differences(NamedTuple):
         hidden: Tensor,
         good: Tensor | None = None,
     ) -> Differences:
-        """Take differences within all blocks of one number.
+        """Return the contrasts within all blocks of one number.
 
         Parameters
         ----------
         signal, observation : Tensor
-            Prediction of the hidden pixels, and what they are, (B, 1, Y, X).
+            Prediction and observation of the masked pixels, (B, 1, Y, X).
         moved : Tensor
             Prediction with a little more noise around.
         hidden : Tensor
-            True at the hidden pixels, (Y, X).
+            True at the masked pixels, (Y, X).
         good : Tensor, optional
-            False where the observation tells nothing, (B, 1, Y, X): blocks that hold
-            such a pixel are left out.
+            False at outliers and missing pixels, (B, 1, Y, X): blocks that hold such a
+            pixel are left out.
         """
         rows, columns = (_block_starts(hidden.any(axis)) for axis in (1, 0))
         mean, residual, reaction = (
@@ -116,7 +117,7 @@ class Differences(NamedTuple):
 
 
 def _block_starts(hidden: Tensor) -> Tensor:
-    """Where whole blocks begin along an axis, of which lines are hidden (n,): (k,)."""
+    """Where whole blocks begin along an axis, of which lines are masked (n,): (k,)."""
     return (hidden[:-1] & hidden[1:]).nonzero()[:, 0]
 
 
@@ -140,7 +141,7 @@ def _contrasts(blocks: Tensor) -> Tensor:
 def squared_noise(
     parts: Iterable[Differences], normalization: Normalization
 ) -> tuple[Array, Array]:
-    """Square of the noise in many contrasts, raw units: its mean is the variance.
+    """Squared noise in many contrasts, raw units, whose mean is the noise variance.
 
     Parameters
     ----------

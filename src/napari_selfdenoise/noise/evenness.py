@@ -39,7 +39,7 @@ _DARKEST = 1e-3
 """Share of the pixels that may be darker than the first range begins."""
 
 _MOST_PIXELS = 2**20
-"""Pixels that are looked at: a range of a thousandth of them is told to 7 %."""
+"""Pixels that are measured, at most: a thousandth of them gives a std to 7 %."""
 
 _TO_STD = 0.6745
 """Median of the absolute value of Gaussian noise of std 1."""
@@ -110,7 +110,7 @@ class Evenness:
         return slope * span / darkest, span / math.sqrt(spread) / usual
 
     def ratio(self) -> float:
-        """Noise std at one end of the signals over that at the other, at most.
+        """Noise std at one end of the signals, divided by that at the other, at most.
 
         Two standard errors count: infinite where all pixels have about one signal.
         """
@@ -121,9 +121,9 @@ class Evenness:
         return math.sqrt(max(brighter, 1 / max(darker, 1e-6)))
 
     def outlying(self) -> float:
-        """Std of the noisiest range over that of most pixels, at least.
+        """Noise std of the noisiest range, divided by that of most pixels, at least.
 
-        That is, but for what two and a half standard errors explain.
+        That is, less two and a half standard errors.
         """
         return float((self.std * (1 - 2.5 * self.error)).max()) / self._usual
 

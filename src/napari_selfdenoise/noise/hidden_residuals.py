@@ -1,4 +1,4 @@
-"""What the residuals of hidden pixels say of the noise."""
+"""Residuals of masked pixels, from which noise is learned."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _BINS = 32
 
 
 class Hidden(NamedTuple):
-    """Hidden pixels, normalised: prediction, observation, weight; each (...)."""
+    """Masked pixels, normalised: prediction, observation, weight; each (...)."""
 
     signal: Tensor
     observation: Tensor
     weight: Tensor
 
     def detached(self, most: int) -> Hidden:
-        """Return some of the numbers, at most about `most`, flat, without history."""
+        """Return at most about `most` of the pixels, flat, without gradients."""
         every = max(1, self.signal.numel() // most)
         return Hidden(*(values.detach().ravel()[::every] for values in self))
 
 
 def smoothness(signal: Tensor) -> Tensor:
-    """How well a prediction knows each pixel: high where its surroundings are flat.
+    """Weights of residuals: high where the prediction around a pixel is flat.
 
     A residual holds the noise and the prediction's own error. Noise depends on the
     signal alone, the error on the structure around; so, at each signal, residuals
-    from flat surroundings tell the noise best. A prediction that is blind to a pixel
-    has weights that are, too: they favour no noise.
+    from flat surroundings show the noise best. The weights of a blind prediction do not
+    depend on the pixel either, so they favour no noise.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def balanced(signal: Tensor, weight: Tensor, groups: int = 32) -> Tensor:
     Parameters
     ----------
     signal, weight : Tensor
-        Of hidden pixels, (B, N).
+        Of masked pixels, (B, N).
 
     Returns
     -------
@@ -86,7 +86,7 @@ def _around(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Residuals of hidden pixels and the prediction's own share in them, raw units.
+    """Residuals of masked pixels and the prediction's own share in them, raw units.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Residuals:
         normalization: Normalization,
         differences: Iterable[Differences] = (),
     ) -> Residuals:
-        """Bring hidden pixels, and how far noise moved their prediction, together."""
+        """Join batches of masked pixels, and changes of predictions by added noise."""
         signal, residual, weight = _raw(remembered, normalization)
         moved_signal, moved, moved_weight = _raw(probed, normalization)
         own = (
@@ -148,7 +148,7 @@ class Residuals:
         return np.asarray(np.interp(signal, centre, np.clip(share, 0.25, 2.0)))
 
     def bias(self, signal: Array) -> Array:
-        """Mean of the residuals at signals (n,), which noise does not have.
+        """Mean of the residuals at signals (n,): zero, if all of them were noise.
 
         A likelihood whose noise model has another skewness than the noise shifts the
         prediction.
@@ -165,7 +165,7 @@ class Residuals:
 def _raw(
     hidden: Iterable[Hidden], normalization: Normalization
 ) -> tuple[Array, Array, Array]:
-    """Signal, difference and weight of hidden pixels in raw units, each (n,)."""
+    """Signal, difference and weight of masked pixels in raw units, each (n,)."""
     parts = list(hidden)
     if not parts:
         return np.zeros(0), np.zeros(0), np.zeros(0)

@@ -1,4 +1,4 @@
-"""How strong the noise of an image is, and whether it is as simple as noise can be.
+"""Noise std of an image, and whether its noise is Gaussian, independent and even.
 
 Small blocks are taken apart into waves. Long waves tell how much structure a block
 holds, short ones hold hardly anything but noise; and where noise is independent and
@@ -23,6 +23,8 @@ from napari_selfdenoise.noise.evenness import Evenness, measure_evenness
 
 Array = NDArray[np.float64]
 
+_TOO_FEW = "there are too few pixels to measure the noise; it is learned instead"
+
 _SIDE = 8
 _WAVES = np.add.outer(np.arange(_SIDE), np.arange(_SIDE))
 _LONG = (_WAVES >= 1) & (_WAVES <= 4)
@@ -34,9 +36,8 @@ _FLATTEST = 0.1
 """Share of the blocks that is measured: more hold structure, fewer tell less."""
 
 _GROUP = 256
-_LEAST_GROUPS, _GROUPS = 4, 8
-"""Blocks of a group, at least; groups by signal without which nothing is told, and at
-most."""
+_LEAST_GROUPS = 4  # groups of blocks by signal, at least: else there are too few pixels
+_GROUPS = 8  # groups of blocks by signal, at most
 
 _STRUCTURED = 1.3
 """Power of long waves over that of short ones from which on blocks are not flat.
@@ -58,10 +59,10 @@ _ERRORS = 4
 """Standard errors that chance may add."""
 
 _GROWTH = {10.0: 1.35, 0.3: 1.22, 0.0: 1.1}
-"""Noise std at one end of the signals over that at the other, at most, by the least
-variance of the signal over that of the noise.
+"""Ratio of the noise stds at both ends of the signals, at most. The keys are the ratio
+of the signal's variance to the noise's from which on it holds.
 
-Where noise hides the structure, a growth by a seventh cost 1.3 dB, and Stein's risk
+Where noise is stronger than the structure, a growth by a seventh cost 1.3 dB, and SURE
 gains nothing even where it is right. Where structure stands out it still gained 0.2 dB
 at a growth by a fifth, and structure is easily taken for noise: of 111 photographs with
 Gaussian noise of std 5 to 25 whose groups are even, 6 have more. Of 618 scenes of
@@ -72,16 +73,15 @@ _OUTLYING = 1.5
 """Noise std of the noisiest range over that of most pixels, at least, but for chance.
 """
 
-_SKEW, _EXCESS = 0.2, 0.3
-"""Skewness and excess kurtosis of Gaussian noise, at most: of photons that count one
-each, 5 a pixel have 0.27 and 0.12, and 20 have 0.15 and 0.04."""
+# Single photons, 5 a pixel, have 0.27 and 0.12; 20 a pixel have 0.15 and 0.04.
+_SKEW = 0.2  # size of the skewness of Gaussian noise, at most
+_EXCESS = 0.3  # size of its excess kurtosis, at most
 
-_SPIKE, _CALM = 5.0, 6.0
-"""Noise stds by which a spike sticks out of its neighbours, and by which these differ.
-"""
+_SPIKE = 5.0  # noise stds by which a spike differs from its neighbours, at least
+_CALM = 6.0  # noise stds by which the neighbours of a spike differ, at most
 
 _SPIKES = 1e-4
-"""Share of the pixels that may, where neighbours differ by little more than noise."""
+"""Share of the pixels that may be spikes."""
 
 _LOOKED_AT = 2**22
 """Pixels among which spikes are looked for."""
@@ -130,7 +130,7 @@ class NoiseLevel:
     evenness: Evenness | None
 
     def why_not_simple(self) -> str:
-        """Say why the noise is not Gaussian, independent, and the same everywhere.
+        """Reason why the noise is not Gaussian, independent, and the same everywhere.
 
         Returns
         -------
@@ -138,9 +138,9 @@ class NoiseLevel:
             A clause; empty where it is.
         """
         if len(self.by_signal) < _LEAST_GROUPS:
-            return "there are too few pixels to tell how strong the noise is"
+            return _TOO_FEW
         if not self.white:
-            return "neighbours share noise, or structure hides it"
+            return "neighbours share noise, or fine structure looks like noise"
         if not self._spans():
             return (
                 "there is too much structure to measure how strong the noise is; that "
@@ -156,14 +156,14 @@ class NoiseLevel:
         if abs(self.skewness) > _SKEW or abs(self.excess) > _EXCESS:
             return "noise is not Gaussian"
         if self.spikes > _SPIKES:
-            return "single pixels stick out of their neighbours"
+            return "single pixels differ from their neighbours by more than noise"
         return self._why_rare_differ()
 
     def _why_rare_differ(self) -> str:
-        """Say why rare pixels may have other noise; empty where they do not."""
+        """Reason why rare pixels may have other noise; empty where they do not."""
         known = self.evenness
         if known is None:
-            return "there are too few pixels to tell how strong the noise is"
+            return _TOO_FEW
         structure = known.structure()
         most = next(most for least, most in _GROWTH.items() if structure >= least)
         if known.ratio() <= most and known.outlying() <= _OUTLYING:
@@ -171,10 +171,10 @@ class NoiseLevel:
         growth, error = known.growth() if len(known.std) > 1 else (0.0, 0.0)
         if abs(growth) > 2 * error or known.outlying() > _OUTLYING:
             return _brighter(known.std)
-        return "too few pixels are bright to tell how strong their noise is"
+        return "too few pixels are bright to measure how strong their noise is"
 
     def _spans(self) -> bool:
-        """Whether flat groups tell the noise from dim to bright."""
+        """Whether flat groups reach from dim to bright signals."""
         known = self._of_flat(self.signal)
         whole = self.signal[-1] - self.signal[0]
         return len(known) > 1 and known[-1] - known[0] >= _SPAN * whole
@@ -246,12 +246,10 @@ def _range(stds: Sequence[float] | Array) -> str:
 
 
 def _brighter(stds: Sequence[float] | Array) -> str:
-    """Say that noise differs with the signal; stds from dark to bright."""
-    said = f"noise is not equally strong everywhere ({_range(stds)})"
-    grows = stds[-1] > stds[0]
-    return (
-        f"{said}: bright regions are noisier, as usual for photons" if grows else said
-    )
+    """Reason that noise differs with the signal; stds from dark to bright."""
+    if stds[-1] > stds[0]:
+        return f"bright regions are noisier ({_range(stds)}), as usual for photons"
+    return f"noise is not equally strong everywhere ({_range(stds)})"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class _Estimator(BaseModel):
 
     @property
     def hides(self) -> bool:
-        """Whether each pixel is hidden from its own prediction, in several passes."""
+        """Whether each pixel is masked in its own prediction, in several passes."""
         return False
 
     @property
@@ -28,13 +28,13 @@ class _Estimator(BaseModel):
 
 
 class AutoEstimator(_Estimator):
-    """Whatever is closest to the signal, chosen for each image.
+    """The blend of several estimates that is closest to the signal.
 
-    Stein's unbiased risk estimate (SURE) tells how large an estimate's error is, with
-    no clean image. What the network says with and without the pixel, the posterior mean
-    and the image itself are blended so that it is smallest: even where noise is weak,
-    the result is not worse than the input. Three times as slow as a single pass, twelve
-    times where the noise is weak. Ramani et al. 2008.
+    Predictions with and without the pixel, the posterior mean and the image itself are
+    blended for each image, so that the error is smallest by Stein's unbiased risk
+    estimate (SURE), which needs no reference. Even where noise is weak, the result is
+    not worse than the input. Three times as slow as a single pass, twelve times where
+    the noise is weak. Ramani et al. 2008.
     """
 
     model_config = ConfigDict(title="Automatic, recommended (SURE)")
@@ -44,7 +44,7 @@ class AutoEstimator(_Estimator):
 
 
 class SinglePass(_Estimator):
-    """The network's mean, seen in one pass over the image as it is.
+    """The network's mean, from one pass over the image as it is.
 
     The fastest. A network that was trained with masks has learned to do without a
     pixel's own value, and makes some use of it all the same. Krull et al. 2019.
@@ -56,9 +56,9 @@ class SinglePass(_Estimator):
 
 
 class BlindMean(_Estimator):
-    """The network's mean with each pixel hidden from its own prediction.
+    """The network's mean with each pixel masked in its own prediction.
 
-    The image is predicted once for every place of a grid of hidden pixels, nine times
+    The image is predicted once for every place of a grid of masked pixels, nine times
     for single pixels. It shows what the context alone can tell.
     Batson and Royer 2019, Noise2Self.
     """
@@ -69,7 +69,7 @@ class BlindMean(_Estimator):
 
     @property
     def hides(self) -> bool:
-        """Whether each pixel is hidden from its own prediction, in several passes."""
+        """Whether each pixel is masked in its own prediction, in several passes."""
         return True
 
 
@@ -77,7 +77,7 @@ class _Posterior(_Estimator):
     fuses: ClassVar[bool] = True
     blind: bool = Field(
         True,
-        title="Hide each pixel from its prior",
+        title="Mask each pixel in its prior",
         description="Predict the prior without the pixel, in several passes, as "
         "Bayes' rule asks for. Off, as PN2V was published: one pass, in which the "
         "pixel counts a little twice.",
@@ -85,7 +85,7 @@ class _Posterior(_Estimator):
 
     @property
     def hides(self) -> bool:
-        """Whether each pixel is hidden from its own prediction, in several passes."""
+        """Whether each pixel is masked in its own prediction, in several passes."""
         return self.blind
 
 
@@ -111,7 +111,7 @@ class PosteriorMode(_Posterior):
 
 
 class PosteriorSamples(_Posterior):
-    """Draws from the posterior beside its mean: what else the signal may be.
+    """Draws from the posterior as well as its mean: what else the signal may be.
 
     Pixels are drawn independently, so samples look grainy; their scatter is the
     posterior's std.

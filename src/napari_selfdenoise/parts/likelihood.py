@@ -1,4 +1,4 @@
-"""Bayes' rule, pixel by pixel: what the context says, then what the pixel itself says.
+"""Likelihood and posterior of each pixel, by Bayes' rule.
 
 The network gives the prior, a distribution of the signal given the context; a noise
 model says how likely the observation is given a signal. Krull et al. 2020 (samples),
@@ -43,7 +43,7 @@ def predictive(prior: Mixture, noise: NoiseModule) -> Mixture:
 def log_marginal(
     prior: Mixture, noise: NoiseModule | None, observation: Tensor
 ) -> Tensor:
-    """Log density of observations (...) given the context: what training raises.
+    """Logarithm of the marginal likelihood of observations (...), given their context.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def _flat(pairs: Mixture) -> Mixture:
 
 
 def without_noise(prior: Mixture, noise: NoiseModule) -> Mixture:
-    """Take the noise's variance out of a prior that was taught the total variance.
+    """Return a prior of the total variance without the variance of the noise.
 
     Khademi et al. 2021, section 3. At least a hundredth of the noise's variance is
     left: the paper leaves 1e-4 of the range squared, which is more than the noise of
@@ -178,7 +178,7 @@ def without_noise(prior: Mixture, noise: NoiseModule) -> Mixture:
 def mode(mixture: Mixture, starts: int = 5, steps: int = 30) -> Tensor:
     """Most likely value of each mixture (..., K) -> (...), by mean shift.
 
-    Points are widened to what their number lets one tell apart (Silverman's rule).
+    Points are widened first, by Silverman's rule: alone, they have no mode.
     """
     mixture = _widened(mixture)
     count = min(starts, mixture.mean.shape[-1])

@@ -87,10 +87,10 @@ class UNet(BaseModel):
         ge=0,
         le=2,
         title="Smoothing",
-        description="Standard deviation of a Gaussian that the prediction passes: what "
-        "stands out alone is mostly noise. Where detail is as fine as a pixel, the "
-        "network sharpens against it. 0: none. Without effect where a point spread "
-        "function is given, or lines or shapes are hidden.",
+        description="Blurs the prediction a little, as a lens would, so that single "
+        "noisy pixels do not stand out: standard deviation of the Gaussian. 0: no "
+        "blur. No effect with a point spread function, or where lines or shapes are "
+        "masked.",
         json_schema_extra={"unit": "px"},
     )
 
@@ -99,10 +99,9 @@ class UNet(BaseModel):
         ge=0,
         le=8,
         title="Baseline",
-        description="Standard deviation of a Gaussian: the network predicts the "
-        "difference from the image smoothed by it, which is soon learned and keeps "
-        "wide areas at their mean. 0: it predicts the signal itself. Without effect "
-        "where smoothing is.",
+        description="Keeps the brightness of wide areas: the network predicts the "
+        "difference from the image blurred by a Gaussian of this standard deviation. "
+        "0: it predicts the signal itself. No effect where smoothing has none.",
         json_schema_extra={"unit": "px"},
     )
 
@@ -111,19 +110,19 @@ class UNet(BaseModel):
         return UNetModule(self, outputs)
 
     def scaled(self, pixels: int) -> UNet:
-        """The network for so many pixels to learn from, which no longer scales."""
+        """Return the network as wide as suits so many pixels to learn from."""
         double = self.scales and pixels > _MANY
         width = min(2 * self.width, _WIDEST) if double else self.width
         return self.model_copy(update={"width": width, "scales": False})
 
     @property
     def sharp(self) -> UNet:
-        """The same without anything that smooths the prediction."""
+        """The same network without smoothing and baseline."""
         return self.model_copy(update={"smoothing": 0.0, "baseline": 0.0})
 
     @property
     def blind(self) -> bool:
-        """Whether a pixel is no part of what it is predicted from: it is."""
+        """Whether the prediction of a pixel is blind to it: it is not."""
         return False
 
     @property
@@ -152,7 +151,7 @@ class UNet(BaseModel):
 
     @property
     def reach(self) -> int:
-        """How far a pixel's prediction looks, in pixels: half the receptive field."""
+        """Receptive field radius in px: how far from a pixel its prediction depends."""
         reach = sum(2 * 2**level for level in range(self.depth + 1))  # going down
         reach += sum(4 * 2**level for level in range(self.depth))  # going up
         # A blurred pooling sees one pixel of its level more to each side.
@@ -291,7 +290,7 @@ class Head(nn.Linear):
     def at(self, features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the first output everywhere, the others where they are needed.
 
-        A training reads them at hidden pixels alone: 800 samples of all pixels would
+        A training reads them at masked pixels alone: 800 samples of all pixels would
         take most of its time.
 
         Parameters
@@ -380,7 +379,7 @@ class HalfPlaneUNet(BaseModel):
 
     @property
     def blind(self) -> bool:
-        """Whether a pixel is no part of what it is predicted from: it is not."""
+        """Whether the prediction of a pixel is blind to it: it is."""
         return True
 
     @property
@@ -403,7 +402,7 @@ class HalfPlaneUNet(BaseModel):
 
     @property
     def reach(self) -> int:
-        """How far a pixel's prediction looks, in pixels: half the receptive field."""
+        """Receptive field radius in px: how far from a pixel its prediction depends."""
         reach = 4 + sum(2 * 2**level for level in range(1, self.depth + 1))  # down
         reach += self.stride - 1  # poolings look a row of their level further up
         reach += sum(4 * 2**level for level in range(self.depth))  # going up

@@ -1,4 +1,4 @@
-"""Signal heads: what the network says about the signal of each pixel.
+"""Signal heads: one value for the signal of each pixel, or how it is distributed.
 
 A head reads the network's outputs as a distribution of the signal, given the context of
 a pixel: the prior. The first output is the mean, and the only one that a point spread
@@ -22,11 +22,11 @@ _START = 0.1
 _SHARPEST = 4.0
 """Largest difference of a component's log std from that of another's start."""
 
-_LEAST, _MOST = 1e-3, 30.0
-"""Smallest and largest std of a prior, in normalised units."""
+_LEAST = 1e-3  # smallest std of a prior, normalised
+_MOST = 30.0  # largest std of a prior, normalised
 
 _CALM = 0.1
-"""Factor of outputs that say the shape: it is to be learned after mean and width.
+"""Factor of the outputs that give the shape, so that mean and width are learned first.
 
 Both heads start close to a Gaussian. With shapes as fast as the rest, posteriors lost a
 fifth to a half of their gain in short trainings.

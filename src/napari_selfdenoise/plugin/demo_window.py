@@ -59,7 +59,7 @@ def _wait(done: Callable[[], bool], seconds: float) -> None:
 
 
 def main() -> None:
-    """Run with the user's napari settings left alone."""
+    """Run the demo without touching the user's napari settings."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
         photograph(Path(sys.argv[1]), f"{float(sys.argv[2]):g} s")

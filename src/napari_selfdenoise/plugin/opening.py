@@ -1,4 +1,4 @@
-"""Docks that open at once, and fill when what they need has been imported.
+"""Docks that open at once, and show their controls when PyTorch has been imported.
 
 PyTorch takes seconds to import: napari would stand still for as long. This module
 imports nothing of that kind.
@@ -71,7 +71,7 @@ class Opening(QWidget):
         self._run.start()
 
     def __getattr__(self, name: str) -> Any:
-        """Pass on what is asked of the dock."""
+        """Return an attribute of the dock."""
         dock = self.__dict__.get("dock")
         if dock is None:
             raise AttributeError(f"{name}: the dock is still opening.")
@@ -121,13 +121,13 @@ class Opening(QWidget):
 
 
 class DenoiseOpening(Opening):
-    """The Denoise dock, or what is there before it."""
+    """The Denoise dock, or its placeholder until it is imported."""
 
     home = ("denoise.widget", "DenoiseWidget")
 
 
 class NoiseModelOpening(Opening):
-    """The Noise model dock, or what is there before it."""
+    """The Noise model dock, or its placeholder until it is imported."""
 
     home = ("noise_model.widget", "NoiseModelWidget")
 

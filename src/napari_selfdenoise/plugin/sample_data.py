@@ -29,7 +29,7 @@ def synthetic() -> list[LayerData]:
 
 
 def _reference(image: Image, credit: str) -> LayerData:
-    """A clean image to compare with: hidden, and never chosen for a training."""
+    """A reference to compare with: hidden, and never chosen for a training."""
     data, attributes, kind = _layer(image, credit)
     attributes["name"] += " (reference)"
     attributes["metadata"] |= reference()

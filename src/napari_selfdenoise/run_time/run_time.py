@@ -1,4 +1,4 @@
-"""How long a run takes: before it, from a probe, and while it goes on."""
+"""Time that a run takes: before it, from a probe, and while it goes on."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from napari_selfdenoise.training import (
 _PROBE_S = 0.5
 """Seconds of training that tell how long a step takes; more where steps are longer."""
 
-_PASS_FLOP, _PASSES = 6e9, 4
-"""Operations of the pass that is timed, and how often it is, after a first one."""
+_PASS_FLOP = 6e9  # operations of the pass that is timed
+_PASSES = 4  # passes that are timed, after a first one
 
 _BESIDE = 1.15
 """Time of an estimate over that of its passes: what is filled, turned and averaged."""
@@ -41,34 +41,36 @@ _DIFFERENCES = 8
 """Passes that the noise is measured by, before estimates are blended."""
 
 _SAMPLE = 2**20
-"""Pixels of a plane that the automatic estimator looks at in all ways."""
+"""Pixels of a plane that the automatic estimator measures, at most."""
 
-_FIT_FLOP, _FIT_PASSES, _FIT_S = 2e11, 16, 1.5
-"""What the noise is fitted to after learning: so many operations, or passes over the
-image if that is less; and seconds that the fit itself takes, about."""
+# Predictions that the noise model is fitted to after learning; the lesser of the two.
+_FIT_FLOP = 2e11  # operations
+_FIT_PASSES = 16  # passes over the image
+_FIT_S = 1.5  # seconds that the fit itself takes, about
 
 _HURRIED_S = 30.0
 """Budget below which the fit is shorter."""
 
-_BRIEF_S, _BRIEF_STEPS = 10, 100
-"""What takes less is not worth the seconds that it takes to foretell."""
+# Shorter runs are not estimated, as that takes seconds itself.
+_BRIEF_S = 10  # budget in seconds
+_BRIEF_STEPS = 100  # steps
 
 _MEASURED = 2**19
 """Pixels that the noise is measured in before learning, at most."""
 
 _SURE = 0.05
-"""Share of a plane from which on it tells how long the rest takes."""
+"""Share of a plane from which on its own speed gives the time left."""
 
-_PACE_S, _PACES = 1.0, (0.8, 5.0)
-"""Seconds of learning that tell how busy the machine is, and the factors that may be
-true. Where a step is much faster than was told, its batch was made smaller."""
+_PACE_S = 1.0  # seconds of learning after which it shows how busy the machine is
+_PACES = (0.8, 5.0)  # factors of an estimate that are possible; where steps are much
+# faster than estimated, batches were made smaller
 
 _APART = 1.05
-"""The longer time over the shorter one, from which on both are told."""
+"""The longer time over the shorter one, from which on both are named."""
 
 
 class Speed(NamedTuple):
-    """What a network does on a device.
+    """Speed of a network on a device.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ class Speed(NamedTuple):
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """How long a run will take.
+    """Estimate of how long a run takes, in its parts.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ class RunEstimate:
     finishing_s : float
         Of the fit to the noise after it.
     plane_s, hidden_plane_s : float
-        To denoise one plane; and where it turns out to be worth hiding each pixel.
+        To denoise one plane; and where it turns out to be worth masking each pixel.
     planes : int
         How many there are.
     step_s : float
@@ -133,7 +135,7 @@ class RunEstimate:
 
     @property
     def most_s(self) -> float | None:
-        """Seconds of all, where it turns out to be worth hiding each pixel."""
+        """Seconds of all, where it turns out to be worth masking each pixel."""
         if self.learning_s is None:
             return None
         return self.training_s + self.planes * self.hidden_plane_s
@@ -166,10 +168,10 @@ def estimate_run(image: Image, config: TrainingConfig) -> RunEstimate:
 def estimate_steps(
     image: Image, config: TrainingConfig, *, in_background: bool = False
 ) -> Generator[None, object, RunEstimate]:
-    """Tell how long it takes to train on an image and denoise it, from a short probe.
+    """Estimate how long it takes to train on an image and denoise it, by a short probe.
 
-    Network and device are tried once for a few steps, on noise; what was measured is
-    remembered for the process. No pixel of the image is read.
+    Network and device are tried once for a few steps, on noise; the process keeps what
+    was measured. No pixel of the image is read.
 
     Parameters
     ----------
@@ -213,7 +215,7 @@ def _usual(config: TrainingConfig) -> TrainingConfig:
 
 
 def worth_foretelling(config: TrainingConfig) -> bool:
-    """Whether a run has an end, and takes long enough for a probe of seconds."""
+    """Whether a run has an end, and is long enough to be estimated by a probe first."""
     ends = config.budget_s is not None or config.steps is not None
     brief = (config.budget_s or math.inf) < _BRIEF_S
     return ends and not brief and (config.steps or math.inf) >= _BRIEF_STEPS
@@ -222,7 +224,7 @@ def worth_foretelling(config: TrainingConfig) -> bool:
 def foretold(
     image: Image, config: TrainingConfig, steps: Callable[[], Training]
 ) -> Generator[RunEstimate | TrainingProgress | None, Any, TrainedModel]:
-    """Run a training, its estimate before it: for whoever has none yet.
+    """Estimate how long a run takes, then train.
 
     Parameters
     ----------
@@ -253,7 +255,7 @@ def foretold(
 
 
 def estimate(image: Image, config: TrainingConfig, speed: Speed) -> RunEstimate:
-    """Tell how long a run takes, from the speed of its network."""
+    """Estimate how long a run takes, from the speed of its network."""
     step_s = speed.step_s * image.channels
     padded = padded_pixels(image.plane_shape, config) * speed.pixel_s
     pixels = math.prod(image.shape)
@@ -359,7 +361,7 @@ def _training_pixels(image: Image) -> int:
 def passes(
     config: TrainingConfig, plane_shape: tuple[int, int], hidden: bool = False
 ) -> float:
-    """How often the network passes over each pixel of a plane to denoise it.
+    """Number of passes of the network over each pixel of a plane that is denoised.
 
     Parameters
     ----------
@@ -368,7 +370,7 @@ def passes(
     plane_shape : tuple of int
         Rows and columns.
     hidden : bool
-        Whether the automatic estimator finds it worth hiding each pixel.
+        Whether the automatic estimator finds it worth masking each pixel.
     """
     turns = len(config.masking.orientations) if config.flips else 1
     places = math.prod(config.masking.lattice)
@@ -401,7 +403,7 @@ def padded_pixels(shape: tuple[int, int], config: TrainingConfig) -> int:
 
 
 class Moment(NamedTuple):
-    """Where a run stands.
+    """Share of a run that is done, and the time left.
 
     Parameters
     ----------
@@ -416,14 +418,14 @@ class Moment(NamedTuple):
 
 
 class RunClock:
-    """One share and one time left for a whole run: learning, finishing, denoising.
+    """Share done and time left of a whole run: learning, finishing, denoising.
 
     Parameters
     ----------
     image : Image
         What is denoised.
     estimate : RunEstimate, optional
-        What was told before the run. Without it, what comes next is known late.
+        Made before the run. Without it, the time left is known late.
     now : callable, optional
         Gives seconds.
     """
@@ -446,7 +448,7 @@ class RunClock:
         self._denoising = 0.0
 
     def learning(self, progress: TrainingProgress) -> Moment:
-        """Where the run stands at a moment of its training."""
+        """Share done and time left of the run, during its training."""
         self._follow(progress)
         known = self.estimate
         if progress.stage == FINISHING:
@@ -469,7 +471,7 @@ class RunClock:
         return self._pace * (known.finishing_s + known.denoising_s)
 
     def denoising(self, fraction: float) -> Moment:
-        """Where the run stands when a share of the image is denoised."""
+        """Share done and time left of the run, during the denoising."""
         plane = self.plane(fraction) - 1
         if self._plane < 0:
             self._denoising = self._now()
@@ -492,7 +494,7 @@ class RunClock:
         return max(self._pace * finishing - spent, 0.0) + self._pace * denoising
 
     def _left_of_denoising(self, share: float) -> float | None:
-        """Seconds left, from the planes before, or from what was told of one."""
+        """Seconds left, by the time of earlier planes, or by the estimate of one."""
         spent = self._now() - self._plane_began
         each: float | None = None
         if self._plane:
@@ -506,16 +508,16 @@ class RunClock:
         return max(each - spent, 0.0) + (self.planes - self._plane - 1) * each
 
     def _first_plane(self, known: RunEstimate, spent: float, share: float) -> float:
-        """Seconds of a plane: what was told, until it has taken longer."""
+        """Seconds of a plane: as estimated, until it has taken longer."""
         for told in (known.plane_s, known.hidden_plane_s):
             if spent < 1.3 * self._pace * told:
                 return self._pace * told
         return spent / max(share, _SURE)
 
     def _keep_pace(self, step: int) -> None:
-        """Compare the steps of this run with what was told of one.
+        """Compare the steps of this run with the estimate of one.
 
-        Whatever else keeps the machine busy now makes all that comes longer, too.
+        Whatever else keeps the machine busy now makes all later parts longer, too.
         """
         if self.estimate is None or not self.estimate.step_s:
             return
@@ -527,7 +529,7 @@ class RunClock:
             self._pace = min(pace, most) if pace > least else 1.0
 
     def _follow(self, progress: TrainingProgress) -> None:
-        """Bring what was told to settings that follow the image, once it is read."""
+        """Adapt the estimate to settings that follow the image, once it is read."""
         if self.estimate is None or self._config is not None:
             return
         if progress.config is not None:
@@ -551,7 +553,7 @@ class RunClock:
 
 
 def duration(seconds: float) -> str:
-    """Say a time in words.
+    """Text of a time in seconds.
 
     Examples
     --------
@@ -569,12 +571,12 @@ def duration(seconds: float) -> str:
 
 
 def left_text(seconds: float | None) -> str:
-    """Say how much time is left, as short as beside a bar; empty where not known."""
+    """Short text of the time left; empty where it is not known."""
     return "" if seconds is None else f"{duration(seconds)} left"
 
 
 def learning_text(progress: TrainingProgress, clock: RunClock) -> str:
-    """Say what a training is doing, in the middle of a run."""
+    """Text of what a training is doing, in the middle of a run."""
     if progress.stage == FINISHING or not progress.step:
         return f"{progress.stage}…"
     if progress.fraction is None:
@@ -584,14 +586,14 @@ def learning_text(progress: TrainingProgress, clock: RunClock) -> str:
 
 
 def denoising_text(fraction: float, clock: RunClock) -> str:
-    """Say which image is denoised."""
+    """Text of which image is denoised."""
     if clock.planes == 1:
         return "Denoising."
     return f"Denoising image {clock.plane(fraction)} of {clock.planes}."
 
 
 def forecast(found: RunEstimate, recipe: str) -> str:
-    """Say how long a run will take, and what may be better."""
+    """Text of how long a run will take, and what to try if that is too long."""
     images = "the image" if found.planes == 1 else f"{found.planes} images"
     denoising = f"{duration(found.denoising_s)} of denoising {images}"
     if found.total_s is None or found.learning_s is None:
@@ -599,8 +601,8 @@ def forecast(found: RunEstimate, recipe: str) -> str:
     if found.cut_short and found.steps:
         wanted = duration(found.steps * found.step_s)
         return (
-            f"{recipe} wants {found.steps:,} steps: about {wanted} on this computer; "
-            f"the time of {duration(found.learning_s)} ends it early. Try Fast."
+            f"The time of {duration(found.learning_s)} ends this early. {recipe} has "
+            f"{found.steps:,} steps: about {wanted} on this computer. Try Fast."
         )
     learning = f"{duration(found.learning_s)} of learning"
     if found.most_s and found.most_s >= _APART * found.total_s:

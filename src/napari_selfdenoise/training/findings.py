@@ -40,8 +40,8 @@ def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
     read = (plane for some in planes for plane in some)
     count = DefectCount.of(read, blank)
     sentences = [
-        f"Channel {channel} of {len(planes)} holds nothing to learn from: it "
-        "stays as it is."
+        f"Channel {channel} of {len(planes)} stays as it is: it holds nothing to "
+        "learn from."
         for channel in empty
     ]
     return _joined([*sentences, describe_defects(count, config.outliers)])

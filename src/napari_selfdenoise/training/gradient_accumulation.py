@@ -113,14 +113,14 @@ class Batch:
         found = []
         if self._size < self._asked:
             found.append(
-                "These settings are too heavy for this computer in the time given: "
-                f"each step learned from {self._size} "
+                "The result may be worse: these settings are too heavy for this "
+                f"computer in the time given. Each step learned from {self._size} "
                 f"patch{'es' if self._size != 1 else ''} instead of {self._asked}. Try "
                 "Fast, or give more time."
             )
         if self._crowded:
             found.append(
-                f"The device had room for {self.patches} patches at a time only: a "
-                "step took more passes, and longer. The result is as good."
+                "Steps took longer; the result is as good. The device had room for "
+                f"{self.patches} patches at a time only."
             )
         return found

@@ -49,6 +49,6 @@ def _rescue_note(trainer: ChannelTrainer) -> str | None:
         return None
     times = "once" if rescues == 1 else f"{rescues} times"
     return (
-        f"The training was thrown off {times} and went on from earlier weights, at "
-        "a smaller learning rate."
+        f"The training became unstable {times} and went on from earlier weights, "
+        "at a smaller learning rate."
     )

@@ -288,6 +288,6 @@ def resolve_patch_size(
     if fits == requested:
         return fits, None
     return fits, (
-        f"Patches of {requested} px were asked for; {fits} px are used, the largest "
-        f"that fit the image and the network (multiples of {stride})."
+        f"Patches of {fits} px are used instead of {requested} px: the largest that "
+        f"fit the image and the network (multiples of {stride})."
     )

@@ -73,8 +73,8 @@ _OF_JPEG = BinMask(size=2)
 """Masking where JPEG has spread noise: bins of 3 px gave 0.5 to 1 dB less."""
 
 _JPEG_FINDING = (
-    "The image went through JPEG, which spreads noise over blocks of 8 × 8 px: bins of "
-    "2 × 2 px were masked, and some fine detail is lost. Save without compression."
+    "Some fine detail is lost: the image went through JPEG, which spreads noise over "
+    "blocks of 8 × 8 px, so bins of 2 × 2 px are masked. Save without compression."
 )
 
 
@@ -156,7 +156,7 @@ def resolve_objective(
     stds = ", ".join(f"{level.std:.3g}" for level in levels)
     said = (
         f"Noise is equally strong everywhere (std {stds}), so the network soon learns "
-        "from all pixels as they are (Stein's risk)."
+        "from all pixels as they are (SURE)."
     )
     return config, tuple(measured), said
 
@@ -178,7 +178,8 @@ def _unlike(levels: Sequence[NoiseLevel], channels: int) -> str:
     """Why noise that was measured is not simple in all channels; empty if it is."""
     if len(levels) < channels:
         return (
-            "Too few pixels show noise to tell how strong it is; it is learned instead"
+            "Too few pixels show noise to measure how strong it is; that is learned "
+            "instead"
         )
     return next(filter(None, (level.why_not_simple() for level in levels)), "")
 

@@ -66,7 +66,7 @@ def fit_steps(
         Of the random choices.
     own_variance : ndarray, optional
         Variance of the signal itself, (n,), raw units squared, where it is a
-        prediction: residuals hold it beside the noise, and are shrunk accordingly.
+        prediction: residuals hold it as well as the noise, and are shrunk accordingly.
         Without, a bootstrap overestimates the noise.
     clip : tuple of float
         Percentiles of the signal outside which pairs are left out; (0.5, 99.5) for
@@ -181,8 +181,8 @@ def _fit_warnings(pairs: Pairs) -> list[str]:
     if len(pairs.signal) >= FEW_PAIRS:
         return []
     return [
-        f"The noise model rests on {len(pairs.signal)} pixels only; its curve is "
-        "uncertain. Use more or larger frames."
+        f"The noise curve is uncertain: it rests on {len(pairs.signal)} pixels only. "
+        "Use more or larger frames."
     ]
 
 
@@ -228,7 +228,7 @@ def range_warning(
     high: float,
     share: float | None = None,
 ) -> str | None:
-    """Say that an image leaves the signals that a noise model was made from.
+    """Warning that an image has signals that a noise model was not made from.
 
     Parameters
     ----------
@@ -248,8 +248,8 @@ def range_warning(
     slack = 0.01 * (last - first)
     if low >= first - slack and high <= last + slack:
         return None
-    outside = "" if share is None else f" ({100 * share:.2g} % of the pixels)"
+    where = "some signals" if share is None else f"{100 * share:.2g} % of the pixels"
     return (
-        f"The image's signal spans {low:.4g} to {high:.4g}, but the noise model was "
-        f"made from {first:.4g} to {last:.4g}; outside{outside} the noise is a guess."
+        f"The noise is a guess for {where}: the image's signal spans {low:.4g} to "
+        f"{high:.4g}, but the noise model was made from {first:.4g} to {last:.4g}."
     )

@@ -43,7 +43,7 @@ def calibrate_steps(
     clip: tuple[float, float] = (0.0, 100.0),
     seed: int = 0,
 ) -> Fit:
-    """Measure the noise of a camera.
+    """Fit a noise model to repeated frames of a camera.
 
     Without a signal, the frames show the same static scene, and their mean is taken
     for it. A frame is part of that mean, so residuals are too small by
@@ -168,7 +168,7 @@ def _count(image: Image) -> int:
 
 
 class _Reading:
-    """Frames as they are read, one by one: some of their pixels, and their levels.
+    """Pixels and grey values that are kept of frames as they are read, one by one.
 
     The same pixels of every frame, so that their mean over frames is at hand.
     """
@@ -194,7 +194,7 @@ class _Reading:
     def read(
         self, plane: PlaneIndex, signal: Image | None, own_variance: Image | None
     ) -> None:
-        """Take note of one frame."""
+        """Read one frame and keep its chosen pixels."""
         pixels = self.stack.read_plane(plane)
         self.observed.append(self._chosen(pixels))
         for given, kept in ((signal, self.signals), (own_variance, self.own)):
@@ -252,9 +252,9 @@ class _Reading:
             share = tally[value] / self.pixels
             if share > _CLIPPED:
                 notes.append(
-                    f"{100 * share:.2g} % of the pixels have the "
-                    f"{'lowest' if end == 'low' else 'highest'} value, {value:g}: they "
-                    "are clipped, and noise at such signals is underestimated. "
+                    f"Noise of {'dark' if end == 'low' else 'bright'} pixels is "
+                    f"underestimated: {100 * share:.2g} % of all are clipped, at the "
+                    f"{'lowest' if end == 'low' else 'highest'} value, {value:g}. "
                     + ("Raise the camera's offset." if end == "low" else "Expose less.")
                 )
         return notes

@@ -102,7 +102,7 @@ def _kept(
 
 
 class _Grouped(NamedTuple):
-    """Means over few neighbours in signal: as good as all pairs, and quick."""
+    """Means over pairs of like signal: fits to them are as good, and quicker."""
 
     signal: Array
     squared: Array

@@ -1,4 +1,4 @@
-"""Whether a scene stood still, as repeated frames of it are taken to show."""
+"""Checks whether a scene stood still during repeated frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAST_NEIGHBOURS = 32
 
 
 def motion_warnings(observed: Array, places: Indices, width: int) -> list[str]:
-    """Say what speaks against a static scene; at most one sentence.
+    """Warnings that a scene was not static, at most one.
 
     Noise of single pixels has nothing to do with that of the next frame or the next
     pixel. What changes slowly is shared by consecutive frames; three tell. What moves
@@ -47,9 +47,9 @@ def motion_warnings(observed: Array, places: Indices, width: int) -> list[str]:
     drift = residual.mean(1)
     if drift.std() > _DRIFT * noise:
         return [
-            f"The mean level changes from frame to frame by {np.ptp(drift):.3g} "
-            f"(the noise std is {noise:.3g}): the lamp flickers, or the scene "
-            "bleaches or moves. The noise is overestimated."
+            "The noise is overestimated: the lamp flickers, the scene bleaches or "
+            "moves, or this is a Z-stack. The mean brightness changes from frame to "
+            f"frame by {_rounded(np.ptp(drift))} (noise std {_rounded(noise)})."
         ]
     level = (residual - drift[:, None]) / noise
     return _in_time(level, places, width) or _in_space(level, places, width)
@@ -66,8 +66,8 @@ def _in_time(level: Array, places: Indices, width: int) -> list[str]:
     if shared <= _SHARED:
         return []
     return [
-        f"Consecutive frames share {100 * shared:.2g} % of their deviation from the "
-        "mean: the scene moves or bleaches. The noise is overestimated."
+        "The noise is overestimated: the scene moves or bleaches. Consecutive frames "
+        f"share {100 * shared:.2g} % of their deviation from the mean."
     ]
 
 
@@ -82,9 +82,9 @@ def _in_space(level: Array, places: Indices, width: int) -> list[str]:
     if min(shares) <= _SHARED:
         return []
     return [
-        f"Neighbouring pixels share {100 * min(shares):.2g} % of their variance over "
-        "the frames: the scene moves or bleaches, and the noise is overestimated, or "
-        "the frames were filtered or resampled, and neighbours share noise."
+        "The noise is overestimated, as the scene moves or bleaches; or neighbours "
+        "share noise, as the frames were filtered or resampled. Neighbouring pixels "
+        f"share {100 * min(shares):.2g} % of their variance over the frames."
     ]
 
 
@@ -92,9 +92,14 @@ def _not_to_be_told(frames: int) -> list[str]:
     if frames > 3:
         return []
     return [
-        f"Whether the scene moved cannot be told from {frames} frames with so few "
-        "neighbouring pixels: record ten or more."
+        f"The scene may have moved: that does not show in {frames} frames with so few "
+        "neighbouring pixels. Record ten or more."
     ]
+
+
+def _rounded(value: float) -> str:
+    """A number of three digits, without an exponent where it is of usual size."""
+    return f"{float(f'{value:.3g}'):g}"
 
 
 def _beyond_chance(products: Array, places: Indices, width: int) -> float:

@@ -40,7 +40,7 @@ class Pairs(NamedTuple):
         clip: tuple[float, float],
         luck: np.random.Generator,
     ) -> Pairs:
-        """Choose from the pairs, at random, and take the signal's own variance out."""
+        """Choose pairs at random, without the variance of the signal itself."""
         signal, observation = np.ravel(signal), np.ravel(observation)
         _require_pairs(signal, observation)
         low, high = np.percentile(signal, clip)
@@ -107,7 +107,7 @@ def std_floor(pairs: Pairs, norm: Normalization, step: float) -> float:
 
 
 def least_std(pairs: Pairs, floor: float, norm: Normalization) -> float:
-    """The smallest noise that was seen, raw units: a line may fall to nothing."""
+    """Smallest noise std that was measured, raw units: a line may fall to nothing."""
     squared = (pairs.observation - pairs.signal) ** 2
     _, seen, _ = binned_means(pairs.signal, squared, np.ones_like(squared))
     return max(floor * norm.scale, math.sqrt(0.9 * float(seen.min())))

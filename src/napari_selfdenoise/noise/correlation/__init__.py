@@ -1,7 +1,7 @@
 """How neighbouring pixels share noise, and which masking that asks for.
 
 Measured before training, on observations alone. Structure makes neighbours alike as
-well, and takes some telling apart:
+well, but differs from noise:
 
 - It is absent somewhere, noise is nowhere. So squares are paired with the ones beside
   them; where one of a pair shows the least correlation, the other one is measured.
@@ -13,7 +13,7 @@ well, and takes some telling apart:
 - Optics blur along both axes. No structure is alike along one alone.
 
 In doubt, noise is taken to be independent: footprints that are not needed cost more
-than slight correlation does, and `left_over` has a second look after training.
+than slight correlation does, and `left_over` checks the result after training.
 """
 
 from napari_selfdenoise.noise.correlation.advice import (

@@ -32,14 +32,14 @@ there is much fine structure, and gained 0.1 dB where there is little.
 
 
 def recommended_masking(*correlations: NoiseCorrelation, bins: bool = True) -> Masking:
-    """Return the masking that deals with all noise that pixels share.
+    """Return the masking that suits the noise correlation.
 
     Parameters
     ----------
     *correlations : NoiseCorrelation
         As measured; one a channel, of which it does enough for each.
     bins : bool
-        Whether pixels may be binned: else blocks are hidden.
+        Whether pixels may be binned: else blocks are masked.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def masking_of(y: int, x: int) -> Masking:
 
 
 def masked_by(masking: Masking) -> str:
-    """Say what a masking masks."""
+    """What a masking masks together, as words such as "bins of 3 x 3 px"."""
     if isinstance(masking, BinMask):
         return f"bins of {masking.size} x {masking.size} px"
     if isinstance(masking, LineMask):
@@ -111,7 +111,7 @@ def masked_by(masking: Masking) -> str:
 
 
 def describe(correlation: NoiseCorrelation, masking: Masking | None = None) -> str:
-    """Say in one sentence what was measured, and what is masked for it.
+    """Sentences that say what is masked, and the noise correlation that asks for it.
 
     Parameters
     ----------
@@ -123,41 +123,39 @@ def describe(correlation: NoiseCorrelation, masking: Masking | None = None) -> s
     y, x = correlation.extent_y, correlation.extent_x
     if not y and not x:
         return _independent(correlation)
-    end = "."
-    if REACH in (y, x):
-        end = "; it may be shared even further, so try to remove stripes before."
     masked = masked_by(masking or recommended_masking(correlation))
+    further = " Noise may be shared even further: try to remove stripes before."
     return (
-        f"Neighbouring pixels share noise {_values(correlation)}, so {masked} are "
-        f"masked together{end}"
+        f"Neighbouring pixels share noise, so {masked} are masked together. The noise "
+        f"correlation is {_values(correlation)}.{further if REACH in (y, x) else ''}"
     )
 
 
 def _independent(correlation: NoiseCorrelation) -> str:
-    """Say why noise is taken to be independent, the consequence first."""
+    """Sentences that say why single pixels are masked."""
     y, x = (abs(correlation.along(axis)[1]) for axis in ("y", "x"))
-    values = f"correlation at 1 px: {y:.2f} along y, {x:.2f} along x"
+    values = f"Correlation at 1 px: {y:.2f} along y, {x:.2f} along x."
     if not correlation.pixels:
         return (
-            "Too few pixels show noise to tell whether neighbours share it, so single "
-            "pixels are masked."
+            "Too few pixels show noise to measure whether neighbours share it, so "
+            "single pixels are masked."
         )
     if max(y, x) < STRONG:
         return (
-            "Fine detail can be kept: neighbouring pixels do not share noise "
-            f"({values}), so single pixels are masked."
+            "Noise differs between neighbouring pixels, so single pixels are masked "
+            f"and fine detail is kept. {values}"
         )
     return (
-        "Fine detail can be kept: neighbours look alike because of the structure, not "
-        f"the noise ({values}), so single pixels are masked."
+        "Neighbouring pixels look alike because of the structure, not the noise, so "
+        f"single pixels are masked and fine detail is kept. {values}"
     )
 
 
 def _values(correlation: NoiseCorrelation) -> str:
-    """Such as "along x (0.58 at 1 px, 0.12 at 4 px)"."""
+    """Such as "0.58 at 1 px, 0.12 at 4 px along x"."""
     parts = []
     for axis, extent in (("y", correlation.extent_y), ("x", correlation.extent_x)):
         line = correlation.along("y" if axis == "y" else "x")
         values = (f"{line[lag]:.2f} at {lag} px" for lag in sorted({1, extent}))
-        parts += [f"along {axis} ({', '.join(values)})"] if extent else []
+        parts += [f"{', '.join(values)} along {axis}"] if extent else []
     return " and ".join(parts)

@@ -28,7 +28,7 @@ STRONG = 0.2
 """Correlation with the next pixel from which on footprints pay."""
 
 _TAIL = 0.08
-"""Correlation up to which a pixel stays visible: the footprint ends there."""
+"""Correlation up to which a pixel stays unmasked: the footprint ends there."""
 
 _FLOOR = 0.25
 """Share of the variance of blurred noise that each pixel has for itself, at most."""

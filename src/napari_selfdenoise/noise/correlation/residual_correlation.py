@@ -1,4 +1,4 @@
-"""A look at a prediction, whether noise that neighbours share was left in it."""
+"""Checks whether noise that neighbours share was left in a prediction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LEFT = 0.15
 """Share of the finest variation of flat squares that a prediction keeps, at most.
 
 Measured after 300 steps: 0.09 at most where noise is independent or well hidden, fine
-texture with little noise included (else 0.04); 0.19 to 0.49 where too little is hidden.
+texture with little noise included (else 0.04); 0.19 to 0.49 where too little is masked.
 Networks whose output is smoothed take longer to copy it: 0.33 to 0.45 after 400 steps.
 """
 
@@ -68,10 +68,10 @@ class LeftOver:
         if self.wider is None:
             return (
                 f"Noise is left in the result ({grain}), though neighbours do not "
-                "share it: try fewer steps or a smaller network."
+                "share it. Try fewer steps or a smaller network."
             )
         return (
-            f"Noise that neighbours share is left in the result ({grain}): train again "
+            f"Noise that neighbours share is left in the result ({grain}). Train again "
             f"with {masked_by(self.wider)} masked together."
         )
 
@@ -81,9 +81,9 @@ def left_over(
     predictions: Sequence[NDArray[Any]],
     masking: Masking,
 ) -> LeftOver:
-    """Look for noise in a prediction that visible neighbours gave away.
+    """Measure how much noise that unmasked neighbours share is left in a prediction.
 
-    A pixel that shares noise with visible ones is predicted with its noise. Then the
+    A pixel that shares noise with unmasked ones is predicted with its noise. Then the
     flattest parts of the prediction are nearly as rough as those of the observation.
     Structure is smooth at the scale of a pixel, so second differences along each axis
     are compared: of a good prediction, they are far below those of the observation.

@@ -29,7 +29,7 @@ _FLATTEST = 0.2
 
 
 class Squares(NamedTuple):
-    """What some squares of SIDE x SIDE pixels say.
+    """Correlation, mean and variance of some squares of SIDE x SIDE pixels.
 
     Parameters
     ----------

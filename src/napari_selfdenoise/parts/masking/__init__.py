@@ -1,4 +1,4 @@
-"""Masking schemes: which pixels are hidden from the network, and what fills them.
+"""Masking schemes: which pixels are masked, and what the network gets instead.
 
 Every scheme is blind: what a masked pixel is filled with comes from unmasked pixels
 only, so its own value cannot reach its own prediction.

@@ -1,4 +1,4 @@
-"""What hidden pixels show instead: something made of visible pixels only."""
+"""Fills: values made of unmasked pixels only, which stand in for masked ones."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def _cross_sum(values: Tensor) -> Tensor:
 def _widening_fill(
     patches: Tensor, hidden: Tensor, sums: Sequence[Callable[[Tensor], Tensor]]
 ) -> Tensor:
-    """Mean of what is visible: by the first of repeated sums, where it sees anything.
+    """Mean of unmasked pixels, by the first of several sums that reaches any.
 
-    Hidden pixels count as zero with weight zero, so the centre need not be left out.
-    Where none of the sums sees anything, the mean of the patch; and 0, the median of
-    the image, where all of the patch is hidden.
+    Masked pixels count as zero with weight zero, so the centre need not be left out.
+    Where none of the sums reaches any, the mean of the patch; and 0, the median of
+    the image, where all of the patch is masked.
     """
     weight = (~hidden).to(patches.dtype).expand_as(patches)
     both = torch.cat([patches.masked_fill(hidden, 0), weight], 1)
@@ -63,7 +63,7 @@ def weighted_fill(
     patches: Tensor, hidden: Tensor, side: float = 1.0, steps: Sequence[int] = (1, 1, 1)
 ) -> Tensor:
     """Weighted mean of the unmasked of 8 neighbours; wider where there are none."""
-    # With half the pixels hidden, one in 256 has no visible neighbour in 3 x 3.
+    # With half the pixels masked, one in 256 has no visible neighbour in 3 x 3.
     sums = [functools.partial(neighbour_sum, side=side, step=step) for step in steps]
     return _widening_fill(patches, hidden, sums)
 

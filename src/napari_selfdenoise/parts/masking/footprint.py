@@ -1,4 +1,4 @@
-"""Footprints: the pixels that are hidden around each target."""
+"""Footprints: the pixels that are masked around each target."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _SHAPE_HELP = (
 
 
 class FootprintScheme(MaskingScheme):
-    """What schemes have in common that hide a neighbourhood around each target.
+    """What schemes have in common that mask a neighbourhood around each target.
 
     The noise of a target can be guessed from the pixels that share it. So these are
-    hidden too, and the fill comes from beyond. They are not learned from themselves:
-    what shares their noise is visible further out.
+    masked too, and the fill comes from beyond. They are no targets themselves: pixels
+    that share their noise lie unmasked further out.
     """
 
     @property
     def pixels(self) -> NDArray[np.bool_]:
-        """The footprint, True where hidden, sides odd, target in its centre: (Y, X)."""
+        """The footprint, True where masked, sides odd, target in its centre: (Y, X)."""
         raise NotImplementedError
 
     @property
@@ -58,7 +58,7 @@ class FootprintScheme(MaskingScheme):
     def lattice(self) -> tuple[int, int]:
         """Distance (y, x) in px of the targets in a blind prediction.
 
-        A visible line lies between any two footprints.
+        An unmasked line lies between any two footprints.
         """
         height, width = (max(3, side + 1) for side in self.pixels.shape)
         return height, width
@@ -75,14 +75,14 @@ class FootprintScheme(MaskingScheme):
         width: int,
         generator: torch.Generator,
     ) -> Mask:
-        # Where half of the pixels are hidden, there is little left to learn from.
+        # Where half of the pixels are masked, there is little left to learn from.
         most = math.log(2) * height * width / self.pixels.sum()
         count = max(1, min(round(fraction * height * width), int(most)))
         index = random_index(count, batch, height, width, generator)
         return Mask(self.hide(marked(index, height, width)), index)
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
-        """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked pixels."""
+        """Fill the masked pixels of patches (B, 1, Y, X) from unmasked pixels."""
         # Steps 1, 2, 4, ... see 1, 3, 7, ... px far without a gap: across two
         # footprints that overlap, in few rounds.
         half = max(self.pixels.shape) // 2

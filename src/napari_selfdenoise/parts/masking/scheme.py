@@ -19,16 +19,16 @@ ORIENTATIONS: tuple[Orientation, ...] = tuple(
 
 
 class Mask(NamedTuple):
-    """What a batch of patches hides, and what is learned from it.
+    """Which pixels of a batch of patches are masked, and which are targets.
 
     Parameters
     ----------
     hidden : Tensor
-        True where the network does not see a pixel, (B, 1, Y, X).
+        True where a pixel is masked, (B, 1, Y, X).
     positions : Tensor
         Flat positions y * X + x of the N targets of each patch, (B, N): the pixels that
         are predicted and learned from. Where noise is shared by neighbours, pixels
-        around a target are hidden for its sake and are no targets themselves.
+        around a target are masked with it and are no targets themselves.
     """
 
     hidden: Tensor
@@ -40,7 +40,7 @@ class Mask(NamedTuple):
 
 
 class MaskingScheme(BaseModel):
-    """What holds for a scheme that hides single pixels; others say what differs.
+    """A scheme that masks single pixels; others override what differs.
 
     A member adds `draw` and `apply`.
     """
@@ -54,12 +54,12 @@ class MaskingScheme(BaseModel):
 
     @property
     def binning(self) -> int:
-        """Side in px of the squares whose means the network sees; 1: of pixels."""
+        """Side in px of the bins whose means the network gets; 1 for pixels."""
         return 1
 
     @property
     def hides(self) -> bool:
-        """Whether pixels are hidden: else the network has to be blind itself."""
+        """Whether pixels are masked: else the network has to be blind itself."""
         return True
 
     @property
@@ -76,11 +76,11 @@ class MaskingScheme(BaseModel):
         return 3, 3
 
     def hide(self, targets: Tensor) -> Tensor:
-        """Pixels hidden for the sake of targets; both (B, 1, Y, X), bool."""
+        """Pixels that are masked because of targets; both (B, 1, Y, X), bool."""
         return targets
 
     def sparse(self) -> Self:
-        """Return the scheme for measuring: with fewer holes predictions are better."""
+        """Return the scheme with fewer masked pixels, for measuring the noise."""
         return self
 
 
@@ -93,7 +93,7 @@ def marked(index: Tensor, height: int, width: int) -> Tensor:
 
 
 def mask_from_index(index: Tensor, height: int, width: int) -> Mask:
-    """Hide what is learned from: pixels at flat positions (B, N)."""
+    """Mask whose masked pixels are all targets, at flat positions (B, N)."""
     return Mask(marked(index, height, width), index)
 
 

@@ -36,7 +36,7 @@ LARGEST_BIN = 8
 
 
 class _SinglePixels(MaskingScheme):
-    """What schemes have in common that hide random single pixels."""
+    """What schemes have in common that mask random single pixels."""
 
     kind: str = ""
     fraction: float = Field(
@@ -44,30 +44,30 @@ class _SinglePixels(MaskingScheme):
         gt=0,
         le=0.5,
         title="Masked fraction",
-        description="Share of the pixels of a patch that is hidden in each step: 0.25 "
+        description="Share of the pixels of a patch that is masked in each step: 0.25 "
         "is a quarter.",
     )
     fill: Literal["mean", "median", "uniform"] = Field(
         "mean",
         title="Fill",
-        description="What a hidden pixel shows instead: mean or median of its "
+        description="What a masked pixel shows instead: mean or median of its "
         "unmasked neighbours, or one of them at random.",
     )
 
     def draw(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> Mask:
-        """Draw the hidden pixels of a batch of patches."""
+        """Draw the masked pixels of a batch of patches."""
         count = max(1, round(self.fraction * height * width))
         index = random_index(count, batch, height, width, generator)
         return mask_from_index(index, height, width)
 
     def sparse(self) -> Self:
-        """Return the scheme for measuring: with fewer holes predictions are better."""
+        """Return the scheme with fewer masked pixels, for measuring the noise."""
         return self.model_copy(update={"fraction": min(self.fraction, 0.06)})
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
-        """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
+        """Fill the masked pixels of patches (B, 1, Y, X) from unmasked neighbours."""
         fill = {"mean": mean_fill, "median": median_fill}.get(self.fill)
         filled = (
             fill(patches, mask.hidden)
@@ -81,7 +81,7 @@ class RandomMask(_SinglePixels):
     """Random pixels (Noise2Void, dense).
 
     A fixed fraction of each patch, at random positions drawn anew for every batch.
-    Dense masks learn faster: every hidden pixel is a lesson.
+    Dense masks learn faster, as there are more targets in each step.
     Krull et al. 2019, Noise2Void; Höck et al. 2022, N2V2 (fills).
     """
 
@@ -93,10 +93,10 @@ class RandomMask(_SinglePixels):
 class BinMask(_SinglePixels):
     """Bins of pixels (noise correlated both ways).
 
-    The network sees means of small squares of pixels, which hardly share noise where
-    the pixels do, and random ones of them are hidden. A result is the average over all
-    positions of the squares. Details finer than a square are lost; where noise hides
-    them anyway, much more is gained: wide blocks would hide what a pixel is predicted
+    The network gets means of small squares of pixels, which hardly share noise where
+    the pixels do, and random ones of them are masked. A result is the average over all
+    positions of the squares. Details finer than a square are lost; where noise covers
+    them anyway, much more is gained: wide blocks would mask what a pixel is predicted
     from.
     """
 
@@ -120,16 +120,16 @@ class BinMask(_SinglePixels):
 
     @property
     def binning(self) -> int:
-        """Side in px of the squares whose means the network sees."""
+        """Side in px of the bins whose means the network gets."""
         return self.size
 
 
 class AutomaticMask(MaskingScheme):
     """Follows the noise (measured first).
 
-    Before the training, it is measured how neighbouring pixels share noise: single
-    pixels are hidden where they do not; lines, bins or blocks where they do. What is
-    chosen is said, and kept with the model.
+    How neighbouring pixels share noise is measured before the training: single pixels
+    are masked where they do not; lines, bins or blocks where they do. A message says
+    what was chosen, and the model keeps it.
     """
 
     model_config = ConfigDict(title="Automatic (follows the noise)")
@@ -143,7 +143,7 @@ class AutomaticMask(MaskingScheme):
         return RandomMask().draw(batch, height, width, generator)
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
-        """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
+        """Fill the masked pixels of patches (B, 1, Y, X) from unmasked neighbours."""
         return RandomMask().apply(patches, mask, generator)
 
 
@@ -151,7 +151,7 @@ class GridMask(MaskingScheme):
     """Grid of random spacing (Ollion).
 
     Pixels on a grid whose spacing and offset are drawn anew for every batch, filled
-    from their neighbours. With spacings of 3 to 5 px, 6.8 % are hidden on average.
+    from their neighbours. With spacings of 3 to 5 px, 6.8 % are masked on average.
     Ollion et al. 2021, section 4.3; Batson & Royer 2019, Noise2Self (cross).
     """
 
@@ -177,7 +177,7 @@ class GridMask(MaskingScheme):
     fill: Literal["gaussian", "cross"] = Field(
         "gaussian",
         title="Fill",
-        description="What a hidden pixel shows instead. Gaussian: mean of its 8 "
+        description="What a masked pixel shows instead. Gaussian: mean of its 8 "
         "neighbours, weighted by a Gaussian of 1 px, as Ollion. Cross: plain mean of "
         "the 4 direct neighbours, as Noise2Self.",
     )
@@ -215,12 +215,12 @@ class GridMask(MaskingScheme):
 
     @property
     def lattice(self) -> tuple[int, int]:
-        """Distance (y, x) in px of the targets in a blind prediction: the largest."""
+        """Distance (y, x) in px of the targets in a blind prediction."""
         spacing = max(3, self.spacing_max)
         return spacing, spacing
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
-        """Fill the hidden pixels of patches (B, 1, Y, X) from unmasked neighbours."""
+        """Fill the masked pixels of patches (B, 1, Y, X) from unmasked neighbours."""
         filled = (
             cross_fill(patches, mask.hidden)
             if self.fill == "cross"
@@ -233,7 +233,7 @@ class LineMask(FootprintScheme):
     """Line along one axis (noise correlated along it).
 
     Random pixels, each with its neighbours along one axis, as cameras and scanners may
-    share noise along rows or columns. Filled from the visible pixels beside the line.
+    share noise along rows or columns. Filled from the unmasked pixels beside the line.
     Broaddus et al. 2020, structN2V; Ollion et al. 2021, section 4.3.
     """
 
@@ -251,7 +251,7 @@ class LineMask(FootprintScheme):
         ge=1,
         le=LARGEST_FOOTPRINT // 2,
         title="Extent",
-        description="How many neighbours are hidden to each side of a pixel: as far as "
+        description="How many neighbours are masked to each side of a pixel: as far as "
         "noise is shared.",
         json_schema_extra={"unit": "px"},
     )
@@ -261,7 +261,7 @@ class LineMask(FootprintScheme):
         le=0.5,
         title="Target fraction",
         description="Share of the pixels of a patch that is predicted in each step, "
-        "each in the middle of a hidden line. Fewer, where lines would hide more than "
+        "each in the middle of a masked line. Fewer, where lines would mask more than "
         "half of the patch.",
     )
 
@@ -274,11 +274,11 @@ class LineMask(FootprintScheme):
     def draw(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> Mask:
-        """Draw targets, and hide the lines around them."""
+        """Draw targets, and mask the lines around them."""
         return self._draw(self.fraction, batch, height, width, generator)
 
     def sparse(self) -> Self:
-        """Return the scheme for measuring: with fewer holes predictions are better."""
+        """Return the scheme with fewer masked pixels, for measuring the noise."""
         return self.model_copy(update={"fraction": min(self.fraction, 0.02)})
 
 
@@ -296,7 +296,7 @@ class ShapeMask(FootprintScheme):
     footprint: str = Field(
         "5x5",
         title="Footprint",
-        description="Pixels hidden around each predicted one: HEIGHTxWIDTH, or rows of "
+        description="Pixels masked around each predicted one: HEIGHTxWIDTH, or rows of "
         "1 and 0 such as 010/111/010. Sides are odd, at most 65 px; the centre is 1.",
         json_schema_extra={"unit": "px", "taken_from": "labels"},
     )
@@ -306,7 +306,7 @@ class ShapeMask(FootprintScheme):
         le=0.5,
         title="Target fraction",
         description="Share of the pixels of a patch that is predicted in each step, "
-        "each in the centre of a hidden footprint. Fewer, where footprints would hide "
+        "each in the centre of a masked footprint. Fewer, where footprints would mask "
         "more than half of the patch.",
     )
 
@@ -340,18 +340,18 @@ class ShapeMask(FootprintScheme):
     def draw(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> Mask:
-        """Draw targets, and hide the footprints around them."""
+        """Draw targets, and mask the footprints around them."""
         return self._draw(self.fraction, batch, height, width, generator)
 
     def sparse(self) -> Self:
-        """Return the scheme for measuring: with fewer holes predictions are better."""
+        """Return the scheme with fewer masked pixels, for measuring the noise."""
         return self.model_copy(update={"fraction": min(self.fraction, 0.01)})
 
 
 class NoMask(MaskingScheme):
-    """Nothing hidden (for blind networks).
+    """Nothing masked (for blind networks).
 
-    Every pixel is learned from in every step. Needs a network that does not see the
+    Every pixel is a target in every step. Needs a network that does not get the
     pixel it predicts, such as the half-plane U-Net: any other would copy the noise.
     """
 
@@ -361,7 +361,7 @@ class NoMask(MaskingScheme):
 
     @property
     def hides(self) -> bool:
-        """Whether pixels are hidden: none is."""
+        """Whether pixels are masked: none is."""
         return False
 
     @property
@@ -370,7 +370,7 @@ class NoMask(MaskingScheme):
         return 1, 1
 
     def hide(self, targets: Tensor) -> Tensor:
-        """Pixels hidden for the sake of targets: none; both (B, 1, Y, X), bool."""
+        """Pixels that are masked because of targets, none; both (B, 1, Y, X), bool."""
         return torch.zeros_like(targets)
 
     def draw(

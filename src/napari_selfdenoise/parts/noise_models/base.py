@@ -25,7 +25,7 @@ _ENOUGH = 2**19
 
 
 class NoiseUnits(NamedTuple):
-    """What a noise model must know of the image: raw = normalised * scale + offset.
+    """Units of a noise model: raw = normalised * scale + offset, and the least std.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ class NoiseModule(nn.Module):
 
     @property
     def frozen(self) -> bool:
-        """Whether nothing changes this model any more."""
+        """Whether the model no longer learns."""
         learning = any(value.requires_grad for value in self.parameters())
         return self._frozen or (self.differentiable and not learning)
 
     def freeze(self, frozen: bool = True) -> None:
-        """Keep the model as it is: from now on it is a calibration. Or let it learn."""
+        """Keep the model as it is from now on, or let it learn again."""
         self._frozen = frozen
         self.requires_grad_(not frozen)
 
@@ -163,7 +163,7 @@ class NoiseModule(nn.Module):
         steps: int = 600,
         rate: float | None = None,
     ) -> Iterator[None]:
-        """Make pairs of signal and observation as likely as can be, step by step.
+        """Fit the model to pairs of signal and observation by maximum likelihood.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class NoiseModule(nn.Module):
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Follow the gradient, but not off a cliff."""
+    """Take a step along the clipped gradient, unless that is not finite."""
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

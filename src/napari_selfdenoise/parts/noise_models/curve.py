@@ -83,7 +83,7 @@ class NoiseCurve:
         return replace(self, signal=signal, weights=weights, means=means, stds=stds)
 
     def less(self, variance: Array) -> NoiseCurve:
-        """Return the curve with a variance (n,) taken out, of at most three quarters.
+        """Return the curve less a variance (n,), of which at least a quarter stays.
 
         Residuals of a prediction hold its own variance beside the noise's.
         """

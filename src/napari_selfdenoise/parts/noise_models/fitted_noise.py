@@ -11,7 +11,7 @@ from napari_selfdenoise.parts.noise_models.models import NoiseModel
 
 @dataclass(frozen=True, eq=False)
 class FittedNoise:
-    """A noise model with what is known of it; what a noise model file holds.
+    """A fitted noise model and how good it is; what a noise model file holds.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class GaussianMixtureModule(NoiseModule):
         steps: int = 600,
         rate: float | None = None,
     ) -> Iterator[None]:
-        """Make pairs of signal and observation as likely as can be, step by step.
+        """Fit the model to pairs of signal and observation by maximum likelihood.
 
         Rare signals count more than their number: else dark background, which most
         pixels are, decides the noise of all that is bright. See `NoiseModule.fit`.

@@ -176,7 +176,7 @@ class HistogramModule(NoiseModule):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Row, residual over the local std, and weight of each pair.
 
-        Rounded to counts: within half a step, any value may have been meant.
+        Rounded values are spread at random over the half step to either side.
         """
         times = int(np.clip(_DITHERED // max(len(signal), 1), 1, 16))
         signal, observation, weight = (

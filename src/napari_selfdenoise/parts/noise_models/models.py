@@ -22,7 +22,8 @@ from napari_selfdenoise.parts.noise_models.histogram import HistogramNoise
 from napari_selfdenoise.parts.noise_models.tabulated import TabulatedModule
 
 _KNOTS = 256
-_START_VARIANCE, _START_GAIN = math.exp(-3.0), math.exp(-2.5)
+_START_VARIANCE = math.exp(-3.0)  # of the noise before any step, normalised
+_START_GAIN = math.exp(-2.5)  # slope of the variance before any step, normalised
 _SAMPLES = 2**14
 """Signals that are looked at to follow the darkest."""
 
@@ -31,7 +32,7 @@ class UnmodelledNoise(NoiseConfig):
     """Not modelled (squared error).
 
     The network learns by squared error alone (Noise2Void, Krull et al. 2019). The
-    noise curve is then measured from the residuals of hidden pixels.
+    noise curve is then measured from the residuals of masked pixels.
     """
 
     model_config = ConfigDict(title="Not modelled (squared error)")
@@ -39,7 +40,7 @@ class UnmodelledNoise(NoiseConfig):
     kind: Literal["unmodelled"] = "unmodelled"
 
     def build(self, units: NoiseUnits) -> None:
-        """Nothing is trained."""
+        """Return None: there is no noise model to train."""
 
 
 class GaussianNoise(NoiseConfig):
@@ -71,7 +72,7 @@ class GaussianModule(NoiseModule):
         return _one_gaussian(variance.expand(signal.shape))
 
     def line(self) -> tuple[float, float]:
-        """Gain and offset of the variance: a level line."""
+        """Gain 0, and the variance as offset."""
         return 0.0, float(_exp_of_tenths(self.tenth.detach())) + self.std_floor**2
 
     @torch.no_grad()
@@ -107,7 +108,7 @@ class PoissonNoise(NoiseConfig):
 
 
 class PoissonModule(NoiseModule):
-    """Variance = gain * (signal - dark), with the floor beneath it."""
+    """Variance = gain * (signal - dark), but at least that of the floor."""
 
     def __init__(self, units: NoiseUnits, dark: float) -> None:
         super().__init__(units)
@@ -178,7 +179,7 @@ class PoissonGaussianModule(NoiseModule):
     """Variance = gain * signal + offset, in normalised units.
 
     It is learned as a variance above zero at a dark signal and a slope above zero from
-    there, so that no clamp can hide a pixel from the gradient. Predictions darker than
+    there, so that no clamp stops the gradient of a pixel. Predictions darker than
     that signal are taken for errors: the line may have crossed zero there.
     """
 
@@ -216,7 +217,10 @@ class PoissonGaussianModule(NoiseModule):
         return _one_gaussian(variance.clamp_min(math.exp(2 * self.log_floor)))
 
     def _follow_darkest(self, signal: Tensor) -> None:
-        """The darkest 2 % are left out, as in Khademi et al. 2021."""
+        """Start the line at the signal that the darkest 2 % lie below.
+
+        They are left out, as in Khademi et al. 2021.
+        """
         some = signal.ravel()[:: max(1, signal.numel() // _SAMPLES)]
         self.dark.lerp_(some.nan_to_num().quantile(0.02), 0.1)
 
@@ -312,7 +316,7 @@ class NoiseNetworkModule(NoiseModule):
 
 
 class NoiseFromFile(NoiseConfig):
-    """A noise model that was calibrated or learned before.
+    """A noise model from a file: calibrated, or learned by another training.
 
     It stays as it is; the training learns the signal alone. Its file is made by the
     Noise model window or by `selfdenoise calibrate`.
@@ -388,7 +392,7 @@ class NoiseFromFile(NoiseConfig):
 
 
 def _exp_of_tenths(tenths: Tensor) -> Tensor:
-    """What tenths of logarithms stand for, within what float32 can hold."""
+    """Exponential of ten times a value, clipped to what float32 can hold."""
     return (10 * tenths).clamp(-60, 60).exp()
 
 

@@ -94,7 +94,7 @@ def _with_suffix(path: Path) -> Path:
 
 def _damaged(path: Path, why: str) -> RequestError:
     return RequestError(
-        f"{path.name} is not a noise model of napari-selfdenoise, or is damaged: "
+        f"{path.name} is not a noise model that this plugin saved, or is damaged: "
         f"{why}.",
         f"Choose a {SUFFIX} file that this program saved.",
     )

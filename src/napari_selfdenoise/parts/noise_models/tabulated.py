@@ -1,4 +1,4 @@
-"""A noise model that is known already: a calibration, or another image's."""
+"""A noise model that no longer learns: a calibration, or another image's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a network puts out to the signal that the camera saw."""
+"""The signal from a network's output: positivity, then blur."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Optics(nn.Module):
 
     @property
     def radius(self) -> int:
-        """How far light spreads, in pixels."""
+        """Radius of the kernel in px: how far light spreads."""
         return self.blur.radius
 
     def phantom(self, output: Tensor) -> Tensor:
-        """What the network puts out (B, 1, Y, X), kept positive where asked for."""
+        """Phantom of the network's output (B, 1, Y, X), kept positive with softplus."""
         if self.positivity != "softplus":
             return output
         return positive(output, self.background)
@@ -77,7 +77,7 @@ class Optics(nn.Module):
         return blurred
 
     def penalty(self, phantom: Tensor) -> Tensor:
-        """What darkness below the background costs: its mean, normalised."""
+        """Mean depth of a phantom below the background, if positivity is a penalty."""
         if self.positivity != "penalty":
             return torch.zeros((), device=phantom.device)
         return negativity(phantom, self.background)
@@ -108,7 +108,7 @@ class Convolution(nn.Module):
 
     @property
     def radius(self) -> int:
-        """Pixels that a pixel of the signal looks to each side."""
+        """Radius of the kernel in px."""
         return max(self.kernel.shape) // 2
 
     def forward(self, phantom: Tensor) -> Tensor:
@@ -154,8 +154,8 @@ def positive(
 ) -> Tensor:
     """Phantom from the network's output, (B, 1, Y, X), normalised units.
 
-    Fluorophores cannot be fewer than none. With "softplus" the phantom is above the
-    background whatever the network says; bright values pass unchanged. In the other
+    Light cannot be negative. With "softplus" the phantom is above the background
+    whatever the output is; bright values pass unchanged. In the other
     modes it is the output itself.
 
     Parameters
@@ -177,7 +177,7 @@ def positive(
 def negativity(phantom: Tensor, background: Tensor | float) -> Tensor:
     """Mean depth of a phantom below the background: the penalty of the loss.
 
-    Averaged over all pixels, hidden or not (Goncharova et al. 2020, eq. 3, where the
+    Averaged over all pixels, masked or not (Goncharova et al. 2020, eq. 3, where the
     background has been subtracted beforehand).
     """
     depth: Tensor = (background - phantom).clamp_min(0)

@@ -1,4 +1,4 @@
-"""What axes mean that have no known name: asked below the layer that has such."""
+"""A choice for each axis of a layer without a known name: time, depth or channels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _MEANINGS = {"time": "t", "depth": "z", "channels": "c", "other": OTHER_AXIS}
 """Axis label of the layer for each meaning."""
 
 _TIP = (
-    "What the images along this axis are, as its label in the layer does not say. "
-    "Channels are denoised each on its own; along other axes all train one network."
+    "What the images along this axis are: the layer does not say. "
+    "Channels are denoised each on its own; all other images train one network."
 )
 
 
@@ -38,7 +38,7 @@ class AxesChoice(QWidget):
         self.hide()
 
     def show_layer(self, layer: ImageLayer | None) -> None:
-        """Ask for the axes of a layer, where there is something to ask."""
+        """Show a row for each axis of a layer that has no known name."""
         shape = () if layer is None else tuple(pixels_of(layer).shape)
         if (layer, shape) != (self._layer, self._shape):
             self._layer, self._shape = layer, shape

@@ -1,4 +1,4 @@
-"""Whether a training may go on from the model in hand, and ways out where not."""
+"""The Continue box, and what to do where a model cannot be trained further."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ class Continuing(QWidget):
         self.say("")
 
     def say(self, reason: str) -> None:
-        """Say why the training cannot go on from the model; empty where it can."""
+        """Show why the training cannot continue from the model; empty where it can."""
         self._reason.setText(reason)
         self.setVisible(bool(reason))

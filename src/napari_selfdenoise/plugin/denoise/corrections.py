@@ -22,7 +22,7 @@ _PARTS = {
     "dark": (
         "Dark frame",
         "What the camera records without light: one image, or a stack, of which the "
-        "mean is used. It is subtracted; its own mean stays.",
+        "mean is used. It is subtracted, but for its median.",
     ),
     "flat": (
         "Flat field",
@@ -63,7 +63,7 @@ class CorrectionsSection(QCollapsible):
         self.addWidget(content)
 
     def value(self, image: Image) -> Corrections:
-        """Return what is chosen for an image; no pixels are read.
+        """Return the corrections that are chosen for an image; no pixels are read.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class CorrectionsSection(QCollapsible):
             list_layers(combo, fitting, None)
 
     def _show_title(self, *_: Any) -> None:
-        """Name what is chosen, so that it can be read when the section is folded."""
+        """Name the chosen corrections in the title, which stays when folded."""
         chosen = [
             _PARTS[name][0].lower()
             for name, combo in self.combos.items()

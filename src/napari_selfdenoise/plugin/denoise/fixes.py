@@ -31,7 +31,7 @@ class Fixes(QWidget):
     fix, other : QPushButton
         The ways out.
     note : QLabel
-        What is to be known of the image, though it can be denoised.
+        Note on an image that can be denoised all the same.
     """
 
     chosen = Signal(object)
@@ -63,7 +63,7 @@ class Fixes(QWidget):
 
 
 class Mender(QObject):
-    """Looks at an image's pixels in a worker, and makes the image chosen.
+    """Checks an image's pixels in a worker, and makes the image that is chosen.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Mender(QObject):
         fixes.chosen.connect(self._mend)
 
     def look_at(self, image: Image | None) -> None:
-        """Offer what an image needs; the same one again changes nothing."""
+        """Check an image and offer what it needs, unless it was the last one."""
         if image is not None and _same(image, self._image):
             if self.obstacle and self._image is not None:
                 self._look(self._image)  # its pixels may be others by now
@@ -113,7 +113,7 @@ class Mender(QObject):
             self._looking = self._begin(partial(_look_at, image), self._on_looked)
 
     def close(self) -> None:
-        """Give up looking."""
+        """End the check."""
         if self._looking is not None:
             self._looking.abandon()
         self._looking, self._image, self.obstacle = None, None, ""

@@ -1,4 +1,4 @@
-"""How long a run would take, told before it: from a probe in a worker."""
+"""An estimate of how long a run will take, by a probe in a worker."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from napari_selfdenoise.plugin.docks.worker import Run
 from napari_selfdenoise.run_time import RunEstimate, estimate_steps
 
 WAIT_MS = 600
-"""Of quiet before a probe: who turns through the recipes needs none of each."""
+"""Milliseconds without a change before a probe begins."""
 
 
 class Forecast(QObject):
-    """Foretells a run, a moment after image or settings have changed.
+    """Estimates how long a run takes, a moment after image or settings changed.
 
     Attributes
     ----------
     estimate : RunEstimate or None
-        What was found last, for the image and settings as they are.
+        The last estimate, if it is of the image and settings as they are.
     """
 
     found = Signal(object)
@@ -38,7 +38,7 @@ class Forecast(QObject):
         self._soon.timeout.connect(self._begin)
 
     def ask(self, image: Image, config: TrainingConfig) -> None:
-        """Foretell a run of these; asked again for the same, what is known stands."""
+        """Estimate a run of these; for the same ones the last estimate stays."""
         if self._asked is not None and _same(self._asked, (image, config)):
             return
         self.cancel()
@@ -46,7 +46,7 @@ class Forecast(QObject):
         self._soon.start(WAIT_MS)
 
     def cancel(self) -> None:
-        """Give up what is going on: a run needs the machine."""
+        """End the probe, and forget the estimate."""
         self._soon.stop()
         if self._run is not None:
             self._run.abandon()
@@ -54,7 +54,7 @@ class Forecast(QObject):
         self._tell(None)
 
     def pause(self) -> None:
-        """Give up a probe that goes on; what is known stands."""
+        """End a probe that is going on; an estimate stays."""
         if self.estimate is None:
             self.cancel()
 
@@ -71,7 +71,7 @@ class Forecast(QObject):
             self._tell(estimate)
 
     def _on_error(self, error: Exception) -> None:
-        """Tell nothing: what is wrong with the settings is told by the training."""
+        """Show nothing: the training says what is wrong with the settings."""
         self._run = None
 
     def _tell(self, estimate: RunEstimate | None) -> None:

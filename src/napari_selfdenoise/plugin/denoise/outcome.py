@@ -1,4 +1,4 @@
-"""What the window says of a run that has come to its end."""
+"""The message at the end of a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _CHANGED = "The image was changed during the run: the result is of the image as 
 def outcome(
     model: TrainedModel, result: Denoised, hidden: str, changed: bool = False
 ) -> tuple[str, str]:
-    """Say what came of a run; first what the user must know before she believes it.
+    """Sentences on the result of a run: those that are shown, and those that unfold.
 
     Parameters
     ----------
     model : TrainedModel
-        What denoised.
+        The model that denoised.
     result : Denoised
-        What it made.
+        Its result.
     hidden : str
         Names of the layers that are not shown at first.
     changed : bool
@@ -27,9 +27,9 @@ def outcome(
     Returns
     -------
     str
-        What is shown at once.
+        Shown at once, what limits the result first.
     str
-        What unfolds: how the result was made.
+        Unfolds: how the result was made.
     """
     known = model.provenance
     few, finding = known.get("few_steps", ""), known.get("finding", "")

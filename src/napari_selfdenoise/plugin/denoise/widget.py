@@ -297,7 +297,9 @@ class DenoiseWidget(Dock):
 
     def _tell_gone(self) -> None:
         self._discard()
-        self.controls.say("The layer is gone: its model is kept, nothing denoised.")
+        self.controls.say(
+            "The layer is gone, so nothing is denoised. Its model is kept."
+        )
 
     def _tell_nothing_denoised(self) -> None:
         self._discard()
@@ -312,7 +314,7 @@ class DenoiseWidget(Dock):
             self._results.discard()
 
     def _on_cancelled(self) -> None:
-        """Be as before the run."""
+        """Show the state before the run."""
         self.model = self._before
         self.controls.clear_plots()
         if self.model is not None:
@@ -389,7 +391,7 @@ class DenoiseWidget(Dock):
             self.controls.choose(active)
 
     def _forget_other_image(self, *_: Any) -> None:
-        """Take back what the status says of the image that was chosen before."""
+        """Clear messages about the image that was chosen before."""
         if self._run is None:
             self._forget_image()
             self._forget_files()
@@ -408,7 +410,7 @@ class DenoiseWidget(Dock):
         self.changed.emit()
 
     def _show_readiness(self) -> None:
-        """Say how the layer is understood, or why it cannot be denoised."""
+        """Show how the layer is understood, or why it cannot be denoised."""
         layer = self.controls.layer.currentData()
         nothing = layer is None and self.controls.layer.count()
         ready = fits(layer)
@@ -465,7 +467,7 @@ class DenoiseWidget(Dock):
             self._choose(self.viewer.add_image(data, **options))
 
     def _foretell(self, teaches: bool) -> None:
-        """Say how long a run would take, once that is known; not during one."""
+        """Show how long a run will take, once that is known; not during one."""
         if self._run is not None:
             return
         try:

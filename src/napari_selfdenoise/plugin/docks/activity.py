@@ -1,4 +1,4 @@
-"""A run in napari's activity dock, and a word at the end of a long one."""
+"""A run in napari's activity dock, and a notification at the end of a long one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from qtpy.QtWidgets import QProgressBar
 LONG_S = 30.0
 """Seconds from which on a user may have turned to something else."""
 
-_STEPS, _EVERY_MS = 100, 200
+_STEPS = 100  # of the bar in the activity dock
+_EVERY_MS = 200  # milliseconds between updates of that bar
 
 
 class _Nowhere:
-    """Where napari's progress would else print to."""
+    """A file that drops all text: napari's progress bars would print to stderr."""
 
     def write(self, text: str) -> None:
         """Drop it."""
 
     def flush(self) -> None:
-        """There is nothing to do."""
+        """Do nothing."""
 
 
 class Activity(QObject):
@@ -66,7 +67,7 @@ class Activity(QObject):
         self._goes_on = False
 
     def close(self) -> None:
-        """Show nothing any more, and say nothing either."""
+        """End without a notification."""
         self._timer.stop()
         self._goes_on = False
         self._hide()

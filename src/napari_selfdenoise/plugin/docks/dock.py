@@ -1,4 +1,4 @@
-"""What all docks do: run something, complain, take dropped files, end with napari."""
+"""Base of the docks: runs, errors, dropped files, and the end of napari."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Dock(QWidget):
     # ---- The run ----
 
     def stop(self) -> None:
-        """End the run; what it has found by then is kept."""
+        """End the run and keep what was done so far."""
         if self._run:
             self._run.send(STOP, final=True)
             self.panel.say("Stopping…")
@@ -125,7 +125,7 @@ class Dock(QWidget):
         self._show_state()
 
     def _end_activity(self) -> None:
-        """After all has been shown, and only after the last part of a run."""
+        """End the activity when all is shown, after the last part of a run."""
         if self._run is None:
             self._activity.end()
 
@@ -178,7 +178,7 @@ class Dock(QWidget):
         return [events.inserted, events.removed, events.reordered, events.renamed]
 
     def _forget_image(self) -> None:
-        """Take back what the status says of an image that is no longer chosen."""
+        """Clear messages about an image that is no longer chosen."""
         if self._run is None:
             self.panel.say("")
 
@@ -193,7 +193,7 @@ class Dock(QWidget):
     # ---- Files ----
 
     def open_files(self, paths: list[Path]) -> None:
-        """Open the files that can be opened, and say why others are not."""
+        """Open the files that can be opened, and show why others are not."""
         self.panel.forget_problem()
         self._forget_files()
         wrong = [path for path in paths if not self._opens(path)]
@@ -401,4 +401,4 @@ def loading(read: Callable[..., Any], *what: Any) -> Generator[None, None, Any]:
 
 
 def ignore(*_: Any) -> None:
-    """Nothing is shown of it."""
+    """Show nothing."""

@@ -1,4 +1,4 @@
-"""What becomes of files that were dropped: what opened, what did not, and why."""
+"""Messages about dropped files: which opened, which did not, and why."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 
 @dataclass
 class FileWords:
-    """What is to be said of the files that were opened last.
+    """Messages about the files that were opened last.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class FileWords:
     opened : list of str
         Names of the layers that others became.
     notes : list of str
-        What else is to be known of them.
+        Other sentences about them.
     """
 
     refused: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class FileWords:
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """All of it: in short what became of them, then why."""
+        """All messages: which files opened and which did not, then why."""
         reasons = list(dict.fromkeys(self.refused.values()))
         if not reasons:  # layers speak for themselves
             return " ".join(self.notes)
@@ -58,7 +58,7 @@ class FileWords:
 
 
 def refusal(path: Path, suffixes: Iterable[str]) -> RequestError:
-    """Say why a file is not opened, and what to do.
+    """Error that says why a file is not opened, and what to do.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def refusal(path: Path, suffixes: Iterable[str]) -> RequestError:
 
 
 def refusals(paths: list[Path], suffixes: Iterable[str]) -> RequestError:
-    """Say it of one file, or of the first of each kind, naming the others."""
+    """Error about one file, or about the first of each kind, naming the others."""
     kinds: dict[tuple[str, bool], list[Path]] = {}
     for path in paths:
         kinds.setdefault((path.suffix.lower(), path.is_dir()), []).append(path)

@@ -44,7 +44,7 @@ def read_layer(path: Path, number: int | None = None) -> tuple[Any, dict[str, An
 
 
 def several_note(options: dict[str, Any]) -> str:
-    """Say of a layer that its file holds more; empty where it does not."""
+    """Note that a layer's file holds more images; empty where it does not."""
     made = options["metadata"][FILE_KEY]
     titles = made.get("titles", [])
     if not titles:

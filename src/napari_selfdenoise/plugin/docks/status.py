@@ -1,4 +1,4 @@
-"""What is being done, in three lines at most; the rest unfolds."""
+"""Messages in three lines at most; the rest unfolds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QLabel, QToolButton, QVBoxLayout, QWidget
 
 LINES = 3
 
@@ -22,7 +22,7 @@ class Status(QLabel):
     Attributes
     ----------
     details : QToolButton
-        Unfolds the rest; there only where there is one. To be laid out by the caller.
+        Unfolds the rest; there only where there is one. See `with_details`.
     """
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
@@ -32,19 +32,27 @@ class Status(QLabel):
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text = self._details = self._beside = ""
         self.details = QToolButton()
-        self.details.setObjectName("details")
+        self.details.setObjectName(f"{name}_details" if name != "status" else "details")
         self.details.setCheckable(True)
         self.details.setStyleSheet(_FLAT)
         self.details.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.details.toggled.connect(self._lay_out)
         self.details.hide()
 
+    def with_details(self) -> QVBoxLayout:
+        """Return the sentences, and below them the button that unfolds the rest."""
+        column = QVBoxLayout()
+        column.setSpacing(0)
+        column.addWidget(self)
+        column.addWidget(self.details, 0, Qt.AlignmentFlag.AlignRight)
+        return column
+
     def text(self) -> str:
-        """Return all that there is to read, also what is folded."""
+        """Return all sentences, folded ones included."""
         return " ".join(filter(None, (self._text, self._details, self._beside)))
 
     def shown(self) -> str:
-        """Return what there is to read without the details."""
+        """Return the sentences without the details."""
         return self._text
 
     def setText(self, text: str | None) -> None:
@@ -63,9 +71,9 @@ class Status(QLabel):
         details : str
             Shown when they are unfolded.
         problem : bool
-            Whether something is wrong: told by the colour.
+            Whether something is wrong, which the colour shows.
         beside : str
-            Shown below, with room of its own: what is said above hides none of it.
+            Shown below, with room of its own.
         """
         self.setStyleSheet(PROBLEM if problem else "")
         said = text, details, beside

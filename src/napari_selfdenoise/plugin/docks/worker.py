@@ -61,7 +61,7 @@ class Run:
         self._mailbox.put(message, final)
 
     def cancel(self) -> None:
-        """End at the next yield and return nothing of worth, not even what is ready."""
+        """End at the next yield without a result, even if it is ready."""
         self.cancelled = True
         self._mailbox.put(_CANCEL, final=True)
 
@@ -99,7 +99,7 @@ class Mailbox:
 def _translated(
     make: Callable[[], Generator[Any, Any, Any]], next_message: Callable[[], Any]
 ) -> Generator[Any, Any, Any]:
-    """Run the generator; RuntimeError would vanish without a word in the worker."""
+    """Run the generator; its RuntimeError, lost in workers, becomes another error."""
     try:
         generator = make()
         progress = next(generator)
@@ -120,7 +120,7 @@ def _translated(
 
 
 def sentence(error: Exception) -> str:
-    """What to tell the user of an error."""
+    """Message for the user about an error."""
     if isinstance(error, RequestError | DenoisingError):
         return str(error)
     return f"Something unexpected went wrong: {type(error).__name__}: {error}"

@@ -26,6 +26,7 @@ from napari_selfdenoise.plugin.docks.panel import (
     rows,
 )
 from napari_selfdenoise.plugin.docks.plots import NoisePlot
+from napari_selfdenoise.plugin.docks.status import Status
 from napari_selfdenoise.plugin.forms.fields import union_members
 from napari_selfdenoise.plugin.forms.form import ChoiceForm
 
@@ -37,25 +38,25 @@ _KINDS: Any = reduce(
         if member not in (UnmodelledNoise, NoiseFromFile)
     ),
 )
-"""What can be calibrated."""
+"""Union of the noise models that can be calibrated."""
 
 _OF_TRAINING = ("estimation", "regularisation")
 """Settings of noise models that say how they are learned beside a network."""
 
 _ABOUT = (
     "Measures how a camera's noise depends on the signal, from a layer of repeated "
-    "frames of a scene that does not move."
+    "frames of a scene that does not move. Ten or more frames are best."
 )
 
 
 class NoiseModelControls(Panel):
-    """What is measured, the buttons, the curve and what it says in words."""
+    """Choices, buttons, noise curve and findings of the Noise model dock."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._make_choices()
         self._make_buttons()
-        self.about, self.findings = label("about"), label("findings")
+        self.about, self.findings = label("about"), Status("findings")
         self.about.setText(_ABOUT)
         self.noise_plot = NoisePlot()
         self.noise_plot.setObjectName("noise_plot")
@@ -74,7 +75,7 @@ class NoiseModelControls(Panel):
             self.bar(),
             self.words(),
             self.noise_plot,
-            self.findings,
+            self.findings.with_details(),
         )
 
     def list_layers(self, layers: Sequence[ImageLayer], active: Any) -> None:
@@ -109,7 +110,7 @@ class NoiseModelControls(Panel):
         self.calibrate = button(
             "calibrate", "Calibrate", "Fit the noise model to the frames."
         )
-        self.stop = button("stop", "Stop", "End now.")
+        self.stop = button("stop", "Stop", "End now, and keep nothing.")
         self.save = button("save_noise_model", "Save…", "Keep the noise model.")
         self.load = button("load_noise_model", "Load…", "Take a saved noise model.")
         self.use = button(

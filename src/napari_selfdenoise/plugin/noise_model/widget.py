@@ -171,7 +171,7 @@ class NoiseModelWidget(Dock):
     def _take(self, fitted: FittedNoise, path: Path | None) -> None:
         self.fitted, self._path = fitted, path
         self.controls.noise_plot.set_curve(fitted.curve.signal, fitted.curve.std)
-        self.controls.findings.setText(in_words(fitted))
+        self.controls.findings.say(*in_words(fitted))
         self._show_state()
 
     def _add_distribution(self, fitted: FittedNoise) -> None:
@@ -231,19 +231,23 @@ class NoiseModelWidget(Dock):
         self.controls.list_layers([], None)
 
 
-def in_words(fitted: FittedNoise) -> str:
-    """What a noise model says, in sentences."""
+def in_words(fitted: FittedNoise) -> tuple[str, str]:
+    """Sentences about a noise model: those that are shown, and those that unfold."""
     a, b = fitted.poisson_gaussian
     low, high = fitted.signal_range
-    lines = [
+    gain = (
+        f"Camera gain about {a:.3g} grey values per photon."
+        if a > 0
+        else "The gain does not show, as noise does not grow with the signal."
+    )
+    details = [
         f"{member_title(type(fitted.config))}, for signals from {low:.4g} to "
         f"{high:.4g}.",
-        f"Camera gain about {a:.3g} grey values per photon "
-        f"(variance ≈ a · signal + b, a = {a:.4g}, b = {b:.4g}).",
+        f"Noise variance ≈ a · signal + b, a = {a:.4g}, b = {b:.4g}.",
         f"Fit: {fitted.bits_per_pixel:.3f} bits per pixel; of several kinds tried on "
         "the same frames, the lowest fits best.",
     ]
-    return "\n".join([*lines, *fitted.warnings])
+    return " ".join([*fitted.warnings, gain]), " ".join(details)
 
 
 def _load(path: Path) -> tuple[Path, FittedNoise]:
@@ -253,7 +257,7 @@ def _load(path: Path) -> tuple[Path, FittedNoise]:
 def _calibrating(
     stack: Image, config: NoiseModel, signal: Image | None
 ) -> Generator[float, object, Calibration | None]:
-    """Calibrate in a worker, and measure what the plot shows beside it."""
+    """Calibrate in a worker, and measure the dots of the plot."""
     fitted = yield from calibrate_steps(stack, config, signal=signal)
     if fitted is None:
         return None

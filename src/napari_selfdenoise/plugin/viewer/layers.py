@@ -1,4 +1,4 @@
-"""Layers to images and back: nothing that a layer knows is lost on the way."""
+"""Layers to images and back, with axes, scale, units, place and look."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}
 
 
 FILE_KEY = "selfdenoise_file"
-"""Where layers keep what was found in the file that they were read from."""
+"""Key in `layer.metadata` of notes and look of the file that it was read from."""
 
 _SPLIT = "Split it into channels: right-click the layer in the list > Split RGB."
 
@@ -89,7 +89,7 @@ def denoisable_image(layer: ImageLayer | None) -> Image:
 
 
 def _require_denoisable(image: Image) -> None:
-    """Refuse what the core refuses, in the words of the window."""
+    """Raise the errors of the core, with a hint for the window."""
     try:
         require_denoisable(image)
     except RequestError as error:
@@ -107,7 +107,7 @@ def fits(layer: ImageLayer | None) -> bool:
 
 
 def understood(layer: ImageLayer | None, ways_out: Iterable[str] = ()) -> str:
-    """How a layer's axes were understood, or why it cannot be denoised.
+    """Sentences on how a layer's axes were understood, or why it cannot be denoised.
 
     Parameters
     ----------
@@ -284,13 +284,14 @@ def bounding_box(layer: ImageLayer) -> Box:
     return Box(low, high, pixel, layer.units[-2:], layer.axis_labels[-2:])
 
 
-_ROWS, _COLUMNS = 201, 256
+_ROWS = 201  # residuals of a noise distribution, at most
+_COLUMNS = 256  # signals of a noise distribution, at most
 
 
 def distribution_layer(
     curve: NoiseCurve, box: Box
 ) -> tuple[NDArray[np.float32], dict[str, Any], dict[str, Any]]:
-    """Draw how residuals scatter, as a layer that fills the box of the image.
+    """Data and options of a layer of the noise distribution, as large as the image.
 
     Residuals (down) and signals (across) are intensities: what lies elsewhere than the
     image, or is larger, changes the view, the sliders and the grid.
@@ -334,7 +335,7 @@ def distribution_layer(
 def provenance(
     model: TrainedModel, source: str, curves: Sequence[NoiseCurve]
 ) -> dict[str, Any]:
-    """What `layer.metadata` says of a result: where it came from, and how."""
+    """Metadata of a result: source, settings, provenance and noise curves."""
     return {
         METADATA_KEY: {
             "source": source,

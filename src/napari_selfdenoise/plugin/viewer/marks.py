@@ -1,4 +1,4 @@
-"""What `layer.metadata` says of layers that this plugin made, and of references."""
+"""Marks in `layer.metadata` of layers that this plugin made, and of references."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def marks(metadata: Mapping[Any, Any]) -> Mapping[str, Any]:
 
 
 def reference() -> dict[str, Any]:
-    """Metadata of a clean image to compare with: it is not to be denoised."""
+    """Metadata of a reference to compare with: it is not to be denoised."""
     return {METADATA_KEY: {"reference": True}}

@@ -1,4 +1,4 @@
-"""Which run made a layer, what its layers are called, and where they lie."""
+"""Origin of a layer: the run that made it; names and places of a run's layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_selfdenoise.plugin.viewer.marks import METADATA_KEY, marks
 
 @dataclass(frozen=True)
 class Origin:
-    """What all layers of one run have in common; it stands in their metadata.
+    """The run that made a layer, as its metadata name it.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Origin:
         name : str
             What this plugin calls it.
         more : dict
-            What is to be known of it beside.
+            Other metadata of it.
         """
         found = more | vars(self) | {"layer": name}
         layer.metadata = dict(layer.metadata) | {METADATA_KEY: found}
@@ -97,7 +97,7 @@ def is_as_made(layer: Any) -> bool:
 
 
 def note_edits(layer: Any) -> None:
-    """From now on, other data put into a layer make it the user's."""
+    """Mark a layer as the user's once other data are put into it."""
     layer.events.data.connect(_note_edit)
 
 
@@ -107,7 +107,7 @@ def _note_edit(event: Any) -> None:
 
 
 def free_suffix(names: Collection[str], taken: Collection[str]) -> str:
-    """One end for all names of a run, such as " [2]", so that none of them is taken."""
+    """Suffix for all names of a run, such as " [2]", so that none of them is taken."""
     for number in itertools.count(1):
         suffix = f" [{number}]" if number > 1 else ""
         if not any(f"{name}{suffix}" in taken for name in names):

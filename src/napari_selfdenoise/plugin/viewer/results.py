@@ -1,4 +1,4 @@
-"""The layers that a run fills: preview, denoised, what else was asked for, noise."""
+"""Layers that a run fills: preview, denoised, other outputs, noise."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from napari_selfdenoise.training import Preview
 REFRESH_EVERY_S = 0.2
 
 _NO_NOISE = 1e-6
-"""Noise std that is none, as a share of the signal."""
+"""Noise std, as a share of the signal, below which there is no noise."""
 
 
 _NARROW = 0.25
@@ -53,16 +53,16 @@ class Results:
     image : Image
         Its pixels.
     config : TrainingConfig
-        Says what there is to be found.
+        Settings, which decide what the results are.
 
     Attributes
     ----------
     unfinished : Unfinished
         The denoised image: raw where it has not come yet.
     into : dict
-        What the run writes to, by the names of `result_shapes`.
+        Arrays that the run writes to, by the names of `result_shapes`.
     made_with : dict
-        What the layers' metadata say beside the model's provenance.
+        Metadata of the layers beside the model's provenance.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Results:
         return layer is self._source()
 
     def field_of_view(self) -> FieldOfView:
-        """What the user sees of the image now."""
+        """The part of the image that the viewer shows now."""
         source, ndim = self._source(), self.image.ndim
         if source is None or source.ndim != ndim:  # removed, or other data put in
             return FieldOfView.visible(self.image, (0,) * ndim, np.full((2, ndim), -1))
@@ -129,7 +129,7 @@ class Results:
             self._layer.refresh(extent=False)
 
     def hidden(self) -> str:
-        """Name the layers that are not shown at first, as a sentence begins."""
+        """Names of the layers that are not shown at first, as in a sentence."""
         *others, last = [_words(name) for name in self._arrays if name != "denoised"]
         text = ", ".join([*others, last, "noise distribution"])
         text = " and ".join(text.rsplit(", ", 1))
@@ -146,14 +146,14 @@ class Results:
             layers.selection.active = self._active
 
     def finish(self, model: TrainedModel, result: Denoised, keep: bool) -> None:
-        """Show all that was found, with its provenance, in place of the last run's.
+        """Show all results with their provenance, in place of those of the last run.
 
         Parameters
         ----------
         model : TrainedModel
-            What it was found with.
+            The model that denoised.
         result : Denoised
-            What was found.
+            Its result.
         keep : bool
             Whether the layers of the last run on this source stay.
         """
@@ -248,7 +248,7 @@ def _add_made(
 
 
 def _done(result: Denoised) -> dict[str, Any]:
-    """How much of an image is denoised, and which planes are to their last pixel."""
+    """Metadata on how much of an image is denoised, and which planes are complete."""
     if result.complete:
         return {"done": 1.0}
     planes = [list(plane) for plane in result.coverage.planes]
@@ -290,7 +290,7 @@ def add_distribution(
     made: dict[str, Any],
     origin: Origin,
 ) -> None:
-    """Add the layer that shows how residuals scatter at each signal, where they do.
+    """Add the layer of the noise distribution, if there is noise.
 
     Parameters
     ----------

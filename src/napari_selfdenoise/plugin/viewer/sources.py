@@ -1,4 +1,4 @@
-"""What settings can be taken from: beads, painted shapes and noise curves in layers."""
+"""Layers that settings can be taken from: beads, painted shapes, noise curves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Source = tuple[str, Callable[[], Any]]
 
 
 def sources(viewer: Viewer, kind: str) -> list[Source]:
-    """List the layers that something can be taken from.
+    """Layers that a setting can be taken from, each with its name and data.
 
     Parameters
     ----------
