@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 import tifffile
 from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QFileDialog
+from superqt.utils import WorkerBase
+from window_helpers import NAMES, notified, stack
 
 from napari_selfdenoise import Image, denoise
 from napari_selfdenoise.defects import camera_correction, corrected
+from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.plugin.denoise import widget as denoise_widget
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
+
+pytestmark = pytest.mark.gl
 
 
 @pytest.fixture
@@ -298,3 +304,152 @@ def test_a_mask_of_one_plane_or_of_the_whole_stack(desk, noisy):
     desk.viewer.add_labels(np.ones((2, 3, 64, 64), int), name="more")
     desk.choose("film")
     assert items(combo(desk, "mask")) == ["none", "plane", "stack"]
+
+
+# Opening and saving -------------------------------------------------------------------
+
+
+def test_several_files_open_as_layers_and_the_last_is_chosen(desk, noisy, tmp_path):
+    desk.viewer.add_image(noisy, name="there")
+    paths = [tmp_path / f"{name}.tif" for name in ("one", "two", "three")]
+    for path in paths:
+        tifffile.imwrite(path, noisy)
+    assert desk.drop(*paths)
+    desk.until(lambda: len(desk.viewer.layers) == 4)
+    assert set(desk.names()) == {"there", "one", "two", "three"}
+    assert desk.controls.layer.currentText() == desk.names()[-1]
+
+
+def test_files_may_be_dropped_anywhere_on_the_dock(desk, noisy, tmp_path):
+    tifffile.imwrite(tmp_path / "cells.tif", noisy)
+    for place in (
+        desk.controls.budget.lineEdit(),
+        desk.controls.loss_plot.plot.viewport(),
+        desk.controls.advanced.editor("patch_size").lineEdit(),
+        desk.button("train"),
+    ):
+        desk.viewer.layers.clear()
+        assert desk.drop(tmp_path / "cells.tif", on=place)
+        desk.until(lambda: desk.names() == ["cells"])
+
+
+def test_stack_keeps_axes_and_pixel_size(desk, noisy, tmp_path):
+    path = tmp_path / "stack.tif"
+    about = {"unit": "um", "axes": "ZYX", "spacing": 0.5}
+    tifffile.imwrite(
+        path, stack(noisy, 3), imagej=True, resolution=(4, 4), metadata=about
+    )
+    desk.drop(path)
+    desk.until(lambda: desk.names())
+    layer = desk.layer("stack")
+    assert layer.axis_labels == ("z", "y", "x")
+    np.testing.assert_allclose(layer.scale, (0.5, 0.25, 0.25))
+    assert [f"{unit:~}" for unit in layer.units] == ["µm"] * 3
+
+
+REFUSED = {
+    "notes.txt": "notes.txt is no file that can be opened here",
+    "cells.czi": "cells.czi is a Zeiss file, which only other programs read. Save it",
+    "cells.LIF": "cells.LIF is a Leica file",
+    "cells.png": "cells.png is a picture for the screen",
+    "folder.tif": "folder.tif is a folder. Drop the image files that are in it.",
+}
+
+
+def test_a_refused_file_is_told_why_and_what_to_do(desk, noisy, tmp_path):
+    for name, sentence in REFUSED.items():
+        path = tmp_path / name
+        path.mkdir() if "folder" in name else path.write_text("no image")
+        with notified() as told:
+            assert desk.drop(path)
+        assert desk.status().startswith(sentence) and len(told) == 1
+    assert desk.drop(*(tmp_path / name for name in REFUSED))
+    assert desk.status().startswith(f"Not opened: {', '.join(REFUSED)}.")
+    assert all(sentence in desk.status() for sentence in REFUSED.values())
+    assert not desk.names()
+    tifffile.imwrite(tmp_path / "cells.tif", noisy)
+    assert desk.drop(tmp_path / "cells.tif", tmp_path / "cells.czi")
+    desk.until(lambda: desk.names() == ["cells"])
+    assert "Zeiss" in desk.status()  # the other one
+    desk.drop(tmp_path / "cells.tif")
+    assert desk.status() == ""  # an old complaint goes
+    desk.until(lambda: len(desk.names()) == 2)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".safetensors"])
+def test_damaged_file_is_told(desk, noisy, tmp_path, suffix):
+    desk.viewer.add_image(noisy, name="cells")
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(b"II*\0 not what it says")
+    assert desk.drop(path)
+    desk.until(lambda: "damaged" in desk.status())
+    assert "unexpected" not in desk.status()
+    assert desk.names() == ["cells"] and desk.widget.model is None
+    desk.train()
+    assert desk.names() == ["cells", *NAMES]
+
+
+def test_damaged_file_does_not_disturb_a_training(desk, noisy, tmp_path):
+    (tmp_path / "damaged.tif").write_bytes(b"II*\0")
+    desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    with notified() as told:
+        desk.drop(tmp_path / "damaged.tif")
+        desk.until(lambda: told)
+    assert desk.button("stop").isEnabled() and not desk.button("train").isEnabled()
+    desk.press("stop")
+    desk.finish()
+    assert desk.widget.model is not None
+
+
+def test_model_dropped_while_training_is_refused(desk, noisy, tmp_path):
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.widget.save_model(tmp_path / "m.safetensors")
+    desk.endless()
+    desk.begin()
+    with notified() as told:
+        desk.drop(tmp_path / "m.safetensors")
+        assert "as a run was going on" in told[0].message
+    desk.press("stop")
+    desk.finish()
+
+
+def test_save_without_permission_is_told(desk, noisy, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise DenoisingError("This folder cannot be written to.", "Choose another.")
+
+    monkeypatch.setattr(denoise_widget, "save_model", refuse)
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    desk.widget.save_model(tmp_path / "model.safetensors")
+    assert desk.status() == "This folder cannot be written to. Choose another."
+    assert desk.button("save_model").isEnabled()
+
+
+def test_cancelled_dialogs_change_nothing(desk, noisy, monkeypatch):
+    for name in ("getSaveFileName", "getOpenFileName"):
+        monkeypatch.setattr(QFileDialog, name, lambda *_: ("", ""))
+    desk.viewer.add_image(noisy, name="cells")
+    desk.train()
+    before = desk.status(), desk.widget.model
+    desk.press("save_model")
+    desk.press("load_model")
+    assert (desk.status(), desk.widget.model) == before
+
+
+def test_the_dock_loads_while_the_user_looks_around(open_desk, monkeypatch):
+    """What a first training would wait for; where that fails, the dock still works."""
+    asked = []
+
+    def failing():
+        asked.append(threading.current_thread() is threading.main_thread())
+        raise ImportError("a damaged installation")
+
+    monkeypatch.setattr(denoise_widget, "preload", failing)
+    desk = open_desk()
+    desk.until(lambda: asked == [False])
+    WorkerBase.await_workers(20_000)
+    assert desk.button("load_model").isEnabled()
+    assert not desk.status()

@@ -1,23 +1,18 @@
 """What a run leaves in the viewer, and what it leaves as it was."""
 
 import threading
+import warnings
 
 import dask.array as da
 import numpy as np
 import pytest
+from window_helpers import NAMES, stack
 
+import napari_selfdenoise.training.patches as sampling
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 from napari_selfdenoise.prediction import predict as prediction
 
 pytestmark = pytest.mark.gl
-
-NAMES = ["cells denoised", "cells noise std", "cells noise distribution"]
-
-
-def stack(noisy, *counts):
-    """Copies of the noisy image, each a little brighter than the one before."""
-    steps = np.arange(np.prod(counts), dtype=np.uint16).reshape(*counts, 1, 1)
-    return noisy + 5 * steps
 
 
 def made(layer):
@@ -355,3 +350,92 @@ def test_a_result_has_the_contrast_of_its_image(desk, noisy):
     desk.viewer.add_image(noisy, name="cells", contrast_limits=(20, 130))
     desk.train()
     assert desk.layer("cells denoised").contrast_limits == [20, 130]
+
+
+# What layers know --------------------------------------------------------------------
+
+
+def test_results_lie_where_the_source_lies(desk, noisy):
+    affine = np.array([[0, 1, 3], [-1, 0.2, -2], [0, 0, 1]], float)
+    source = desk.viewer.add_image(
+        noisy,
+        name="cells",
+        scale=(0.3, 0.2),
+        translate=(5, -7),
+        rotate=20,
+        shear=[0.1],
+        affine=affine,
+        units=("um", "um"),
+        gamma=0.7,
+        blending="additive",
+        interpolation2d="linear",
+    )
+    desk.train()
+    for name in NAMES[:2]:
+        layer = desk.layer(name)
+        for corner in ((0, 0), (0, 63), (63, 0), (63, 63)):
+            np.testing.assert_allclose(
+                layer.data_to_world(corner), source.data_to_world(corner)
+            )
+        assert layer.units == source.units
+    result = desk.layer(NAMES[0])
+    assert result.gamma == 0.7 and result.blending == "additive"
+    assert str(result.interpolation2d) == "linear"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"units": ("s", "um", "um"), "axis_labels": ("t", "y", "x")},
+        {"units": ("pixel", "nm", "nm")},
+        {},
+    ],
+)
+def test_units_of_all_layers_agree(desk, noisy, options):
+    desk.viewer.add_image(stack(noisy, 2), name="cells", **options)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        desk.train()
+        desk.viewer.scale_bar.visible = True
+    assert not [w for w in seen if "nits" in str(w.message)]
+    assert len(desk.names()) == 4
+    extent = desk.viewer.layers.extent
+    assert extent.units is not None and len(extent.units) == 3
+
+
+def test_channels_have_a_noise_distribution_each(desk, noisy):
+    film = stack(noisy, 2, 2)
+    desk.viewer.add_image(film, name="cells", axis_labels=("t", "c", "y", "x"))
+    desk.train()
+    assert desk.names()[1:] == [
+        "cells denoised",
+        "cells noise std",
+        "cells noise distribution 0",
+        "cells noise distribution 1",
+    ]
+    assert desk.layer("cells denoised").data.shape == film.shape
+
+
+def test_lazy_layer_stays_lazy(desk, noisy, monkeypatch):
+    read = []
+
+    def plane(block, block_info=None):
+        read.append(block_info[0]["chunk-location"][0])
+        return block
+
+    monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 3 * noisy.size)
+    film = da.from_array(stack(noisy, 40), chunks=(1, 64, 64))
+    film = film.map_blocks(plane, dtype=film.dtype, meta=np.zeros((0,) * 3, film.dtype))
+    desk.viewer.add_image(film, name="film", contrast_limits=(0, 300))
+    read.clear()
+    desk.controls.axes.setText("")
+    desk.widget._show_state()
+    assert "40 images" in desk.controls.axes.text() and not read
+    desk.endless()
+    desk.begin()
+    assert len(read) < 15  # eight of them tell whether lines have offsets of their own
+    desk.press("stop")
+    desk.until(lambda: desk.widget.model is not None)
+    desk.finish()
+    assert desk.layer("film").data is film
+    assert desk.layer("film denoised").data.all()
