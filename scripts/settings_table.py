@@ -133,6 +133,8 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
         return f"`{value.model_dump()['kind']}`"
+    if "path" in _extra(field):
+        return "none"
     is_number = isinstance(value, int | float)
     return _with_unit(_shown(value), field) if is_number else _shown(value)
 
@@ -140,8 +142,6 @@ def _default(field: FieldInfo) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "automatic"
-    if value == "":
-        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"`{value}`" if isinstance(value, str) else f"{value:g}"
@@ -152,6 +152,8 @@ def _allowed(field: FieldInfo) -> str:
         return ", ".join(f"`{value}`" for value in get_args(field.annotation))
     if field.annotation is bool:
         return "yes or no"
+    if "path" in _extra(field):
+        return "a file"
     bounds = [
         f"{BOUNDS[type(bound)]} {_value(bound)}"
         for bound in field.metadata

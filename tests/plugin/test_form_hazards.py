@@ -65,7 +65,6 @@ def test_renaming_keeps_what_is_chosen_to_correct_with(desk, noisy):
     ],
 )
 def test_numbers_come_back_as_they_went_in(desk, qtbot, settings, field, number):
-    part, _, name = field.partition(".")
     config = TrainingConfig().override({"noise_model": "poisson"})
     config = config.override({field: number})
     settings.setValue(config)

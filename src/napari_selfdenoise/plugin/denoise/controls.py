@@ -235,7 +235,7 @@ class Controls(Panel):
 
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file."""
-        self.part("noise_model").setValue(NoiseFromFile(file=str(path)))
+        self.part("noise_model").setValue(NoiseFromFile(file=path))
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show a moment of a training: curves, progress, time left, what was found."""

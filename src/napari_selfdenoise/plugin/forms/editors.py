@@ -190,9 +190,9 @@ class PathEdit(QWidget):
         """Return the path as it is written."""
         return self.line.text().strip()
 
-    def setValue(self, value: str) -> None:
+    def setValue(self, value: Any) -> None:
         """Show the path."""
-        self.line.setText(value)
+        self.line.setText(str(value or ""))
 
     def setPlaceholderText(self, text: str) -> None:
         """Say what is there instead of a file."""

@@ -386,7 +386,7 @@ def editor_for(field: FieldInfo, name: str = "", offers: Offers | None = None) -
         With `value()`, `setValue()` and `valueChanged`.
     """
     inner = without_none(field)
-    if inner is not None:
+    if inner is not None and "path" not in extra(field):
         editor = OptionalEdit(editor_for(inner, name, offers))
         editor.automatic.setObjectName(f"{name}.automatic")
         return editor
