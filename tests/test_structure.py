@@ -37,7 +37,6 @@ ROOMS_OF_ROOMS = {"parts", "plugin", "cli"}
 LONG_FUNCTIONS = {
     "cli.denoising.predict_verb": 43,  # one parameter for each flag
     "noise.calibration.fit.fit_steps": 46,
-    "plugin.denoise.controls._make_choices": 41,
     "training.channel_trainer.__init__": 55,
     "training.training_run._train": 105,
 }

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gl
 def settings(desk):
     """All settings in one form, docked in the window."""
     form = ModelForm(TrainingConfig)
-    desk.viewer.window.add_dock_widget(form, name="settings")
+    desk.viewer.window.add_dock_widget(form.native, name="settings")
     return form
 
 
@@ -67,22 +67,22 @@ def test_renaming_keeps_what_is_chosen_to_correct_with(desk, noisy):
 def test_numbers_come_back_as_they_went_in(desk, qtbot, settings, field, number):
     config = TrainingConfig().override({"noise_model": "poisson"})
     config = config.override({field: number})
-    settings.setValue(config)
-    assert settings.value() == config  # set
-    settings.setValue(config.override({field: 0.05}))
-    box = settings.findChild(QWidget, field)
+    settings.value = config
+    assert settings.value == config  # set
+    settings.value = config.override({field: 0.05})
+    box = settings.native.findChild(QWidget, field)
     box.selectAll()
     qtbot.keyClicks(box, repr(number))
-    assert settings.value() == config  # typed
+    assert settings.value == config  # typed
 
 
 def test_every_recipe_comes_back_as_it_went_in_with_one_signal(settings):
     signals = []
-    settings.valueChanged.connect(lambda *_: signals.append(1))
+    settings.changed.connect(lambda *_: signals.append(1))
     for name, config in reversed(RECIPES.items()):
         signals.clear()
-        settings.setValue(config)
-        assert settings.value() == config, name
+        settings.value = config
+        assert settings.value == config, name
         assert len(signals) == 1, name
-        settings.setValue(config)
+        settings.value = config
         assert len(signals) == 1, name

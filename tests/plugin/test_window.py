@@ -197,10 +197,10 @@ def test_folded_section_shows_the_chosen_parts_fields(desk):
     controls.recipe.setCurrentIndex(list(RECIPES).index("ollion"))
     field = desk.widget.findChild(QWidget, "masking.spacing_min")
     assert controls.folded.isAncestorOf(field)
-    assert field.suffix() == " px" and "Unit: px" in field.toolTip()
+    assert field.text().endswith(" px") and "Unit: px" in field.toolTip()
     width = desk.widget.findChild(QWidget, "noise_model.width")
     assert controls.folded.isAncestorOf(width)
-    assert width.toolTip() and width.suffix().strip()
+    assert width.toolTip() and width.text().endswith(" channels")
     controls.recipe.setCurrentIndex(list(RECIPES).index("n2v"))
     assert desk.widget.findChild(QWidget, "masking.fraction").isVisibleTo(controls)
     assert not width.isVisibleTo(controls)
@@ -270,7 +270,7 @@ def test_a_changed_recipe_says_so(desk):
     desk.controls.budget.setCurrentText("2 min")  # has a row of its own
     QApplication.processEvents()
     assert changed.isHidden()
-    desk.controls.advanced.editor("patch_size").setValue(48)
+    desk.controls.advanced.editor("patch_size").value = 48
     desk.until(lambda: not changed.isHidden())
     assert changed.text() == "changed"
     desk.controls.recipe.activated.emit(desk.controls.recipe.currentIndex())
@@ -437,7 +437,7 @@ def test_files_may_be_dropped_anywhere_on_the_dock(desk, noisy, tmp_path):
     for place in (
         desk.controls.budget.lineEdit(),
         desk.controls.loss_plot.plot.viewport(),
-        desk.controls.advanced.editor("patch_size").lineEdit(),
+        desk.controls.advanced.editor("patch_size").native.lineEdit(),
         desk.button("train"),
     ):
         desk.viewer.layers.clear()
@@ -627,7 +627,7 @@ def test_a_model_of_another_kind_is_not_continued(desk, noisy):
     def refused():
         return not train.isEnabled() and "network width 4 (8 in" in reason.text()
 
-    width.setValue(4)
+    width.value = 4
     desk.qtbot.waitUntil(lambda: train.isEnabled() and use.parentWidget().isHidden())
     resume.click()
     desk.qtbot.waitUntil(lambda: refused() and not use.parentWidget().isHidden())
@@ -638,7 +638,7 @@ def test_a_model_of_another_kind_is_not_continued(desk, noisy):
     desk.qtbot.waitUntil(refused)
     use.click()
     desk.qtbot.waitUntil(lambda: train.isEnabled() and reason.parentWidget().isHidden())
-    assert width.value() == 8 and resume.isChecked()
+    assert width.value == 8 and resume.isChecked()
     desk.train()
     assert desk.widget.model.provenance["continues"]
 
@@ -746,7 +746,7 @@ def test_before_train_the_window_says_how_long_it_will_take(desk, noisy, monkeyp
     desk.press("stop")
     desk.press("stop")
     desk.finish()
-    desk.controls.advanced.editor("steps").setValue(1_000_000)
+    desk.controls.advanced.editor("steps").value = 1_000_000
     desk.controls.budget.setCurrentText("10 s")
     desk.until(lambda: "1,000,000 steps" in told.text())
     assert "Try Fast" in told.text()
@@ -1029,11 +1029,11 @@ def test_settings_decide_how_small_an_image_may_be(desk, noisy):
     axes, train = desk.controls.axes, desk.button("train")
     desk.viewer.add_image(noisy[:24], name="strip")
     assert train.isEnabled() and not in_colour(axes)
-    desk.controls.advanced.editor("network.depth").setValue(5)
+    desk.controls.advanced.editor("network.depth").value = 5
     desk.until(lambda: in_colour(axes))
     assert "24 × 64 pixels; at least 32 × 32 are needed." in axes.text()
     assert "a network of smaller depth" in axes.text() and not train.isEnabled()
-    desk.controls.advanced.editor("network.depth").setValue(1)
+    desk.controls.advanced.editor("network.depth").value = 1
     desk.until(train.isEnabled)
     desk.controls.budget.setCurrentText("soon")  # told by Train, not here
     assert axes.text().startswith("One image of 24 × 64 px") and not in_colour(axes)
