@@ -17,7 +17,7 @@ import annotated_types as at
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_selfdenoise.config import DESCRIPTIONS, RECIPES, TrainingConfig
+from napari_selfdenoise.config import DESCRIPTIONS, RECIPES, RULES, TrainingConfig
 
 INTRODUCTION = """\
 # Settings
@@ -47,7 +47,7 @@ HEADER = ("setting", "name", "default", "allowed", "what it does")
 
 def page() -> str:
     """Return the whole page as Markdown."""
-    return "\n".join([INTRODUCTION, *_recipes(), *_general(), *_parts()])
+    return "\n".join([INTRODUCTION, *_recipes(), *_general(), *_rules(), *_parts()])
 
 
 def _recipes() -> Iterator[str]:
@@ -86,6 +86,23 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _general() -> Iterator[str]:
     yield "## Training and prediction\n"
     yield from _table(HEADER, _rows(TrainingConfig, ""))
+
+
+def _rules() -> Iterator[str]:
+    yield "## What does not go together\n"
+    yield "The window greys out what would break one of these rules; elsewhere it is"
+    yield "refused with the reason.\n"
+    yield from _table(
+        ("settings", "why, and what to choose"),
+        (
+            (" and ".join(f"`{part}`" for part in rule.parts), _sentence(rule.reason))
+            for rule in RULES
+        ),
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _parts() -> Iterator[str]:

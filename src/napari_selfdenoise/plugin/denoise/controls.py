@@ -23,6 +23,7 @@ from napari_selfdenoise.compute import available_devices
 from napari_selfdenoise.config import (
     DESCRIPTIONS,
     RECIPES,
+    RULES,
     TITLES,
     TrainingConfig,
     budget_text,
@@ -428,9 +429,11 @@ class Controls(Panel):
         return form
 
     def _grey_out(self) -> None:
-        choices = {name: part.choice for name, part in self._parts.items()}
-        for name in ("network", "signal", "objective"):
-            choices[name] = self.advanced.editor(name)
+        ruled = {name for rule in RULES for name in rule.parts}
+        choices = {
+            name: self.part(name) if name in _PARTS else self.advanced.editor(name)
+            for name in ruled
+        }
         self._greying = Greying(self._config, choices, self)
         self._greying.looked.connect(self._show_changed)
         self._greying.looked.connect(lambda _: self.settings_changed.emit())

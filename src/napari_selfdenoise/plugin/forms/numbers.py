@@ -13,6 +13,7 @@ from magicgui.backends._qtpy.widgets import QBaseValueWidget
 from magicgui.widgets.bases import ValueWidget
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_selfdenoise.plugin.forms.fields import bounds, extra
 from napari_selfdenoise.plugin.forms.wheel import CalmWheel
@@ -23,6 +24,7 @@ class NumberBox(pg.SpinBox):
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent, compactHeight=False, step=0)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.lineEdit().setAcceptDrops(False)  # files dropped here are for the dock
         CalmWheel(self)
 
