@@ -17,7 +17,7 @@ import annotated_types as at
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_selfdenoise.config import DESCRIPTIONS, RECIPES, TrainingConfig
+from napari_selfdenoise.config import DESCRIPTIONS, RECIPES, RULES, TrainingConfig
 
 INTRODUCTION = """\
 # Settings
@@ -47,7 +47,7 @@ HEADER = ("setting", "name", "default", "allowed", "what it does")
 
 def page() -> str:
     """Return the whole page as Markdown."""
-    return "\n".join([INTRODUCTION, *_recipes(), *_general(), *_parts()])
+    return "\n".join([INTRODUCTION, *_recipes(), *_general(), *_rules(), *_parts()])
 
 
 def _recipes() -> Iterator[str]:
@@ -86,6 +86,23 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _general() -> Iterator[str]:
     yield "## Training and prediction\n"
     yield from _table(HEADER, _rows(TrainingConfig, ""))
+
+
+def _rules() -> Iterator[str]:
+    yield "## What does not go together\n"
+    yield "The window greys out what would break one of these rules; elsewhere it is"
+    yield "refused with the reason.\n"
+    yield from _table(
+        ("settings", "why, and what to choose"),
+        (
+            (" and ".join(f"`{part}`" for part in rule.parts), _sentence(rule.reason))
+            for rule in RULES
+        ),
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _parts() -> Iterator[str]:
@@ -133,6 +150,8 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
         return f"`{value.model_dump()['kind']}`"
+    if "path" in _extra(field):
+        return "none"
     is_number = isinstance(value, int | float)
     return _with_unit(_shown(value), field) if is_number else _shown(value)
 
@@ -140,8 +159,6 @@ def _default(field: FieldInfo) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "automatic"
-    if value == "":
-        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"`{value}`" if isinstance(value, str) else f"{value:g}"
@@ -152,6 +169,8 @@ def _allowed(field: FieldInfo) -> str:
         return ", ".join(f"`{value}`" for value in get_args(field.annotation))
     if field.annotation is bool:
         return "yes or no"
+    if "path" in _extra(field):
+        return "a file"
     bounds = [
         f"{BOUNDS[type(bound)]} {_value(bound)}"
         for bound in field.metadata

@@ -138,7 +138,7 @@ def simple_noise(monkeypatch):
     monkeypatch.setattr(level, "_GROUP", 4)
     monkeypatch.setattr(level, "_EVEN", 100.0)
     monkeypatch.setattr(level, "_EXCESS", 100.0)
-    monkeypatch.setattr(curriculum, "_STEIN", (curriculum.Moment(0.2, 1),))
+    monkeypatch.setattr(curriculum, "_SURE", (curriculum.Moment(0.2, 1),))
 
 
 def valid_configs(files):

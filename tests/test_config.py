@@ -5,12 +5,13 @@ from napari_selfdenoise import RequestError, TrainingConfig, recipe
 from napari_selfdenoise.config import (
     DESCRIPTIONS,
     RECIPES,
+    RULES,
     budget_text,
     parse_budget,
     parse_config,
 )
-from napari_selfdenoise.parts.masking import GridMask, RandomMask
-from napari_selfdenoise.parts.noise_models import PoissonGaussianNoise
+from napari_selfdenoise.parts.masking import BinMask, GridMask, NoMask, RandomMask
+from napari_selfdenoise.parts.noise_models import PoissonGaussianNoise, UnmodelledNoise
 
 
 def test_a_setting_is_changed_by_its_dotted_name():
@@ -157,3 +158,23 @@ def test_a_budget_that_is_none_is_refused(text):
 @pytest.mark.parametrize("seconds", [30.0, 60.0, 90.0, 600.0, None])
 def test_a_budget_is_said_as_it_is_read(seconds):
     assert parse_budget(budget_text(seconds)) == seconds
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: " ".join(rule.parts))
+def test_a_rule_is_about_the_settings_that_it_names(rule):
+    """The documentation names them, and the form greys them out."""
+    looked_at = set()
+
+    class Watched:
+        def __init__(self, config):
+            self.config = config
+
+        def __getattr__(self, name):
+            looked_at.add({"per_image": "noise_model"}.get(name, name))
+            return getattr(self.config, name)
+
+    assert all(rule.holds(Watched(config)) for config in RECIPES.values())
+    odd = RECIPES["pn2v"].model_copy(update={"noise_model": UnmodelledNoise()})
+    for masking in (BinMask(), NoMask()):
+        rule.holds(Watched(odd.model_copy(update={"masking": masking})))
+    assert looked_at == set(rule.parts)

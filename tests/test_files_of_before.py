@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import denoise, load_model
+from napari_selfdenoise.config import parse_config, resolve_files
 from napari_selfdenoise.parts.noise_models import load_noise_model
 
 FOLDER = Path(__file__).parent / "data"
@@ -35,3 +36,16 @@ def test_a_noise_model_of_before_says_what_it_said(kind):
     signal = np.linspace(200, 800, 20, dtype=np.float32)
     std = fitted.curve.std_at(signal)
     np.testing.assert_allclose(std, np.sqrt(signal + 25), rtol=0.1)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_file_name_of_before_is_no_file(name):
+    """In models and settings files, where a layer took the place of a file."""
+    curve = {"signal": [0.0], "weights": [[1.0]], "means": [[0.0]], "stds": [[2.0]]}
+    curve["poisson_gaussian"] = None
+    noise = {"kind": "file", "file": name, "curve": curve}
+    bead = {"kind": "measured", "file": name, "values": [[1.0]]}
+    config = parse_config({"noise_model": noise, "psf": bead})
+    assert config.noise_model.file is None and config.psf.file is None
+    assert resolve_files(config) == config
+    assert parse_config(config.model_dump(mode="json")) == config

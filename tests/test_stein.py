@@ -14,7 +14,7 @@ from napari_selfdenoise import (
 )
 from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
-from napari_selfdenoise.training.sure_loss import SteinProbe
+from napari_selfdenoise.training.sure_loss import SureProbe
 
 STD = 0.5
 
@@ -31,7 +31,7 @@ def risk_and_error(predict, repeats=20):
     risks, errors = [], []
     for _ in range(repeats):
         noise = STD * torch.randn(signal.shape, generator=luck)
-        probe = SteinProbe.draw(signal + noise, STD, luck)
+        probe = SureProbe.draw(signal + noise, STD, luck)
         risks.append(float(probe.risk(predict(probe.images()))) - STD**2)
         errors.append(float((predict(signal + noise) - signal).square().mean()))
     return np.mean(risks), np.mean(errors)

@@ -71,7 +71,7 @@ class Desk:
         values = {"network.width": 8, "network.depth": 1, "patch_size": 32}
         values |= {"batch_size": 2, "precision": "float32", "flips": False}
         for name, value in (values | {"steps": steps}).items():
-            self.controls.advanced.editor(name).setValue(value)
+            self.controls.advanced.editor(name).value = value
         if steps is not None:  # a time budget would end it by the clock
             self.controls.budget.setCurrentText(UNTIL_I_STOP)
         self.controls.device.setCurrentIndex(self.controls.device.findData("cpu"))

@@ -59,11 +59,11 @@ def test_settings_decide_how_small_an_image_may_be(desk, noisy):
     axes, train = desk.controls.axes, desk.button("train")
     desk.viewer.add_image(noisy[:24], name="strip")
     assert train.isEnabled() and not in_colour(axes)
-    desk.controls.advanced.editor("network.depth").setValue(5)
+    desk.controls.advanced.editor("network.depth").value = 5
     desk.until(lambda: in_colour(axes))
     assert "24 × 64 pixels; at least 32 × 32 are needed." in axes.text()
     assert "a network of smaller depth" in axes.text() and not train.isEnabled()
-    desk.controls.advanced.editor("network.depth").setValue(1)
+    desk.controls.advanced.editor("network.depth").value = 1
     desk.until(train.isEnabled)
     desk.controls.budget.setCurrentText("soon")  # told by Train, not here
     assert axes.text().startswith("One image of 24 × 64 px") and not in_colour(axes)

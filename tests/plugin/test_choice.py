@@ -65,20 +65,20 @@ def test_no_recipe_drops_a_noise_model_from_a_file(desk, noise_file):
     desk.drop(noise_file)
     for name in RECIPES:
         desk.controls.recipe.setCurrentIndex(list(RECIPES).index(name))
-        chosen = desk.controls.part("noise_model").value()
-        assert chosen.kind == "file" and chosen.file == str(noise_file), name
-    desk.choices("noise_model").setValue(PoissonGaussianNoise())
+        chosen = desk.controls.part("noise_model").value
+        assert chosen.kind == "file" and chosen.file == noise_file, name
+    desk.choices("noise_model").value = PoissonGaussianNoise()
     for name in ("n2v", "ollion"):
         desk.controls.recipe.setCurrentIndex(list(RECIPES).index(name))
-    assert desk.controls.part("noise_model").value() == RECIPES["ollion"].noise_model
+    assert desk.controls.part("noise_model").value == RECIPES["ollion"].noise_model
 
 
 def test_a_broken_noise_model_is_told_at_the_drop(desk, noise_file):
-    before = desk.controls.part("noise_model").value()
+    before = desk.controls.part("noise_model").value
     noise_file.write_text('{"format": "other"}')
     desk.drop(noise_file)
     assert "camera.noise.json is not a noise model" in desk.status()
-    assert desk.controls.part("noise_model").value() == before
+    assert desk.controls.part("noise_model").value == before
 
 
 # The canvas --------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_a_broken_noise_model_is_told_at_the_drop(desk, noise_file):
 
 def test_a_noise_model_is_dropped_on_the_canvas(desk, noise_file):
     desk.drop(noise_file, on=desk.viewer.window._qt_viewer)
-    assert desk.controls.part("noise_model").value().file == str(noise_file)
+    assert desk.controls.part("noise_model").value.file == noise_file
     assert "camera.noise.json" in desk.status()
     assert not desk.names()
 

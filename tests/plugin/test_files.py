@@ -325,7 +325,7 @@ def test_files_may_be_dropped_anywhere_on_the_dock(desk, noisy, tmp_path):
     for place in (
         desk.controls.budget.lineEdit(),
         desk.controls.loss_plot.plot.viewport(),
-        desk.controls.advanced.editor("patch_size").lineEdit(),
+        desk.controls.advanced.editor("patch_size").native.lineEdit(),
         desk.button("train"),
     ):
         desk.viewer.layers.clear()

@@ -26,7 +26,7 @@ def named(*results):
 def samples(desk, count):
     """Ask for posterior samples."""
     desk.pick(signal="gaussian", estimator="posterior_samples")
-    desk.choices("estimator").editor("samples").setValue(count)
+    desk.choices("estimator").editor("samples").value = count
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_fields_that_a_choice_needs_stand_below_it(desk):
         ("noise_model", "file"),
         ("psf", "wavelength_nm"),
     ):
-        field = desk.choices(part).editor(name)
+        field = desk.choices(part).editor(name).native
         assert field.isVisibleTo(controls) and not folded.isAncestorOf(field), name
     desk.pick(masking="random", noise_model="network", psf="none")
-    fraction = desk.choices("masking").editor("fraction")
+    fraction = desk.choices("masking").editor("fraction").native
     assert folded.isAncestorOf(fraction) and fraction.isVisibleTo(folded.content())
     assert not desk.widget.findChild(QWidget, "psf.sigma").isVisibleTo(controls)
 
@@ -130,7 +130,7 @@ def test_a_recipe_greys_out_anew(desk):
 def test_nonsense_by_a_field_greys_nothing_and_is_told(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.pick(psf="optical")
-    desk.choices("psf").editor("numerical_aperture").setValue(1.6)
+    desk.choices("psf").editor("numerical_aperture").value = 1.6
     for kind in ("none", "gaussian", "measured"):
         assert desk.why_not("psf", kind) == ""
     assert desk.why_not("masking", "none") == ""
@@ -165,8 +165,8 @@ def test_a_bead_comes_from_a_file(desk, noisy, bead, tmp_path, monkeypatch):
     desk.finish()
     assert "bead" in desk.status() and desk.names() == ["cells"]
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
-    desk.choices("psf").editor("file").browse.click()
-    assert desk.widget.findChild(QWidget, "psf.file").value() == str(path)
+    desk.choices("psf").editor("file").choose_btn.native.click()
+    assert desk.controls.config().psf.file == path
     desk.train()
     assert "cells deconvolved" in desk.names()
 

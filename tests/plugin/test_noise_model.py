@@ -107,7 +107,7 @@ def test_story(open_noise_desk, frames, tmp_path, monkeypatch):
     desk.press("use_for_denoising")
     assert asked == ["camera.noise.json"] and path.is_file()
     other = Desk(desk.qtbot, desk.viewer)  # the dock that was opened
-    assert other.controls.config().noise_model.file == str(path)
+    assert other.controls.config().noise_model.file == path
     assert other.status() == "The next training uses the noise model camera.noise.json."
     other.choose("camera")
     other.train()
@@ -265,7 +265,7 @@ def test_a_noise_model_dropped_on_denoise_is_used(qtbot, make_napari_viewer, tmp
     path = save_noise_model(fitted, tmp_path / "camera.noise.json")
     desk.choose_recipe("n2v")
     assert desk.drop(path)
-    assert desk.controls.config().noise_model.file == str(path)
+    assert desk.controls.config().noise_model.file == path
     desk.choose_recipe("pn2v")
     assert desk.drop(path)
     assert "camera.noise.json" in desk.status()

@@ -77,7 +77,7 @@ def test_a_model_of_another_kind_is_not_continued(desk, noisy):
     def refused():
         return not train.isEnabled() and "network width 4 (8 in" in reason.text()
 
-    width.setValue(4)
+    width.value = 4
     desk.qtbot.waitUntil(lambda: train.isEnabled() and use.parentWidget().isHidden())
     resume.click()
     desk.qtbot.waitUntil(lambda: refused() and not use.parentWidget().isHidden())
@@ -88,7 +88,7 @@ def test_a_model_of_another_kind_is_not_continued(desk, noisy):
     desk.qtbot.waitUntil(refused)
     use.click()
     desk.qtbot.waitUntil(lambda: train.isEnabled() and reason.parentWidget().isHidden())
-    assert width.value() == 8 and resume.isChecked()
+    assert width.value == 8 and resume.isChecked()
     desk.train()
     assert desk.widget.model.provenance["continues"]
 
@@ -196,7 +196,7 @@ def test_before_train_the_window_says_how_long_it_will_take(desk, noisy, monkeyp
     desk.press("stop")
     desk.press("stop")
     desk.finish()
-    desk.controls.advanced.editor("steps").setValue(1_000_000)
+    desk.controls.advanced.editor("steps").value = 1_000_000
     desk.controls.budget.setCurrentText("10 s")
     desk.until(lambda: "1,000,000 steps" in told.text())
     assert "Try Fast" in told.text()

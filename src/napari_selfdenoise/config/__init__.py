@@ -6,6 +6,7 @@ Knows images and parts. For every room from model upwards.
 from napari_selfdenoise.config.budget import budget_text, parse_budget
 from napari_selfdenoise.config.files import resolve_files
 from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES, TITLES, recipe
+from napari_selfdenoise.config.rules import RULES, Rule
 from napari_selfdenoise.config.training_config import (
     TrainingConfig,
     noise_model,
@@ -16,7 +17,9 @@ from napari_selfdenoise.config.training_config import (
 __all__ = [
     "DESCRIPTIONS",
     "RECIPES",
+    "RULES",
     "TITLES",
+    "Rule",
     "TrainingConfig",
     "budget_text",
     "noise_model",

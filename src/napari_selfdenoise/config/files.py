@@ -6,7 +6,6 @@ reading any.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,13 +46,11 @@ def resolve_files(
         the image's pixel size.
     """
     changes: dict[str, Any] = {}
-    if (
-        isinstance(config.noise_model, NoiseFromFile)
-        and config.noise_model.file.strip()
-    ):
-        changes["noise_model"] = _noise_model(config.noise_model, known)
-    if isinstance(config.psf, MeasuredPSF) and config.psf.file:
-        changes["psf"] = _bead(config.psf, known, pixel_size)
+    noise_model, psf = config.noise_model, config.psf
+    if isinstance(noise_model, NoiseFromFile) and noise_model.file is not None:
+        changes["noise_model"] = _noise_model(noise_model, known)
+    if isinstance(psf, MeasuredPSF) and psf.file is not None:
+        changes["psf"] = _bead(psf, known, pixel_size)
     return config.model_copy(update=changes)
 
 
@@ -81,7 +78,9 @@ def _bead(
 
 def read_noise_model(noise_model: NoiseFromFile) -> NoiseFromFile:
     """Return a noise model with the curve of its file; errors as `resolve_files`."""
-    curve = load_noise_model(Path(noise_model.file)).curve.to_json()
+    if noise_model.file is None:
+        return noise_model
+    curve = load_noise_model(noise_model.file).curve.to_json()
     return noise_model.model_copy(update={"curve": curve})
 
 
@@ -91,6 +90,8 @@ def read_bead(psf: MeasuredPSF, pixel_size: PixelSize = None) -> MeasuredPSF:
     Of a stack, the plane where the bead is brightest is taken. Parameters and errors
     are those of `resolve_files`.
     """
+    if psf.file is None:
+        return psf
     bead = read_image(psf.file)
     require_denoisable(bead)
     _require_same_pixels(bead, pixel_size)

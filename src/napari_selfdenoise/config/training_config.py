@@ -6,7 +6,7 @@ command line, the model file and the documentation are made from these fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args, get_origin
 
@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from napari_selfdenoise.config.rules import broken_rule
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.parts.estimators import Estimator, SinglePass
 from napari_selfdenoise.parts.masking import AutomaticMask, Masking
@@ -185,9 +186,9 @@ class TrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> TrainingConfig:
-        for nonsense, reason in _NONSENSE:
-            if nonsense(self):
-                raise ValueError(reason)
+        rule = broken_rule(self)
+        if rule is not None:
+            raise ValueError(rule.reason)
         return self
 
     def build_network(self) -> NetworkModule:
@@ -317,82 +318,6 @@ def _member_with(part: str, name: str) -> str | None:
     members = get_args(TrainingConfig.model_fields[part].annotation)
     kinds = (m.model_fields["kind"].default for m in members if name in m.model_fields)
     return next(kinds, None)
-
-
-_Test = Callable[[TrainingConfig], bool]
-
-
-def _of_pixels(config: TrainingConfig) -> bool:
-    """Whether the noise model is of pixels: from a file, or fitted to each image."""
-    return config.noise_model.kind == "file" or config.per_image
-
-
-_LIKELY = ("likelihood", "bootstrap")
-"""Objectives that need a noise model."""
-
-_NONSENSE: tuple[tuple[_Test, str], ...] = (
-    (
-        lambda c: not c.masking.hides and not c.network.blind,
-        "with no pixel masked, this network learns to copy the noise: choose a "
-        "masking, or the half-plane U-Net, which is blind to the pixel it predicts",
-    ),
-    (
-        lambda c: c.psf.kind != "none" and not c.masking.hides,
-        "a point spread function spreads each pixel into its neighbours, so the "
-        "half-plane U-Net is no longer blind: choose a masking",
-    ),
-    (
-        lambda c: c.noise_model.kind == "unmodelled" and c.objective in _LIKELY,
-        "without a noise model there is no likelihood: choose one, or the squared "
-        "error as objective",
-    ),
-    (
-        lambda c: c.noise_model.kind == "unmodelled" and c.signal.spreads,
-        "without a noise model, noise and the spread of the signal look alike: choose "
-        "a noise model, or the point as signal head",
-    ),
-    (
-        lambda c: c.noise_model.kind == "histogram" and c.objective == "likelihood",
-        "a histogram is measured, not learned with the network: choose bootstrap as "
-        "objective, or a noise model file",
-    ),
-    (
-        lambda c: c.per_image and c.signal.kind != "gaussian",
-        "noise fitted to each image takes the total variance from the network: choose "
-        "the Gaussian signal head",
-    ),
-    (
-        lambda c: c.per_image and c.objective == "bootstrap",
-        "noise fitted to each image is fitted after the training: choose the "
-        "likelihood or the squared error as objective",
-    ),
-    (
-        lambda c: c.estimator.fuses and not c.signal.spreads,
-        "a posterior needs to know how sure the network is: choose a Gaussian, mixture "
-        "or sampled signal head (advanced settings)",
-    ),
-    (
-        lambda c: c.estimator.fuses and c.masking.correlated,
-        "this masking is for noise that neighbours share, which a posterior would "
-        "count twice: choose another estimator, or another masking",
-    ),
-    (
-        lambda c: c.masking.binning > 1 and c.estimator.hides,
-        "bins average each pixel with its neighbours, so that it cannot be masked "
-        "alone: choose another estimator",
-    ),
-    (
-        lambda c: c.masking.binning > 1 and c.psf.kind != "none",
-        "bins of pixels lose the detail that a point spread function is to bring back: "
-        "choose a shape as masking",
-    ),
-    (
-        lambda c: c.masking.binning > 1 and _of_pixels(c),
-        "this noise model is for pixels, not for bins: choose a noise model that is "
-        "learned with the network, or a shape as masking",
-    ),
-)
-"""What parts must not be chosen together, and why."""
 
 
 def _kinds(annotation: Any) -> set[str]:

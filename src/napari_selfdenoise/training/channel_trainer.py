@@ -31,7 +31,7 @@ from napari_selfdenoise.training.patches import PatchSampler
 from napari_selfdenoise.training.phase import NoisePhase, Phase
 from napari_selfdenoise.training.plan import TrainingPlan
 from napari_selfdenoise.training.recovery import EVERY, Recovery
-from napari_selfdenoise.training.sure_loss import SteinProbe
+from napari_selfdenoise.training.sure_loss import SureProbe
 
 # Updates between two measurements of how far noise moves the prediction.
 _PROBED_EVERY = 8
@@ -112,7 +112,7 @@ class ChannelTrainer:
 
     def enter_next_phase(self) -> None:
         """Go over from the squared error to the config's objective."""
-        self.phase = Phase.STEIN if self.config.sees else Phase.LIKELIHOOD
+        self.phase = Phase.SURE if self.config.sees else Phase.LIKELIHOOD
 
     def accumulate(self, patches: int, share: float) -> Tensor:
         """Add the gradient of fresh patches.
@@ -130,8 +130,8 @@ class ChannelTrainer:
             Their loss, a scalar, detached.
         """
         self._patches_per_pass = patches
-        if self.phase is Phase.STEIN:
-            loss, total = self._stein_risk(patches, share)
+        if self.phase is Phase.SURE:
+            loss, total = self._sure_loss(patches, share)
         else:
             loss, total = self._masked_loss(patches, share)
         torch.autograd.backward(total * share)
@@ -158,13 +158,13 @@ class ChannelTrainer:
             total = loss + self.noise.loss(hidden)
         return loss, total + self._penalty(predicted.phantom)
 
-    def _stein_risk(self, patches: int, share: float) -> tuple[Tensor, Tensor]:
-        """Stein's risk of fresh patches, and the same with the penalty."""
-        assert self._level is not None, "the plan has a level where Stein's risk is"
+    def _sure_loss(self, patches: int, share: float) -> tuple[Tensor, Tensor]:
+        """SURE of fresh patches, and the same with the penalty."""
+        assert self._level is not None, "the plan has a level where SURE is"
         generator = self._predictor.generator
         batch, good = self.sampler.draw(patches, generator)
         std = self._level.std / self.normalization.scale
-        probe = SteinProbe.draw(batch, std, generator)
+        probe = SureProbe.draw(batch, std, generator)
         images = probe.images()
         outputs = self._predictor.outputs(self.network, images)
         self.recovery.watch(outputs.mean, images, share)
@@ -229,10 +229,10 @@ class ChannelTrainer:
     def fit_final_noise(self, flop: float, steps: int) -> Iterator[None]:
         """Fit the noise model to the residuals of the averaged network, bit by bit.
 
-        See `NoiseLearner.fit_final`. Nothing is done after Stein's risk: the network no
+        See `NoiseLearner.fit_final`. Nothing is done after SURE: the network no
         longer knows what to make of masked pixels.
         """
-        if self.phase is Phase.STEIN:
+        if self.phase is Phase.SURE:
             return
         yield from self.noise.fit_final(
             self._predictor, self.average, self._patches_per_pass, flop, steps
@@ -257,7 +257,7 @@ class ChannelTrainer:
 
     def scatter(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Signal and noise std of a pixel, measured in bins of signals; raw, (n,)."""
-        if self.phase is Phase.STEIN and self._level:
+        if self.phase is Phase.SURE and self._level:
             return np.array(self._level.signal), np.array(self._level.by_signal)
         signal, std = self.noise.residuals().scatter()
         return signal, std * self._pixel_to_bin_std
@@ -265,7 +265,7 @@ class ChannelTrainer:
     def noise_curve(self) -> NoiseCurve:
         """Noise of a pixel as it is known now, raw units."""
         given = self.noise.phase is NoisePhase.GIVEN
-        if self.phase is Phase.STEIN and self._level and not given:
+        if self.phase is Phase.SURE and self._level and not given:
             low, high = self.noise.signal_range()
             return NoiseCurve.line(0.0, self._level.std**2, low, high)
         return self.noise.curve().scaled(self._pixel_to_bin_std)

@@ -1,7 +1,7 @@
 """When a training goes over to its next phase.
 
 From the start, a likelihood would weigh dim pixels most and hold the mean back; and
-Stein's risk needs a network that predicts well. So each objective but the squared error
+SURE needs a network that predicts well. So each objective but the squared error
 begins after it.
 """
 
@@ -37,7 +37,7 @@ class Moment:
 _LIKELIHOOD = (Moment(0.05, 50),)
 
 # When no pixel is masked any more: a network that predicts well from the rest first.
-_STEIN = (Moment(0.2, 200),)
+_SURE = (Moment(0.2, 200),)
 
 # When the noise model is fitted to predictions, which are better each time. A prior
 # that is left no width, as the noise explains all scatter, hardly gets it back; one
@@ -58,6 +58,6 @@ def moments_of(config: TrainingConfig, noise: NoisePhase) -> tuple[Moment, ...]:
     if config.objective == "squared_error":
         return ()
     if config.sees:
-        return _STEIN
+        return _SURE
     bootstraps = config.objective == "bootstrap" and noise is not NoisePhase.GIVEN
     return _BOOTSTRAPS if bootstraps else _LIKELIHOOD

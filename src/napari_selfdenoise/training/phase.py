@@ -10,7 +10,7 @@ class Phase(Enum):
 
     SQUARED_ERROR = "squared error of masked pixels"
     LIKELIHOOD = "likelihood of masked pixels"
-    STEIN = "Stein's risk of all pixels, none masked"
+    SURE = "SURE of all pixels, none masked"
 
 
 class NoisePhase(Enum):

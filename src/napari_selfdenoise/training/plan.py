@@ -39,7 +39,7 @@ class TrainingPlan:
     kernel : ndarray
         Point spread function, (Y, X); 1 x 1 where there is none.
     noise_levels : tuple of NoiseLevel or None
-        Of each channel, raw units, where Stein's risk is to teach the network.
+        Of each channel, raw units, where SURE is to teach the network.
     messages : tuple of Message
         What was found of the image, and why it was decided so.
     """

@@ -123,7 +123,7 @@ def resolve_width(
 def resolve_objective(
     config: TrainingConfig, channels: Sequence[Planes]
 ) -> tuple[TrainingConfig, tuple[NoiseLevel | None, ...], str]:
-    """Choose squared error instead of Stein's risk, where that would fail.
+    """Choose squared error instead of SURE, where that would fail.
 
     It needs Gaussian noise of one strength, known to a few percent.
 
@@ -139,7 +139,7 @@ def resolve_objective(
     TrainingConfig
         With an objective that will do.
     tuple of NoiseLevel or None
-        One a channel: its noise where Stein's risk is to teach, else None.
+        One a channel: its noise where SURE is to teach, else None.
     str
         What was decided and why, in a sentence; empty where nothing was.
     """

@@ -20,7 +20,7 @@ Both sides of an observation are compared with it, so that curvature cancels.
 """
 
 
-class SteinProbe(NamedTuple):
+class SureProbe(NamedTuple):
     """Observations, and signs by which they are moved to see slopes.
 
     Parameters
@@ -45,7 +45,7 @@ class SteinProbe(NamedTuple):
     @classmethod
     def draw(
         cls, observation: Tensor, std: float, generator: torch.Generator
-    ) -> SteinProbe:
+    ) -> SureProbe:
         """Draw the signs; the generator is on the device of the observation."""
         luck = torch.rand(
             observation.shape, generator=generator, device=observation.device

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor, nn
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.parts.chosen_file import ChosenFile
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.noise_models.base import (
     NoiseConfig,
@@ -325,8 +326,8 @@ class NoiseFromFile(NoiseConfig):
     model_config = ConfigDict(title="From a noise model file")
 
     kind: Literal["file"] = "file"
-    file: str = Field(
-        "",
+    file: ChosenFile = Field(
+        None,
         title="File",
         description="Noise model file (.noise.json) of the same camera and settings.",
         json_schema_extra={"path": "noise_model", "taken_from": "noise"},
@@ -380,7 +381,7 @@ class NoiseFromFile(NoiseConfig):
         """
         if self.curve is not None:
             return TabulatedModule(units, NoiseCurve.from_json(self.curve))
-        if self.file.strip():
+        if self.file is not None:
             raise RequestError(
                 f"The noise model file {self.file} has not been read.",
                 "Read it with `resolve_files`.",

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import in_micrometres
+from napari_selfdenoise.parts.chosen_file import ChosenFile
 from napari_selfdenoise.parts.psf.bead import bead_light, in_focus, kernel_of
 from napari_selfdenoise.parts.psf.kernels import (
     Kernel,
@@ -135,8 +136,8 @@ class MeasuredPSF(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="Measured (bead)")
 
     kind: Literal["measured"] = "measured"
-    file: str = Field(
-        "",
+    file: ChosenFile = Field(
+        None,
         title="Bead image",
         description="TIFF with one bead; of a stack, the plane where it is brightest "
         "is taken.",
@@ -221,7 +222,7 @@ class MeasuredPSF(BaseModel):
         """
         if self.values:
             return kernel_of(np.array(self.values), self.energy, self.symmetrise)
-        if self.file:
+        if self.file is not None:
             raise RequestError(
                 f"The bead image {self.file} has not been read.",
                 "Read it with `resolve_files`.",

@@ -6,14 +6,19 @@ from functools import partial
 from typing import Any
 
 from napari.layers import Image as ImageLayer
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
-from napari_selfdenoise.plugin.docks.panel import combo_box
-from napari_selfdenoise.plugin.forms.editors import CalmComboBox, bare
+from napari_selfdenoise.plugin.docks.panel import bare, combo_box
 from napari_selfdenoise.plugin.viewer.layers import OTHER_AXIS, pixels_of, unnamed_axes
 
-_MEANINGS = {"time": "t", "depth": "z", "channels": "c", "other": OTHER_AXIS}
-"""Axis label of the layer for each meaning."""
+_MEANINGS = {
+    "time, depth, channels?": "",
+    "time": "t",
+    "depth": "z",
+    "channels": "c",
+    "other": OTHER_AXIS,
+}
+"""Axis label of the layer for each meaning; empty as long as it is not known."""
 
 _TIP = (
     "What the images along this axis are: the layer does not say. "
@@ -34,7 +39,7 @@ class AxesChoice(QWidget):
         self._form = bare(QFormLayout(self))
         self._layer: ImageLayer | None = None
         self._shape: tuple[int, ...] = ()
-        self._combos: dict[int, CalmComboBox] = {}
+        self._combos: dict[int, QComboBox] = {}
         self.hide()
 
     def show_layer(self, layer: ImageLayer | None) -> None:
@@ -51,10 +56,7 @@ class AxesChoice(QWidget):
             self._form.removeRow(0)
         self._combos = {}
         for place in places:
-            combo = combo_box(f"axis_{place}", _TIP)
-            combo.addItem("time, depth, channels?", "")
-            for meaning, axis_label in _MEANINGS.items():
-                combo.addItem(meaning, axis_label)
+            combo = combo_box(f"axis_{place}", _TIP, tuple(_MEANINGS.items()))
             combo.activated.connect(partial(self._choose, place))
             self._form.addRow(f"{self._shape[place]} images:", combo)
             self._combos[place] = combo

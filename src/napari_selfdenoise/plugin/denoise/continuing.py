@@ -5,9 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from napari_selfdenoise.plugin.docks.panel import button, label, line
+from napari_selfdenoise.plugin.docks.panel import bare, button, label, line
 from napari_selfdenoise.plugin.docks.status import PROBLEM
-from napari_selfdenoise.plugin.forms.editors import bare
 
 
 class Continuing(QWidget):

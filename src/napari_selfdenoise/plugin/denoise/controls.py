@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QFormLayout,
     QGroupBox,
     QLineEdit,
@@ -22,6 +23,7 @@ from napari_selfdenoise.compute import available_devices
 from napari_selfdenoise.config import (
     DESCRIPTIONS,
     RECIPES,
+    RULES,
     TITLES,
     TrainingConfig,
     budget_text,
@@ -40,24 +42,23 @@ from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
 from napari_selfdenoise.plugin.docks.panel import (
     Panel,
+    bare,
     beside,
     button,
-    choose_layer,
     combo_box,
     fix_height,
     folded,
     label,
     line,
-    list_layers,
     rows,
     widen_list,
 )
 from napari_selfdenoise.plugin.docks.plots import LossPlot, NoisePlot
 from napari_selfdenoise.plugin.docks.series import SeriesChoice
 from napari_selfdenoise.plugin.docks.status import PROBLEM
-from napari_selfdenoise.plugin.forms.editors import CalmComboBox, bare
-from napari_selfdenoise.plugin.forms.form import ChoiceForm, ModelForm, Offers
+from napari_selfdenoise.plugin.forms.form import ModelForm, Offers, UnionForm
 from napari_selfdenoise.plugin.forms.greying import Greying
+from napari_selfdenoise.plugin.forms.layer_box import layer_box
 from napari_selfdenoise.run_time import (
     Moment,
     RunClock,
@@ -97,8 +98,8 @@ class Part:
     def __init__(
         self, name: str, title: str, union: Any, offers: Offers | None, parent: QWidget
     ) -> None:
-        self.choice = ChoiceForm(union, parent, name=name, separate=True, offers=offers)
-        self.choice.hide()  # only its parts are laid out
+        self.choice = UnionForm(union, name=name, offers=offers)
+        self.choice.native.setParent(parent)  # only its two parts are laid out
         self.title, self._always_below = title, name == "psf"
         self.below, self.group = QWidget(parent), QGroupBox(title, parent)
         bare(QVBoxLayout(self.below))
@@ -109,7 +110,7 @@ class Part:
 
     def place(self, *_: Any) -> None:
         """Put the fields where they belong."""
-        page, fields = self.choice.page(), self.choice.fields
+        page, fields = self.choice.page(), self.choice.fields.native
         asks = self._always_below or page.asks()
         home = self.below if asks else self.group
         home.layout().addWidget(fields)  # type: ignore[union-attr]
@@ -142,6 +143,8 @@ class Controls(Panel):
         super().__init__(parent)
         self.clock: RunClock | None = None
         self._make_choices()
+        self._make_recipe()
+        self._make_budget()
         self._make_parts(offers)
         self._make_method()
         self._make_advanced()
@@ -182,13 +185,13 @@ class Controls(Panel):
         return self._config(parse_budget(self.budget.currentText()))
 
     def _config(self, budget_s: float | None = None) -> TrainingConfig:
-        chosen = {name: self.part(name).value().model_dump() for name in _PARTS}
+        chosen = {name: self.part(name).value.model_dump() for name in _PARTS}
         chosen |= {
             "recipe": self.recipe.currentData(),
             "budget_s": budget_s,
             "device": self.device.currentData(),
         }
-        return parse_config(self.advanced.value().model_dump() | chosen)
+        return parse_config(self.advanced.value.model_dump() | chosen)
 
     def settings(self) -> TrainingConfig:
         """Return the settings of the form without the time.
@@ -203,12 +206,12 @@ class Controls(Panel):
     def use_settings(self, config: TrainingConfig) -> None:
         """Choose what a training that continues a model must have in common with it."""
         for name in ("network", "signal"):
-            self.advanced.editor(name).setValue(getattr(config, name))
+            self.advanced.editor(name).value = getattr(config, name)
         for name in ("masking", "noise_model", "psf"):
-            self.part(name).setValue(getattr(config, name))
+            self.part(name).value = getattr(config, name)
         self._greying.later()
 
-    def part(self, name: str) -> ChoiceForm:
+    def part(self, name: str) -> UnionForm:
         """Return the choice of a part, such as "masking"."""
         return self._parts[name].choice
 
@@ -216,11 +219,11 @@ class Controls(Panel):
 
     def list_layers(self, layers: Sequence[ImageLayer], active: Any) -> None:
         """Offer the layers; keep the choice, else take the active one."""
-        list_layers(self.layer, layers, active)
+        self.layer_box.offer(layers, active)
 
     def choose(self, layer: Any) -> None:
         """Choose a layer, if it is offered."""
-        choose_layer(self.layer, layer)
+        self.layer_box.choose(layer)
 
     def show_axes(self, text: str, problem: bool = False) -> None:
         """Say how the axes were understood, or in colour why that is not enough."""
@@ -235,7 +238,7 @@ class Controls(Panel):
 
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file."""
-        self.part("noise_model").setValue(NoiseFromFile(file=str(path)))
+        self.part("noise_model").value = NoiseFromFile(file=path)
 
     def show_progress(self, progress: TrainingProgress) -> None:
         """Show a moment of a training: curves, progress, time left, what was found."""
@@ -309,7 +312,8 @@ class Controls(Panel):
     # ---- Making ----
 
     def _make_choices(self) -> None:
-        self.layer = combo_box("layer", "The image to denoise.")
+        self.layer_box = layer_box("layer", "The image to denoise.")
+        self.layer = self.layer_box.combo
         self.layer.setMinimumContentsLength(7)  # "Pin" stands beside it
         self.pin = QCheckBox("Pin")
         self.pin.setObjectName("pin")
@@ -318,13 +322,14 @@ class Controls(Panel):
         self.fixes = Fixes()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.corrections = CorrectionsSection()
-        self.recipe = combo_box("recipe", "Settings to start from.")
-        for name in RECIPES:
-            self.recipe.addItem(TITLES[name], name)
-            tip = f"{name}: {DESCRIPTIONS[name]}"
-            self.recipe.setItemData(
-                self.recipe.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
-            )
+
+    def _make_recipe(self) -> None:
+        self.recipe = combo_box(
+            "recipe",
+            "Settings to start from.",
+            [(TITLES[name], name) for name in RECIPES],
+            [f"{name}: {DESCRIPTIONS[name]}" for name in RECIPES],
+        )
         widen_list(self.recipe)
         self.recipe.setMinimumContentsLength(7)  # "changed" stands beside it
         self.changed = label("changed")
@@ -334,21 +339,23 @@ class Controls(Panel):
             "Settings are no longer those of the recipe. Choose it again to undo that."
         )
         self.changed.hide()
+
+    def _make_budget(self) -> None:
         self.budget = combo_box(
-            "budget", "How long to train: choose, or type such as 45 s."
+            "budget",
+            "How long to train: choose, or type such as 45 s.",
+            [(text, text) for text in BUDGETS],
         )
         typed = QLineEdit()
         typed.setAcceptDrops(False)  # files dropped here are for the dock
         self.budget.setLineEdit(typed)
-        self.budget.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
-        for text in BUDGETS:
-            self.budget.addItem(text)
+        self.budget.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.forecast = label("forecast")
         self.forecast.hide()
-        self.device = combo_box("device", "Where to compute.")
-        self.device.addItem("automatic", "auto")
-        for name, text in available_devices().items():
-            self.device.addItem(text, name)
+        devices = [(text, name) for name, text in available_devices().items()]
+        self.device = combo_box(
+            "device", "Where to compute.", [("automatic", "auto"), *devices]
+        )
 
     def _make_parts(self, offers: Offers | None) -> None:
         unions = zip(
@@ -365,7 +372,7 @@ class Controls(Panel):
             part.choice.combo for part in self._parts.values()
         )
         for part in self._parts.values():
-            part.choice.refused.connect(self.refused)
+            part.choice.refused.connect(self.refused.emit)
 
     def _make_method(self) -> None:
         form = rows()
@@ -381,7 +388,7 @@ class Controls(Panel):
         groups = (part.group for part in self._parts.values())
         device = rows(("Device", self.device))
         self.folded = folded(
-            "advanced", "Advanced settings", device, *groups, self.advanced
+            "advanced", "Advanced settings", device, *groups, self.advanced.native
         )
 
     def _make_buttons(self) -> None:
@@ -422,9 +429,11 @@ class Controls(Panel):
         return form
 
     def _grey_out(self) -> None:
-        choices = {name: part.choice for name, part in self._parts.items()}
-        for name in ("network", "signal", "objective"):
-            choices[name] = self.advanced.editor(name)
+        ruled = {name for rule in RULES for name in rule.parts}
+        choices = {
+            name: self.part(name) if name in _PARTS else self.advanced.editor(name)
+            for name in ruled
+        }
         self._greying = Greying(self._config, choices, self)
         self._greying.looked.connect(self._show_changed)
         self._greying.looked.connect(lambda _: self.settings_changed.emit())
@@ -432,7 +441,7 @@ class Controls(Panel):
         self.device.currentIndexChanged.connect(self._greying.later)
         self.resume.toggled.connect(self._greying.later)
         for editor in (*(p.choice for p in self._parts.values()), self.advanced):
-            editor.valueChanged.connect(self._greying.later)
+            editor.changed.connect(self._greying.later)
 
     def _show_changed(self, config: TrainingConfig | None) -> None:
         """Say whether the settings are the recipe's; time and device have rows."""
@@ -454,14 +463,14 @@ class Controls(Panel):
 
     def _measured_noise(self) -> bool:
         """Whether a noise model from a file or a layer is chosen: no recipe has it."""
-        chosen = self.part("noise_model").value()
+        chosen = self.part("noise_model").value
         return isinstance(chosen, NoiseFromFile) and bool(chosen.file or chosen.curve)
 
     def _fill_from_recipe(self) -> None:
         config = RECIPES[self.recipe.currentData()]
         for name in _PARTS:
             if name != "noise_model" or not self._measured_noise():
-                self.part(name).setValue(getattr(config, name))
-        self.advanced.setValue(config)
+                self.part(name).value = getattr(config, name)
+        self.advanced.value = config
         self.budget.setCurrentText(budget_text(config.budget_s))
         self._greying.later()

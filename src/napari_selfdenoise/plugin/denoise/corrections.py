@@ -13,8 +13,8 @@ from superqt import QCollapsible
 from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
-from napari_selfdenoise.plugin.docks.panel import combo_box, list_layers, rows
-from napari_selfdenoise.plugin.forms.editors import bare
+from napari_selfdenoise.plugin.docks.panel import bare, rows
+from napari_selfdenoise.plugin.forms.layer_box import layer_box
 from napari_selfdenoise.plugin.viewer.layers import image_from_layer, pixels_of
 from napari_selfdenoise.plugin.viewer.marks import marks
 
@@ -50,9 +50,11 @@ class CorrectionsSection(QCollapsible):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Corrections", parent)
         self.setObjectName("corrections")
-        self.combos = {name: combo_box(name, tip) for name, (_, tip) in _PARTS.items()}
+        self._boxes = {
+            name: layer_box(name, tip, none="none") for name, (_, tip) in _PARTS.items()
+        }
+        self.combos = {name: box.combo for name, box in self._boxes.items()}
         for combo in self.combos.values():
-            combo.addItem("none", None)
             combo.currentIndexChanged.connect(self._show_title)
         titles = [title for title, _ in _PARTS.values()]
         content = QWidget()
@@ -82,9 +84,8 @@ class CorrectionsSection(QCollapsible):
     def list_layers(self, layers: Sequence[Any], source: ImageLayer | None) -> None:
         """Offer the layers that fit the one that is denoised; keep what is chosen."""
         others = [layer for layer in layers if layer != source]
-        for name, combo in self.combos.items():
-            fitting = [layer for layer in others if _fits(name, layer, source)]
-            list_layers(combo, fitting, None)
+        for name, box in self._boxes.items():
+            box.offer([layer for layer in others if _fits(name, layer, source)])
 
     def _show_title(self, *_: Any) -> None:
         """Name the chosen corrections in the title, which stays when folded."""

@@ -18,9 +18,8 @@ from napari_selfdenoise.defects import (
     ways_out,
 )
 from napari_selfdenoise.images import Image
-from napari_selfdenoise.plugin.docks.panel import button, label, line
+from napari_selfdenoise.plugin.docks.panel import bare, button, label, line
 from napari_selfdenoise.plugin.docks.worker import Run
-from napari_selfdenoise.plugin.forms.editors import bare
 
 
 class Fixes(QWidget):

@@ -148,7 +148,7 @@ class DenoiseWidget(Dock):
             if self.model is None:
                 raise RequestError("There is no model yet.", "Train, or load one.")
             self.model.require_fits(image)
-            estimator = self.controls.part("estimator").value()
+            estimator = self.controls.part("estimator").value
             config = _estimating(self.model, estimator)
             corrections = self.controls.corrections.value(image)
             results = Results(self.viewer, layer, image, config)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from napari.layers import Image as ImageLayer
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
+    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -23,7 +23,7 @@ from superqt import QCollapsible
 
 from napari_selfdenoise.plugin.docks.plots import Plot
 from napari_selfdenoise.plugin.docks.status import Status
-from napari_selfdenoise.plugin.forms.editors import CalmComboBox, bare
+from napari_selfdenoise.plugin.forms.choices import Choice
 
 PLOT_HEIGHT = 88, 190
 """Least and greatest height of a plot, in px: small screens show both."""
@@ -143,39 +143,6 @@ class Panel(QScrollArea):
         return QSize(self.minimumSizeHint().width(), super().sizeHint().height())
 
 
-def list_layers(combo: CalmComboBox, layers: Sequence[ImageLayer], first: Any) -> None:
-    """Offer layers below the items that are none; keep the choice, else take `first`.
-
-    Parameters
-    ----------
-    combo : QComboBox
-        Its items have their layer as data.
-    layers : sequence of Image layers
-        In this order.
-    first : Image layer or None
-        Chosen where the choice is gone.
-    """
-    chosen = combo.currentData()
-    combo.blockSignals(True)
-    for index in reversed(range(combo.count())):
-        if combo.itemData(index) is not None:
-            combo.removeItem(index)
-    for layer in layers:
-        combo.addItem(layer.name, layer)
-    combo.setCurrentIndex(-1)  # Qt chooses the first one that comes
-    combo.blockSignals(False)
-    choose_layer(combo, chosen if chosen in layers else first)
-    combo.currentIndexChanged.emit(combo.currentIndex())
-
-
-def choose_layer(combo: CalmComboBox, layer: Any) -> None:
-    """Choose a layer, if it is offered."""
-    for index in range(combo.count()):
-        # Not "is": napari hands a dock its layers in a proxy.
-        if combo.itemData(index) == layer:
-            combo.setCurrentIndex(index)
-
-
 def rows(*titled: tuple[str, QWidget]) -> QFormLayout:
     """Controls below each other, each with its title; None as title: no label."""
     form = QFormLayout()
@@ -232,20 +199,36 @@ def folded(name: str, title: str, *parts: QWidget | QLayout) -> QCollapsible:
     return section
 
 
-def combo_box(name: str, tip: str) -> CalmComboBox:
-    """Make a list to choose from, with its object name and tooltip."""
-    combo = CalmComboBox()
-    combo.setObjectName(name)
-    combo.setToolTip(tip)
+def combo_box(
+    name: str, tip: str, choices: Sequence[tuple[str, Any]] = (), tips: Any = ()
+) -> QComboBox:
+    """Make a list to choose from.
+
+    Parameters
+    ----------
+    name, tip : str
+        Object name and tooltip.
+    choices : sequence of (str, value)
+        Texts and data of the items.
+    tips : sequence of str
+        Tooltips of the items; that of the chosen one takes the place of `tip`.
+    """
+    combo = Choice(choices, tips, name=name, tooltip=tip).combo
     combo.setMinimumContentsLength(12)
     return combo
 
 
-def widen_list(combo: CalmComboBox) -> None:
+def widen_list(combo: QComboBox) -> None:
     """Let the list that opens be as wide as its texts, however narrow the box."""
     view = combo.view()
     view.setTextElideMode(Qt.TextElideMode.ElideNone)
     view.setMinimumWidth(view.sizeHintForColumn(0) + 24)
+
+
+def bare(layout: Any) -> Any:
+    """Return the layout without margins."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    return layout
 
 
 def button(name: str, text: str, tip: str) -> QPushButton:

@@ -11,8 +11,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_selfdenoise.images import read_image, series_names
-from napari_selfdenoise.plugin.docks.panel import combo_box
-from napari_selfdenoise.plugin.forms.editors import bare
+from napari_selfdenoise.plugin.docks.panel import bare, combo_box
 from napari_selfdenoise.plugin.viewer.layers import FILE_KEY, layer_from_image
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import inspect
+import math
 import re
 import types
 from dataclasses import astuple
@@ -13,7 +14,11 @@ import annotated_types as at
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from napari_selfdenoise.plugin.forms.editors import extra
+
+def extra(field: FieldInfo) -> dict[str, Any]:
+    """Return what the field says beyond pydantic, such as its unit."""
+    extra = field.json_schema_extra
+    return dict(extra) if isinstance(extra, dict) else {}
 
 
 def without_none(field: FieldInfo) -> FieldInfo | None:
@@ -66,6 +71,25 @@ def is_hidden(field: FieldInfo) -> bool:
 def default(field: FieldInfo) -> Any:
     """What a field is where nothing is said of it."""
     return field.get_default(call_default_factory=True, validated_data={})
+
+
+def bounds(field: FieldInfo) -> tuple[float | None, float | None, float | None]:
+    """Return the lowest and the highest number of a field, and its step."""
+    found: dict[type, Any] = {type(m): m for m in field.metadata}
+    gap = 1 if field.annotation is int else None
+    low = found[at.Ge].ge if at.Ge in found else None
+    high = found[at.Le].le if at.Le in found else None
+    if at.Gt in found:
+        low = _above(found[at.Gt].gt, gap)
+    if at.Lt in found:
+        high = -_above(-found[at.Lt].lt, gap)
+    step = found[at.MultipleOf].multiple_of if at.MultipleOf in found else None
+    return low, high, step
+
+
+def _above(bound: float, gap: int | None) -> float:
+    """The least number that a field may be above an open bound."""
+    return math.floor(bound) + gap if gap else math.nextafter(bound, math.inf)
 
 
 # Words -------------------------------------------------------------------------------

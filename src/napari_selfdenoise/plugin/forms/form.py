@@ -1,48 +1,30 @@
 """Forms that are built from pydantic models: one row a field, nothing said twice.
 
 Title, description, bounds, unit and default of a parameter stand on its field in the
-core; label, tooltip, spin box limits and suffix are read from there. Every widget here
-is the editor of one value: `value()`, `setValue()`, `valueChanged`.
+core; label, tooltip, limits and suffix are read from there. Every form is a magicgui
+container with a `value` and `changed`. Rows are found by the names of their fields, in
+`editors`, never as attributes: a field may be called `width`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from enum import Enum
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
+from magicgui.widgets import CheckBox, Container, Label, LineEdit, PushButton
+from magicgui.widgets.bases import ValuedContainerWidget, Widget
+from psygnal import Signal
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QFormLayout,
-    QGridLayout,
-    QGroupBox,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.plugin.forms.editors import (
-    BoolEdit,
-    CalmComboBox,
-    Composite,
-    FloatEdit,
-    IntEdit,
-    OptionalEdit,
-    OptionEdit,
-    PathEdit,
-    TakeButton,
-    TextEdit,
-    TupleEdit,
-    bare,
-    extra,
-)
+from napari_selfdenoise.plugin.forms.choices import Choice, ChosenFile
 from napari_selfdenoise.plugin.forms.fields import (
     default,
+    extra,
     member_title,
     sentence,
     shown_fields,
@@ -51,6 +33,7 @@ from napari_selfdenoise.plugin.forms.fields import (
     without_none,
     words,
 )
+from napari_selfdenoise.plugin.forms.numbers import Number
 
 Offers = Callable[[str], Sequence[tuple[str, Callable[[], Any]]]]
 """What a value can be taken from now, by its kind: each with its name and data."""
@@ -61,10 +44,68 @@ LABEL_WIDTH = 100
 INDENT = 12
 
 
-class ModelForm(Composite):
+class Parts(ValuedContainerWidget):
+    """Editor of a value that has parts; setting it is one `changed` at most."""
+
+    refused = Signal(object)
+    """What was to be taken from elsewhere does not fit: the error."""
+
+    _filling = False
+
+    def __init__(self, *widgets: Widget, **options: Any) -> None:
+        super().__init__(widgets=widgets, labels=False, **options)
+        bare(self)
+
+    def set_value(self, value: Any) -> None:
+        """Fill the parts."""
+        self._filling = True
+        try:
+            with self.changed.paused(lambda first, last: last):
+                self._fill(value)
+        finally:
+            self._filling = False
+
+    def _fill(self, value: Any) -> None:
+        raise NotImplementedError
+
+    def _watch(self, part: Any) -> None:
+        part.changed.connect(self._part_changed)
+        if isinstance(part, Parts):
+            part.refused.connect(self.refused.emit)
+
+    def _part_changed(self, *_: Any) -> None:
+        self.changed.emit(self)
+
+
+class OptionalValue(Parts):
+    """A value, or None where the box "auto" is checked."""
+
+    def __init__(self, inner: Any, name: str) -> None:
+        self.automatic, self.inner = CheckBox(text="auto"), inner
+        self.automatic.native.setObjectName(f"{name}.automatic")
+        super().__init__(self.automatic, inner, layout="horizontal")
+        # napari gives a spin box 90 px: too much beside the box in a narrow dock.
+        self.native.setStyleSheet("QAbstractSpinBox { min-width: 56px; }")
+        self.native.layout().setStretch(1, 1)
+        self.automatic.native.toggled.connect(inner.native.setHidden)
+        self._watch(self.automatic)
+        self._watch(inner)
+
+    def get_value(self) -> Any:
+        """Return the inner value, or None for automatic."""
+        return None if self.automatic.value else self.inner.value
+
+    def _fill(self, value: Any) -> None:
+        """Show the value; None hides the number that was there and keeps it."""
+        self.automatic.value = value is None
+        if value is not None:
+            self.inner.value = value
+
+
+class ModelForm(Parts):
     """Editor of a frozen pydantic model, one row a field.
 
-    Fields that are not shown keep the value of the last `setValue`, or their default.
+    Fields that are not shown keep the value that was set last, or their default.
     Not shown are Literals of one value (the `kind` of a union's member) and fields with
     ``json_schema_extra={"hidden": True}``.
 
@@ -74,8 +115,6 @@ class ModelForm(Composite):
         What is edited.
     fields : sequence of str, optional
         Names of the fields to show, in this order; all by default.
-    parent : QWidget, optional
-        Qt parent.
     name : str
         Put before the field names in the editors' object names: "network" gives
         "network.width".
@@ -84,34 +123,35 @@ class ModelForm(Composite):
     offers : callable, optional
         What fields with ``json_schema_extra={"taken_from": kind}`` can be taken from;
         they have a menu then, and the model makes itself by its `taken(data)`.
+
+    Attributes
+    ----------
+    editors : dict
+        Editor of each field that has a row, by its name.
     """
 
     def __init__(
         self,
         model_type: type[BaseModel],
         fields: Sequence[str] | None = None,
-        parent: QWidget | None = None,
         *,
         name: str = "",
         indent: int = 0,
         offers: Offers | None = None,
     ) -> None:
-        super().__init__(parent)
-        self.setObjectName(name)
-        self._offers = offers
         self.model_type = model_type
         self.editors: dict[str, Any] = {}
         self._unshown: dict[str, Any] = {}
-        self._rows = _form_layout(self)
-        self._label_width = LABEL_WIDTH - indent
-        for key in shown_fields(model_type) if fields is None else fields:
-            self._add_row(key, model_type.model_fields[key])
+        self._prefix, self._label_width = name, LABEL_WIDTH - indent
+        self._offers = offers
+        keys = shown_fields(model_type) if fields is None else fields
+        super().__init__(*[self._row(key) for key in keys])
 
     def values(self) -> dict[str, Any]:
         """Return the values of the fields that are shown, by name."""
-        return {key: editor.value() for key, editor in self.editors.items()}
+        return {key: editor.value for key, editor in self.editors.items()}
 
-    def value(self) -> Any:
+    def get_value(self) -> Any:
         """Return the model.
 
         Raises
@@ -123,18 +163,6 @@ class ModelForm(Composite):
             return self.model_type(**{**self._unshown, **self.values()})
         except ValidationError as error:
             raise RequestError(sentence(error, self.model_type)) from error
-
-    def setValue(self, value: BaseModel) -> None:
-        """Fill the rows from a model."""
-        if type(value) is not self.model_type:
-            raise TypeError(f"{self.model_type.__name__} expected, not {value!r}.")
-        fields = {key: getattr(value, key) for key in self.model_type.model_fields}
-        with self._one_change():
-            for key, editor in self.editors.items():
-                editor.setValue(fields.pop(key))
-                self._say_source(key, "")
-            self._stale |= fields != self._all_unshown()
-            self._unshown = fields
 
     def editor(self, path: str) -> Any:
         """Return the editor at a dotted path, such as "network.width".
@@ -150,7 +178,7 @@ class ModelForm(Composite):
         fields = (self.model_type.model_fields[key] for key in self.editors)
         return any({"path", "taken_from"} & extra(field).keys() for field in fields)
 
-    def take(self, key: str, name: str, data: Callable[[], Any]) -> None:
+    def take(self, key: str, name: str, data: Callable[[], Any], *_: Any) -> None:
         """Take the model from elsewhere, and keep what that says nothing about.
 
         Parameters
@@ -168,98 +196,96 @@ class ModelForm(Composite):
             self.refused.emit(error)
             return
         shown = set(self.editors) - taken.model_fields_set - {key}
-        kept = {name: self.editors[name].value() for name in shown}
-        self.setValue(taken.model_copy(update=kept))
-        self._say_source(key, name)
+        kept = {name: self.editors[name].value for name in shown}
+        self.value = taken.model_copy(update=kept)
+        self._show_source(key, name)
 
-    def _forget_taken(self, key: str, path: str) -> None:
-        """A file takes the place of what was taken from a layer."""
-        if path and not self._loading:
-            self._unshown = {}
-            self._say_source(key, "")
-
-    def _say_source(self, key: str, name: str) -> None:
-        editor = self.editors[key]
-        if isinstance(editor, PathEdit | TextEdit):
-            editor.setPlaceholderText(name)
+    def _fill(self, value: BaseModel) -> None:
+        if type(value) is not self.model_type:
+            raise TypeError(f"{self.model_type.__name__} expected, not {value!r}.")
+        fields = {key: getattr(value, key) for key in self.model_type.model_fields}
+        for key, editor in self.editors.items():
+            editor.value = fields.pop(key)
+            self._show_source(key, "")
+        if fields != self._all_unshown():
+            self._part_changed()
+        self._unshown = fields
 
     def _all_unshown(self) -> dict[str, Any]:
-        defaults = {
-            key: default(field)
-            for key, field in self.model_type.model_fields.items()
-            if key not in self.editors
-        }
+        fields = self.model_type.model_fields.items()
+        defaults = {key: default(f) for key, f in fields if key not in self.editors}
         return {**defaults, **self._unshown}
 
-    def _add_row(self, key: str, field: FieldInfo) -> None:
-        name = ".".join(filter(None, [self.objectName(), key]))
+    def _forget_taken(self, key: str, path: Any) -> None:
+        """A file takes the place of what was taken from a layer."""
+        if path and not self._filling:
+            self._unshown = {}
+            self._show_source(key, "")
+
+    def _show_source(self, key: str, name: str) -> None:
+        line = getattr(self.editors[key], "line_edit", self.editors[key])
+        if isinstance(line, LineEdit):
+            line.native.setPlaceholderText(name)
+
+    # ---- Rows ----
+
+    def _row(self, key: str) -> Widget:
+        field = self.model_type.model_fields[key]
+        name = ".".join(filter(None, [self._prefix, key]))
         title, tip = field.title or words(key), tooltip(field)
-        if union_members(field.annotation):
-            editor = self._add_choice(title, tip, field, name)
-        else:
-            editor = editor_for(field, name, self._offers)
-            self._add_editor(title, tip, editor, self._menu(key, field, name))
-        if isinstance(editor, Composite):
-            editor.refused.connect(self.refused)
-        elif isinstance(editor, PathEdit):
-            editor.valueChanged.connect(partial(self._forget_taken, key))
-        if not field.is_required():
-            editor.setValue(default(field))
-        editor.valueChanged.connect(self._part_changed)
+        editor = editor_for(field, name, self._offers)
         self.editors[key] = editor
+        if not field.is_required():
+            editor.value = default(field)
+        self._watch(editor)
+        if isinstance(editor, ChosenFile):
+            editor.changed.connect(partial(self._forget_taken, key))
+        return self._laid_out(title, tip, editor, self._menu(key, field, name))
 
-    def _add_editor(
-        self, title: str, tip: str, editor: QWidget, menu: QWidget | None
-    ) -> None:
-        if isinstance(getattr(editor, "inner", editor), ModelForm | ChoiceForm):
-            self._rows.addRow(_group(title, tip, editor))
-        elif menu is not None or isinstance(editor, PathEdit):
-            _set_tooltip(editor, tip)  # a path needs the whole width
-            self._rows.addRow(_tall(title, tip, editor, menu))
-        else:
-            self._add_labelled(title, tip, editor)
-            _set_tooltip(editor, tip)
+    def _laid_out(self, title: str, tip: str, editor: Any, menu: Any) -> Widget:
+        if isinstance(editor, UnionForm):
+            head = labelled(title, tip, editor.choice, self._label_width)
+            return _column(head, editor)
+        if isinstance(getattr(editor, "inner", editor), ModelForm | UnionForm):
+            return _column(_label(title, tip), editor)
+        _set_tooltip(editor, tip)
+        if menu is None and not isinstance(editor, ChosenFile):
+            return labelled(title, tip, editor, self._label_width)
+        return _column(_label(title, tip), _line(*filter(None, [editor, menu])))
 
-    def _add_choice(self, title: str, tip: str, field: FieldInfo, name: str) -> Any:
-        choice = ChoiceForm(
-            field.annotation, self, name=name, separate=True, offers=self._offers
-        )
-        choice.hide()  # only its two parts are laid out
-        self._add_labelled(title, tip, choice.combo)
-        self._rows.addRow(choice.fields)
-        return choice
-
-    def _menu(self, key: str, field: FieldInfo, name: str) -> QWidget | None:
+    def _menu(self, key: str, field: FieldInfo, name: str) -> PushButton | None:
         kind = extra(field).get("taken_from")
         if kind is None or self._offers is None:
             return None
-        button = TakeButton(partial(self._offers, kind), partial(self.take, key))
-        button.setObjectName(f"{name}.taken")
+        button = PushButton(text="Layer…", tooltip="Take it from a layer.")
+        button.native.setObjectName(f"{name}.taken")
+        menu = QMenu(button.native)
+        menu.aboutToShow.connect(partial(self._list_offers, menu, key, kind))
+        button.native.setMenu(menu)
         return button
 
-    def _add_labelled(self, title: str, tip: str, widget: QWidget) -> None:
-        label = QLabel(title)
-        label.setToolTip(tip)
-        label.setWordWrap(True)
-        label.setFixedWidth(self._label_width)
-        self._rows.addRow(label, widget)
+    def _list_offers(self, menu: QMenu, key: str, kind: str) -> None:
+        """List what the field can be taken from now."""
+        menu.clear()
+        for name, data in self._offers(kind) if self._offers else ():
+            take = partial(self.take, key, name, data)
+            menu.addAction(name.replace("&", "&&")).triggered.connect(take)
+        if menu.isEmpty():
+            menu.addAction("No layer fits").setEnabled(False)
 
 
-class ChoiceForm(Composite):
+class UnionForm(Parts):
     """Editor of one member of a union: which one, and its fields.
 
-    Each member remembers its own edits while another one is chosen.
+    Each member keeps its own edits while another one is chosen. The caller may lay out
+    `choice` and `fields` elsewhere, and keeps this object then.
 
     Parameters
     ----------
     union : type
         Union of frozen models, annotated with a discriminator or not.
-    parent : QWidget, optional
-        Qt parent.
     name : str
         Object name of the combo box, put before the fields' names.
-    separate : bool
-        Lay out nothing: the caller places `combo` and `fields`, and keeps this object.
     offers : callable, optional
         What the members' fields can be taken from, as in `ModelForm`.
     without : sequence of str
@@ -267,69 +293,67 @@ class ChoiceForm(Composite):
 
     Attributes
     ----------
-    combo : QComboBox
-        Which member.
-    fields : QWidget
+    choice : Choice
+        Which member; its `combo` is the QComboBox.
+    fields : Container
         Rows of the chosen member; hidden where it has none.
     """
 
     def __init__(
         self,
         union: Any,
-        parent: QWidget | None = None,
         *,
         name: str = "",
-        separate: bool = False,
         offers: Offers | None = None,
         without: Sequence[str] = (),
     ) -> None:
-        super().__init__(parent)
-        self.members = union_members(union)
-        self.combo = CalmComboBox(self)
-        self.combo.setObjectName(name)
-        self.fields = QWidget(self)
-        self._pages = [
-            ModelForm(
+        self.members = {m.model_fields["kind"].default: m for m in union_members(union)}
+        members = self.members.items()
+        self.choice = Choice(
+            [(member_title(member), kind) for kind, member in members],
+            [inspect.cleandoc(member.__doc__ or "") for _, member in members],
+            name=name,
+        )
+        self.combo = self.choice.combo
+        self.pages = {
+            kind: ModelForm(
                 member,
                 [key for key in shown_fields(member) if key not in without],
-                self,
                 name=name,
                 indent=INDENT,
                 offers=offers,
             )
-            for member in self.members
-        ]
-        self._build_fields()
-        self._build_combo()
-        if not separate:
-            column = bare(QVBoxLayout(self))
-            column.addWidget(self.combo)
-            column.addWidget(self.fields)
+            for kind, member in members
+        }
+        self.fields = Container(widgets=list(self.pages.values()), labels=False)
+        super().__init__(self.choice, self.fields)
+        bare(self.fields, INDENT)
+        self.choice.changed.connect(self._show_page)
+        for part in (self.choice, *self.pages.values()):
+            self._watch(part)
+        self._show_page()
 
-    def value(self) -> Any:
+    def get_value(self) -> Any:
         """Return the chosen member with the values of its rows."""
-        return self.page().value()
+        return self.page().value
 
-    def setValue(self, value: BaseModel) -> None:
-        """Choose the value's member and fill its rows."""
-        if type(value) not in self.members:
+    def _fill(self, value: Any) -> None:
+        if type(value) not in self.members.values():
             raise TypeError(f"{value!r} is not a member of this union.")
-        with self._one_change():
-            self.combo.setCurrentIndex(self.members.index(type(value)))
-            self.page().setValue(value)
+        self.choice.value = value.kind
+        self.page().value = value
 
-    def page(self, index: int | None = None) -> ModelForm:
+    def page(self, kind: str | None = None) -> ModelForm:
         """Return the form of a member, the chosen one by default."""
-        return self._pages[self.combo.currentIndex() if index is None else index]
+        return self.pages[self.choice.value if kind is None else kind]
 
     def kinds(self) -> list[str]:
         """Return the discriminator of each member."""
-        return [str(member.model_fields["kind"].default) for member in self.members]
+        return list(self.members)
 
     def refuse(self, reasons: Sequence[str | None]) -> None:
         """Grey out members, each with a reason; None where it can be chosen."""
-        self.combo.refuse(reasons)
-        self.combo.setToolTip(self.combo.currentData(Qt.ItemDataRole.ToolTipRole))
+        self.choice.refuse(reasons)
 
     def editor(self, path: str) -> Any:
         """Return an editor of the chosen member."""
@@ -339,30 +363,11 @@ class ChoiceForm(Composite):
         """Return whether the chosen member has rows to show."""
         return bool(self.page().editors)
 
-    def _build_combo(self) -> None:
-        for index, member in enumerate(self.members):
-            self.combo.addItem(member_title(member))
-            doc = inspect.cleandoc(member.__doc__ or "")
-            self.combo.setItemData(index, doc, Qt.ItemDataRole.ToolTipRole)
-        self.combo.currentIndexChanged.connect(self._show_page)
-        self.combo.currentIndexChanged.connect(self._part_changed)
-        self._show_page()
-
-    def _build_fields(self) -> None:
-        column = bare(QVBoxLayout(self.fields))
-        column.setContentsMargins(INDENT, 0, 0, 0)
-        for page in self._pages:
-            column.addWidget(page)
-            page.valueChanged.connect(self._part_changed)
-            page.refused.connect(self.refused)
-
-    def _show_page(self) -> None:
-        # Hidden pages, and not a QStackedWidget: that is as tall as its tallest page.
-        for page in self._pages:
-            page.setVisible(page is self.page())
-        self.fields.setVisible(self.has_fields())
-        doc = self.combo.currentData(Qt.ItemDataRole.ToolTipRole)
-        self.combo.setToolTip(doc)
+    def _show_page(self, *_: Any) -> None:
+        # Hidden pages, and not a stack: that is as tall as its tallest page.
+        for page in self.pages.values():
+            page.native.setVisible(page is self.page())
+        self.fields.native.setVisible(self.has_fields())
 
 
 # From a field to its editor ----------------------------------------------------------
@@ -382,90 +387,78 @@ def editor_for(field: FieldInfo, name: str = "", offers: Offers | None = None) -
 
     Returns
     -------
-    QWidget
-        With `value()`, `setValue()` and `valueChanged`.
+    magicgui widget
+        With `value` and `changed`.
     """
-    inner = without_none(field)
-    if inner is not None:
-        editor = OptionalEdit(editor_for(inner, name, offers))
-        editor.automatic.setObjectName(f"{name}.automatic")
-        return editor
-    editor = _plain_editor(field, name, offers)
-    if not isinstance(editor, ChoiceForm):  # there the combo box has the name
-        editor.setObjectName(name)
+    kind, inner = field.annotation, without_none(field)
+    if "path" in extra(field):
+        editor: Any = ChosenFile(extra(field)["path"])
+    elif inner is not None:
+        editor = OptionalValue(editor_for(inner, name, offers), name)
+        name = ""
+    elif union_members(kind):
+        editor = UnionForm(kind, name=name, offers=offers)
+        name = ""  # the combo box has it
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        editor = ModelForm(kind, name=name, indent=INDENT, offers=offers)
+    else:
+        editor = _plain_editor(field, name)
+    editor.native.setObjectName(name)
     return editor
 
 
-def _plain_editor(field: FieldInfo, name: str, offers: Offers | None) -> Any:
-    kind, arguments = field.annotation, get_args(field.annotation)
-    if union_members(kind):
-        return ChoiceForm(kind, name=name, offers=offers)
-    if "path" in extra(field):
-        return PathEdit(extra(field)["path"])
+def _plain_editor(field: FieldInfo, name: str) -> Any:
+    kind = field.annotation
+    if kind in (int, float):
+        return Number(field)
+    if kind is bool:
+        return CheckBox(text="")
+    if kind is str:
+        return LineEdit()
     if get_origin(kind) is Literal:
-        return OptionEdit(arguments)
-    if get_origin(kind) is tuple and Ellipsis not in arguments:
-        parts = enumerate(arguments)
-        return TupleEdit([_part(a, field, f"{name}.{i}") for i, a in parts])
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return OptionEdit(list(kind))
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return ModelForm(kind, name=name, indent=INDENT, offers=offers)
-    if kind in _PLAIN:
-        return _PLAIN[kind](field)
+        options = [(str(o).replace("_", " "), o) for o in get_args(kind)]
+        return Choice(options, name=name)
     raise TypeError(
         f"No editor for {name} of type {kind}: leave it out of the fields, or set "
         'json_schema_extra={"hidden": True}.'
     )
 
 
-_PLAIN: dict[Any, Callable[[FieldInfo], Any]] = {
-    bool: lambda field: BoolEdit(),
-    int: IntEdit,
-    float: FloatEdit,
-    str: lambda field: TextEdit(),
-}
-
-
-def _part(annotation: Any, field: FieldInfo, name: str) -> Any:
-    part = FieldInfo.from_annotation(annotation)
-    if part.json_schema_extra is None:  # the unit is written once, for all parts
-        part.json_schema_extra = field.json_schema_extra
-    return editor_for(part, name)
-
-
 # Layout ------------------------------------------------------------------------------
 
 
-def _form_layout(parent: QWidget) -> QFormLayout:
-    rows = QFormLayout(parent)
-    rows.setContentsMargins(0, 0, 0, 0)
-    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return rows
+def bare(container: Any, left: int = 0) -> None:
+    """Leave no room around a container, but to the left of it."""
+    container.margins = (left, 0, 0, 0)
 
 
-def _group(title: str, tip: str, editor: QWidget) -> QGroupBox:
-    group = QGroupBox(title)
-    group.setToolTip(tip)
-    column = QVBoxLayout(group)
-    column.setContentsMargins(INDENT, 6, 6, 6)
-    column.addWidget(editor)
-    return group
+def labelled(title: str, tip: str, editor: Any, width: int = LABEL_WIDTH) -> Container:
+    """A label of a fixed width, and an editor beside it."""
+    label = _label(title, tip)
+    label.native.setFixedWidth(width)
+    return _line(label, editor, wide=1)
 
 
-def _tall(title: str, tip: str, editor: QWidget, menu: QWidget | None) -> QWidget:
-    """A label above an editor, and a menu beside it."""
-    tall = QWidget()
-    grid = bare(QGridLayout(tall))
-    label = QLabel(title)
-    label.setToolTip(tip)
-    grid.addWidget(label, 0, 0)
-    grid.addWidget(editor, 1, 0)
-    if menu is not None:
-        grid.addWidget(menu, 1, 1)
-    return tall
+def _column(*widgets: Any) -> Container:
+    column = Container(widgets=widgets, labels=False)
+    bare(column)
+    return column
 
 
-def _set_tooltip(editor: QWidget, tip: str) -> None:
-    for widget in [editor, *editor.findChildren(QWidget)]:
+def _line(*widgets: Any, wide: int = 0) -> Container:
+    line = Container(widgets=widgets, layout="horizontal", labels=False)
+    line.native.layout().setStretch(wide, 1)
+    bare(line)
+    return line
+
+
+def _label(title: str, tip: str) -> Label:
+    label = Label(value=title, tooltip=tip)
+    label.native.setWordWrap(True)
+    label.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def _set_tooltip(editor: Any, tip: str) -> None:
+    for widget in [editor.native, *editor.native.findChildren(QWidget)]:
         widget.setToolTip(tip)

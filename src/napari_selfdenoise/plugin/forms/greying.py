@@ -8,8 +8,8 @@ from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_selfdenoise.config import TrainingConfig, why_not
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.plugin.forms.editors import OptionEdit
-from napari_selfdenoise.plugin.forms.form import ChoiceForm
+from napari_selfdenoise.plugin.forms.choices import Choice
+from napari_selfdenoise.plugin.forms.form import UnionForm
 
 
 class Greying(QObject):
@@ -34,7 +34,7 @@ class Greying(QObject):
     def __init__(
         self,
         config: Callable[[], TrainingConfig],
-        choices: Mapping[str, ChoiceForm | OptionEdit],
+        choices: Mapping[str, UnionForm | Choice],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
@@ -61,33 +61,26 @@ class Greying(QObject):
 
 
 def _reasons(
-    config: TrainingConfig | None, name: str, editor: ChoiceForm | OptionEdit
+    config: TrainingConfig | None, name: str, editor: UnionForm | Choice
 ) -> list[str | None]:
-    if isinstance(editor, ChoiceForm):
-        kinds, now = editor.kinds(), editor.combo.currentIndex()
-    else:
-        kinds, now = [str(option) for option in editor.options], editor.currentIndex()
     if config is None:
-        return [None] * len(kinds)
+        return [None] * len(editor.kinds())
+    now = editor.combo.currentIndex()
     return [
-        None if index == now else _reason(config, name, editor, index, kind)
-        for index, kind in enumerate(kinds)
+        None if index == now else _reason(config, name, editor, kind)
+        for index, kind in enumerate(editor.kinds())
     ]
 
 
 def _reason(
-    config: TrainingConfig,
-    name: str,
-    editor: ChoiceForm | OptionEdit,
-    index: int,
-    kind: str,
+    config: TrainingConfig, name: str, editor: UnionForm | Choice, kind: str
 ) -> str | None:
     """Why not: neither as it would be by default nor as it was left in the form."""
     reason = why_not(config, name, kind)
-    if reason is None or isinstance(editor, OptionEdit):
+    if reason is None or isinstance(editor, Choice):
         return reason
     try:
-        config.override({name: editor.page(index).value().model_dump()})
+        config.override({name: editor.page(kind).value.model_dump()})
     except RequestError:
         return reason
     return None

@@ -19,16 +19,15 @@ from napari_selfdenoise.parts.noise_models import (
 from napari_selfdenoise.plugin.docks.panel import (
     Panel,
     button,
-    combo_box,
     fix_height,
     label,
-    list_layers,
     rows,
 )
 from napari_selfdenoise.plugin.docks.plots import NoisePlot
 from napari_selfdenoise.plugin.docks.status import Status
 from napari_selfdenoise.plugin.forms.fields import union_members
-from napari_selfdenoise.plugin.forms.form import ChoiceForm
+from napari_selfdenoise.plugin.forms.form import UnionForm
+from napari_selfdenoise.plugin.forms.layer_box import layer_box
 
 _KINDS: Any = reduce(
     or_,
@@ -67,7 +66,7 @@ class NoiseModelControls(Panel):
             ("Signal", self.signal),
             ("Kind", self.kind.combo),
         )
-        form.addRow(self.kind.fields)
+        form.addRow(self.kind.fields.native)
         self.lay_out(
             self.about,
             form,
@@ -80,8 +79,8 @@ class NoiseModelControls(Panel):
 
     def list_layers(self, layers: Sequence[ImageLayer], active: Any) -> None:
         """Offer the layers as frames and as signal; keep what is chosen."""
-        list_layers(self.frames, layers, active)
-        list_layers(self.signal, layers, None)
+        self.frames_box.offer(layers, active)
+        self.signal_box.offer(layers)
 
     def enable(self, *, layer: bool, noise: bool, running: bool) -> None:
         """Enable what can be pressed now."""
@@ -92,19 +91,19 @@ class NoiseModelControls(Panel):
         self.use.setEnabled(noise and not running)
 
     def _make_choices(self) -> None:
-        self.frames = combo_box(
+        self.frames_box = layer_box(
             "frames", "Images of the same scene, one after the other along an axis."
         )
         self.axes = label("axes")
-        self.signal = combo_box(
-            "signal", "What the scene looks like without noise, or nearly."
+        self.signal_box = layer_box(
+            "signal",
+            "What the scene looks like without noise, or nearly.",
+            none="mean of the frames",
         )
-        self.signal.addItem("mean of the frames", None)
-        self.kind = ChoiceForm(
-            _KINDS, self, name="noise_model", separate=True, without=_OF_TRAINING
-        )
-        self.kind.hide()  # only its two parts are laid out
-        self.kind.setValue(PoissonGaussianNoise())
+        self.frames, self.signal = self.frames_box.combo, self.signal_box.combo
+        self.kind = UnionForm(_KINDS, name="noise_model", without=_OF_TRAINING)
+        self.kind.native.setParent(self)  # only its two parts are laid out
+        self.kind.value = PoissonGaussianNoise()
 
     def _make_buttons(self) -> None:
         self.calibrate = button(

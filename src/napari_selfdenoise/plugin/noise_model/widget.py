@@ -23,7 +23,6 @@ from napari_selfdenoise.parts.noise_models import (
     save_noise_model,
 )
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
-from napari_selfdenoise.plugin.docks.panel import choose_layer
 from napari_selfdenoise.plugin.forms.fields import member_title
 from napari_selfdenoise.plugin.noise_model.controls import NoiseModelControls
 from napari_selfdenoise.plugin.viewer.layers import (
@@ -85,7 +84,7 @@ class NoiseModelWidget(Dock):
             self._require_idle()
             stack = as_frames(denoisable_image(layer))
             mean = None if signal is None else denoisable_image(signal)
-            config = controls.kind.value()
+            config = controls.kind.value
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
@@ -225,7 +224,7 @@ class NoiseModelWidget(Dock):
         self.changed.emit()
 
     def _choose(self, layer: ImageLayer) -> None:
-        choose_layer(self.controls.frames, layer)
+        self.controls.frames_box.choose(layer)
 
     def _let_go(self) -> None:
         self.controls.list_layers([], None)

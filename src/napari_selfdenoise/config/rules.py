@@ -1,0 +1,146 @@
+"""Which settings do not go together, and why.
+
+A config is refused by the first rule that it breaks; the form greys out what would
+break one, and docs/settings.md lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from napari_selfdenoise.parts.estimators import Estimator
+from napari_selfdenoise.parts.masking import Masking
+from napari_selfdenoise.parts.networks import Network
+from napari_selfdenoise.parts.noise_models import NoiseModel
+from napari_selfdenoise.parts.psf import PSF
+from napari_selfdenoise.parts.signal_heads import Signal
+
+
+class Method(Protocol):
+    """The settings of a training that rules are about."""
+
+    @property
+    def masking(self) -> Masking: ...  # noqa: D102
+    @property
+    def network(self) -> Network: ...  # noqa: D102
+    @property
+    def signal(self) -> Signal: ...  # noqa: D102
+    @property
+    def noise_model(self) -> NoiseModel: ...  # noqa: D102
+    @property
+    def psf(self) -> PSF: ...  # noqa: D102
+    @property
+    def estimator(self) -> Estimator: ...  # noqa: D102
+    @property
+    def objective(self) -> str: ...  # noqa: D102
+    @property
+    def per_image(self) -> bool: ...  # noqa: D102
+
+
+class Rule(NamedTuple):
+    """What must hold between some settings.
+
+    Attributes
+    ----------
+    parts : tuple of str
+        Names of the settings.
+    holds : callable
+        Whether it holds for a config.
+    reason : str
+        Why it must, and what to choose where it does not.
+    """
+
+    parts: tuple[str, ...]
+    holds: Callable[[Method], bool]
+    reason: str
+
+
+def broken_rule(method: Method) -> Rule | None:
+    """Return the first rule that does not hold; None where all do."""
+    return next((rule for rule in RULES if not rule.holds(method)), None)
+
+
+def _needs_no_noise_model(method: Method) -> bool:
+    return method.objective not in ("likelihood", "bootstrap")
+
+
+def _of_pixels(method: Method) -> bool:
+    """Whether the noise model is of pixels: from a file, or fitted to each image."""
+    return method.noise_model.kind == "file" or method.per_image
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        ("masking", "network"),
+        lambda m: m.masking.hides or m.network.blind,
+        "with no pixel masked, this network learns to copy the noise: choose a "
+        "masking, or the half-plane U-Net, which is blind to the pixel it predicts",
+    ),
+    Rule(
+        ("psf", "masking"),
+        lambda m: m.psf.kind == "none" or m.masking.hides,
+        "a point spread function spreads each pixel into its neighbours, so the "
+        "half-plane U-Net is no longer blind: choose a masking",
+    ),
+    Rule(
+        ("noise_model", "objective"),
+        lambda m: m.noise_model.kind != "unmodelled" or _needs_no_noise_model(m),
+        "without a noise model there is no likelihood: choose one, or the squared "
+        "error as objective",
+    ),
+    Rule(
+        ("noise_model", "signal"),
+        lambda m: m.noise_model.kind != "unmodelled" or not m.signal.spreads,
+        "without a noise model, noise and the spread of the signal look alike: choose "
+        "a noise model, or the point as signal head",
+    ),
+    Rule(
+        ("noise_model", "objective"),
+        lambda m: m.noise_model.kind != "histogram" or m.objective != "likelihood",
+        "a histogram is measured, not learned with the network: choose bootstrap as "
+        "objective, or a noise model file",
+    ),
+    Rule(
+        ("noise_model", "signal"),
+        lambda m: not m.per_image or m.signal.kind == "gaussian",
+        "noise fitted to each image takes the total variance from the network: choose "
+        "the Gaussian signal head",
+    ),
+    Rule(
+        ("noise_model", "objective"),
+        lambda m: not m.per_image or m.objective != "bootstrap",
+        "noise fitted to each image is fitted after the training: choose the "
+        "likelihood or the squared error as objective",
+    ),
+    Rule(
+        ("estimator", "signal"),
+        lambda m: not m.estimator.fuses or m.signal.spreads,
+        "a posterior needs to know how sure the network is: choose a Gaussian, mixture "
+        "or sampled signal head (advanced settings)",
+    ),
+    Rule(
+        ("estimator", "masking"),
+        lambda m: not m.estimator.fuses or not m.masking.correlated,
+        "this masking is for noise that neighbours share, which a posterior would "
+        "count twice: choose another estimator, or another masking",
+    ),
+    Rule(
+        ("masking", "estimator"),
+        lambda m: m.masking.binning == 1 or not m.estimator.hides,
+        "bins average each pixel with its neighbours, so that it cannot be masked "
+        "alone: choose another estimator",
+    ),
+    Rule(
+        ("masking", "psf"),
+        lambda m: m.masking.binning == 1 or m.psf.kind == "none",
+        "bins of pixels lose the detail that a point spread function is to bring back: "
+        "choose a shape as masking",
+    ),
+    Rule(
+        ("masking", "noise_model"),
+        lambda m: m.masking.binning == 1 or not _of_pixels(m),
+        "this noise model is for pixels, not for bins: choose a noise model that is "
+        "learned with the network, or a shape as masking",
+    ),
+)
