@@ -189,13 +189,13 @@ def _mean_by_likelihood() -> Iterator[None]:
 
 
 def _squared(_: Any, predicted: MaskedPrediction) -> Tensor:
-    masked = predicted.hidden
+    masked = predicted.masked
     return (masked.observation - masked.signal).square().mean()
 
 
 def _nll(self: objectives.Likelihood, predicted: MaskedPrediction) -> Tensor:
     """Likelihood of the prior as it is: a mean without history is not held fast."""
-    masked = predicted.hidden._replace(signal=predicted.hidden.signal.detach())
+    masked = predicted.masked._replace(signal=predicted.masked.signal.detach())
     return self.likelihood.of_spread(predicted._replace(hidden=masked))
 
 

@@ -97,7 +97,7 @@ def _compared(case: Case, model: TrainedModel, measure: str) -> list[str]:
 def _estimates(model: TrainedModel) -> list[tuple[str, str, bool]]:
     """Name in the table, estimator, and whether orientations are averaged."""
     found = [("single pass", "single_pass", False), ("average", "single_pass", True)]
-    if model.config.masking.binning == 1 and not model.config.sees:
+    if model.config.masking.binning == 1 and not model.config.uses_sure:
         found += [("blind mean", "blind_mean", True)]
     if model.config.signal.spreads and not model.config.masking.correlated:
         found += [("posterior mean", "posterior_mean", True)]

@@ -115,7 +115,7 @@ def _compute_for_ever() -> None:
 
 
 def _compared(said: RunEstimate, took: Took) -> Iterator[str]:
-    hidden = said.planes * said.hidden_plane_s
+    hidden = said.planes * said.masked_plane_s
     yield f"{said.reading_s:.1f} / {took.reading:.1f}"
     yield f"{said.learning_s or 0.0:.1f} / {took.learning:.1f}"
     yield f"{said.finishing_s:.1f} / {took.finishing:.1f}"

@@ -170,7 +170,7 @@ def _masked(patch: Plane, scheme: Masking) -> tuple[Mask, Plane]:
 
 def _overlay(mask: Mask) -> NDArray[np.float64]:
     """Targets in one colour, what is hidden for their sake in another: (Y, X, 4)."""
-    hidden = mask.hidden[0, 0].numpy()
+    hidden = mask.masked[0, 0].numpy()
     colours = np.zeros((*hidden.shape, 4))
     colours[hidden] = _rgba(BLUE)
     colours.reshape(-1, 4)[mask.positions[0].numpy()] = _rgba(ORANGE)

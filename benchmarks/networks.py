@@ -103,7 +103,10 @@ def _trained(changes: Row, case: Case, name: str) -> Row:
     begin = time.perf_counter()
     model = train(image_of(case.training), config)
     seconds = time.perf_counter() - begin
-    network = {"flops": config.network.flops_per_pixel, "reach": config.network.reach}
+    network = {
+        "flops": config.network.flops_per_pixel,
+        "reach": config.network.receptive_field_radius,
+    }
     return network | {"seconds": seconds} | _scores(model, case, name)
 
 

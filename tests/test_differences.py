@@ -7,7 +7,7 @@ from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.noise import (
     PROBE,
     Differences,
-    Hidden,
+    MaskedPixels,
     Residuals,
     binned,
     block_numbers,
@@ -105,6 +105,6 @@ def test_few_blocks_say_nothing():
 def test_residuals_go_by_the_differences():
     parts, prediction, noisy = found(*scene())
     values = (torch.from_numpy(v).ravel() for v in (prediction, noisy, 0 * noisy + 1))
-    residuals = Residuals.of([Hidden(*values)], [], ONE, parts)
+    residuals = Residuals.of([MaskedPixels(*values)], [], ONE, parts)
     centre, std = residuals.scatter()
     np.testing.assert_allclose(std**2, 2 + centre / 20, rtol=0.1)

@@ -367,8 +367,8 @@ def test_the_example_masking_scheme_is_blind(example):
     patches = torch.randn((2, 1, 16, 16), generator=luck)
     mask = scheme.draw(2, 16, 16, luck)
     filled = scheme.apply(patches, mask, luck)
-    assert torch.equal(filled != patches, mask.hidden)
-    other = torch.where(mask.hidden, torch.randn(patches.shape), patches)
+    assert torch.equal(filled != patches, mask.masked)
+    other = torch.where(mask.masked, torch.randn(patches.shape), patches)
     assert torch.equal(scheme.apply(other, mask, luck), filled)
 
 

@@ -70,26 +70,26 @@ def test_only_masked_pixels_differ(scheme):
     mask = scheme.draw(2, 32, 32, generator)
     filled = scheme.apply(batch, mask, generator)
     changed = filled != batch
-    assert not changed[~mask.hidden].any()
-    assert not mask.hidden.any() or changed[mask.hidden].float().mean() > 0.99
-    assert mask.hidden.any() == scheme.hides
+    assert not changed[~mask.masked].any()
+    assert not mask.masked.any() or changed[mask.masked].float().mean() > 0.99
+    assert mask.masked.any() == scheme.masks_pixels
 
 
 @every_scheme
 def test_what_is_hidden_is_hidden_for_the_sake_of_targets(scheme):
     mask = scheme.draw(3, 24, 40, luck())
     targets = marked(mask.positions, 24, 40)
-    assert torch.equal(mask.hidden, scheme.hide(targets))
+    assert torch.equal(mask.masked, scheme.masked_for(targets))
     assert (targets.sum((1, 2, 3)) == mask.positions.shape[1]).all()  # none twice
-    assert not (targets & ~mask.hidden).any() or not scheme.hides
-    if not scheme.correlated and scheme.hides:
-        assert torch.equal(mask.hidden, targets)
+    assert not (targets & ~mask.masked).any() or not scheme.masks_pixels
+    if not scheme.correlated and scheme.masks_pixels:
+        assert torch.equal(mask.masked, targets)
 
 
 def test_gather_reads_the_targets():
     values = torch.arange(2 * 4 * 4.0).view(2, 1, 4, 4)
     mask = RandomMask(fraction=0.25).draw(2, 4, 4, luck())
-    expected = [values[b][mask.hidden[b]] for b in range(2)]
+    expected = [values[b][mask.masked[b]] for b in range(2)]
     assert torch.equal(mask.gather(values).sort(1).values, torch.stack(expected))
 
 
@@ -97,13 +97,13 @@ def test_gather_reads_the_targets():
 def test_a_random_mask_hides_exactly_its_fraction_of_each_patch(fraction):
     mask = RandomMask(fraction=fraction).draw(4, 32, 48, luck())
     expected = round(fraction * 32 * 48)
-    assert (mask.hidden.sum((1, 2, 3)) == expected).all()
+    assert (mask.masked.sum((1, 2, 3)) == expected).all()
 
 
 def test_a_grid_of_3_to_5_px_hides_6_8_percent_on_average():
     generator = luck()
     shares = [
-        GridMask().draw(1, 60, 60, generator).hidden.float().mean() for _ in range(600)
+        GridMask().draw(1, 60, 60, generator).masked.float().mean() for _ in range(600)
     ]
     # Mean of 1/3, 1/4 and 1/5, along both axes (Ollion et al. 2021, section 4.3).
     expected = ((1 / 3 + 1 / 4 + 1 / 5) / 3) ** 2
@@ -125,17 +125,17 @@ def test_equal_seeds_give_equal_masks_and_fills(scheme):
     def run(seed):
         generator = luck(seed)
         mask = scheme.draw(2, 32, 32, generator)
-        return mask.hidden, scheme.apply(patches(), mask, generator)
+        return mask.masked, scheme.apply(patches(), mask, generator)
 
     assert all(torch.equal(a, b) for a, b in zip(run(1), run(1), strict=True))
-    if scheme.hides:
+    if scheme.masks_pixels:
         assert any(not torch.equal(run(1)[0], run(seed)[0]) for seed in range(2, 8))
 
 
 @every_scheme
 def test_a_masked_pixel_has_no_influence_on_its_own_prediction(scheme):
     torch.manual_seed(0)
-    network = (UNet if scheme.hides else HalfPlaneUNet)(width=4).build(1)
+    network = (UNet if scheme.masks_pixels else HalfPlaneUNet)(width=4).build(1)
     batch, generator = patches(1), luck()
     mask = scheme.draw(1, 32, 32, generator)
     state = generator.get_state()
@@ -144,7 +144,7 @@ def test_a_masked_pixel_has_no_influence_on_its_own_prediction(scheme):
         other = batch.clone()
         other.view(-1)[position] = 1e6
         refilled = scheme.apply(other, mask, generator.set_state(state))
-        assert torch.equal(refilled, filled) == scheme.hides
+        assert torch.equal(refilled, filled) == scheme.masks_pixels
         with torch.no_grad():
             before, after = (network(b).view(-1)[position] for b in (filled, refilled))
         assert torch.equal(before, after)
@@ -156,9 +156,9 @@ def test_fills_come_from_unmasked_pixels_alone(scheme):
     mask = scheme.draw(2, 32, 32, generator)
     state = generator.get_state()
     filled = scheme.apply(batch, mask, generator)
-    other = torch.where(mask.hidden, torch.full_like(batch, 1e6), batch)
+    other = torch.where(mask.masked, torch.full_like(batch, 1e6), batch)
     assert torch.equal(scheme.apply(other, mask, generator.set_state(state)), filled)
-    assert filled.abs().max() <= batch[~mask.hidden].abs().max()
+    assert filled.abs().max() <= batch[~mask.masked].abs().max()
 
 
 @every_scheme
@@ -170,7 +170,9 @@ def test_a_turned_image_is_masked_alike_where_the_scheme_says_so(scheme):
     targets = torch.zeros((1, 1, 90, 90), dtype=torch.bool)
     targets[..., 40, 45] = targets[..., 50, 42] = True
     alike = [
-        torch.equal(turn(scheme.hide(targets), way), scheme.hide(turn(targets, way)))
+        torch.equal(
+            turn(scheme.masked_for(targets), way), scheme.masked_for(turn(targets, way))
+        )
         for way in ORIENTATIONS
     ]
     assert alike == [way in scheme.orientations for way in ORIENTATIONS]
@@ -182,7 +184,7 @@ def test_footprints_on_the_lattice_leave_visible_pixels_around_each(scheme):
     for offset in range(max(step_y, step_x)):
         targets = torch.zeros((1, 1, 80, 100), dtype=torch.bool)
         targets[..., offset % step_y :: step_y, offset % step_x :: step_x] = True
-        hidden = scheme.hide(targets)[0, 0].numpy()
+        hidden = scheme.masked_for(targets)[0, 0].numpy()
         window = (step_y + 1, step_x + 1)
         seen = ndimage.uniform_filter((~hidden).astype(float), window)
         assert (seen[targets[0, 0].numpy()] > 1e-6).all()
@@ -193,7 +195,7 @@ def test_footprints_on_the_lattice_do_not_touch(scheme):
     step_y, step_x = scheme.lattice
     targets = torch.zeros((1, 1, 40, 60), dtype=torch.bool)
     targets[..., ::step_y, ::step_x] = True
-    hidden = scheme.hide(targets)[0, 0].numpy()
+    hidden = scheme.masked_for(targets)[0, 0].numpy()
     diagonals_touch = np.ones((3, 3))
     assert ndimage.label(hidden, diagonals_touch)[1] == targets.sum()
 
@@ -204,11 +206,11 @@ def test_a_whole_image_is_masked_on_the_lattice(scheme):
     step_y, step_x = scheme.lattice
     targets = torch.zeros((1, 1, 13, 20), dtype=torch.bool)
     targets[..., ::step_y, ::step_x] = True
-    mask = Mask(scheme.hide(targets), torch.zeros((1, 0), dtype=torch.long))
+    mask = Mask(scheme.masked_for(targets), torch.zeros((1, 0), dtype=torch.long))
     batch = patches(2)[..., :13, :20]
     filled = scheme.apply(batch, mask, luck())
     changed = (filled != batch).expand(2, 1, 13, 20)
-    assert torch.equal(changed, mask.hidden.expand(2, 1, 13, 20))
+    assert torch.equal(changed, mask.masked.expand(2, 1, 13, 20))
 
 
 @every_scheme
@@ -225,7 +227,7 @@ def test_a_patch_with_nothing_visible_is_filled_with_its_likely_median(scheme):
     hidden = torch.ones((2, 1, 8, 8), dtype=torch.bool)
     mask = Mask(hidden, torch.arange(64).repeat(2, 1))
     filled = scheme.apply(torch.full((2, 1, 8, 8), 7.0), mask, luck())
-    assert torch.equal(filled == 0, torch.full_like(hidden, scheme.hides))
+    assert torch.equal(filled == 0, torch.full_like(hidden, scheme.masks_pixels))
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 7])
@@ -233,7 +235,7 @@ def test_a_patch_with_nothing_visible_is_filled_with_its_likely_median(scheme):
 def test_patches_smaller_than_a_footprint_are_masked_too(scheme, side):
     mask = scheme.draw(2, side, 5, luck())
     filled = scheme.apply(patches(2)[..., :side, :5], mask, luck())
-    assert filled.shape == mask.hidden.shape == (2, 1, side, 5)
+    assert filled.shape == mask.masked.shape == (2, 1, side, 5)
     assert filled.isfinite().all()
 
 
@@ -257,9 +259,9 @@ def test_a_mean_fill_is_the_mean_of_the_unmasked_neighbours():
     scheme = RandomMask(fraction=0.25, fill="mean")
     mask = scheme.draw(1, 32, 32, generator)
     filled = scheme.apply(batch, mask, generator)[0, 0]
-    y, x = next(p for p in mask.hidden[0, 0].nonzero() if 0 < p.min() <= p.max() < 31)
+    y, x = next(p for p in mask.masked[0, 0].nonzero() if 0 < p.min() <= p.max() < 31)
     near = (..., slice(y - 1, y + 2), slice(x - 1, x + 2))
-    visible = batch[near][~mask.hidden[near]]
+    visible = batch[near][~mask.masked[near]]
     assert filled[y, x].item() == pytest.approx(visible.mean().item(), abs=1e-6)
 
 
@@ -269,10 +271,10 @@ def test_median_and_uniform_fills_are_values_of_unmasked_neighbours(fill, reach)
     scheme = RandomMask(fraction=0.25, fill=fill)
     mask = scheme.draw(1, 32, 32, generator)
     filled = scheme.apply(batch, mask, generator)[0, 0]
-    for y, x in mask.hidden[0, 0].nonzero()[:50].tolist():
+    for y, x in mask.masked[0, 0].nonzero()[:50].tolist():
         rows = slice(max(0, y - reach), y + reach + 1)
         near = (..., rows, slice(max(0, x - reach), x + reach + 1))
-        assert filled[y, x] in batch[near][~mask.hidden[near]]
+        assert filled[y, x] in batch[near][~mask.masked[near]]
 
 
 def test_a_uniform_fill_reaches_all_24_neighbours():
@@ -320,7 +322,7 @@ def test_a_cross_fill_is_the_mean_of_the_4_direct_neighbours():
 def test_a_line_hides_neighbours_within_its_extent(axis, extent):
     targets = torch.zeros((1, 1, 80, 81), dtype=torch.bool)
     targets[..., 40, 41] = True
-    hidden = LineMask(axis=axis, extent=extent).hide(targets)[0, 0].nonzero()
+    hidden = LineMask(axis=axis, extent=extent).masked_for(targets)[0, 0].nonzero()
     moved = torch.arange(-extent, extent + 1)
     along = {"x": (0 * moved, moved), "y": (moved, 0 * moved)}[axis]
     assert torch.equal(hidden, torch.stack(along, 1) + torch.tensor([40, 41]))
@@ -335,12 +337,12 @@ def test_the_fill_of_a_line_excludes_the_correlated_axis(axis):
     targets = torch.zeros((1, 1, 9, 9), dtype=torch.bool)
     targets[..., 4, 4] = True
     scheme = LineMask(axis=axis, extent=3)
-    mask = Mask(scheme.hide(targets), torch.tensor([[40]]))
+    mask = Mask(scheme.masked_for(targets), torch.tensor([[40]]))
     assert not scheme.apply(batch, mask, luck()).any()
 
 
 def test_by_default_lines_hide_about_a_quarter():
-    hidden = LineMask().draw(8, 96, 96, luck()).hidden.float().mean()
+    hidden = LineMask().draw(8, 96, 96, luck()).masked.float().mean()
     assert hidden.item() == pytest.approx(0.25, abs=0.02)
 
 
@@ -352,7 +354,7 @@ def test_by_default_lines_hide_about_a_quarter():
 def test_no_more_than_half_is_hidden_on_average(scheme):
     generator = luck()
     shares = [
-        scheme.draw(4, 96, 96, generator).hidden.float().mean() for _ in range(20)
+        scheme.draw(4, 96, 96, generator).masked.float().mean() for _ in range(20)
     ]
     assert 0.2 < torch.stack(shares).mean() < 0.52
 
@@ -363,7 +365,7 @@ def test_a_shape_hides_its_footprint_around_each_target(footprint):
     targets = torch.zeros((2, 1, 20, 23), dtype=torch.bool)
     targets[0, 0, 0, 3] = targets[0, 0, 9, 11] = targets[1, 0, 19, 22] = True
     expected = [ndimage.binary_dilation(t[0].numpy(), scheme.pixels) for t in targets]
-    assert np.array_equal(scheme.hide(targets)[:, 0].numpy(), np.stack(expected))
+    assert np.array_equal(scheme.masked_for(targets)[:, 0].numpy(), np.stack(expected))
 
 
 def test_any_footprint_hides_what_a_dilation_would():
@@ -374,7 +376,7 @@ def test_any_footprint_hides_what_a_dilation_would():
         text = "/".join("".join("01"[int(v)] for v in row) for row in painted)
         scheme, targets = ShapeMask(footprint=text), rng.random((30, 33)) < 0.02
         expected = ndimage.binary_dilation(targets, painted)
-        hidden = scheme.hide(torch.from_numpy(targets)[None, None])
+        hidden = scheme.masked_for(torch.from_numpy(targets)[None, None])
         assert np.array_equal(hidden[0, 0].numpy(), expected)
 
 
@@ -463,7 +465,7 @@ def test_only_neighbourhoods_take_noise_to_be_shared():
     defaults = [member() for member in MEMBERS]
     shared = [type(scheme) for scheme in defaults if scheme.correlated]
     assert shared == [LineMask, BinMask, ShapeMask]
-    assert [type(scheme) for scheme in defaults if not scheme.hides] == [NoMask]
+    assert [type(scheme) for scheme in defaults if not scheme.masks_pixels] == [NoMask]
 
 
 def test_without_a_mask_every_pixel_is_a_target():

@@ -77,7 +77,7 @@ def test_json_round_trip_by_kind(spec):
 
 @every_network
 def test_a_prediction_depends_on_pixels_within_reach_only(spec):
-    network, side = spec.build(1), 2 * spec.reach + 4 * spec.stride
+    network, side = spec.build(1), 2 * spec.receptive_field_radius + 4 * spec.stride
     side = side // spec.stride * spec.stride
     with torch.no_grad():  # so that no path is cut off by a ReLU or cancels another
         for weight in network.parameters():
@@ -90,9 +90,9 @@ def test_a_prediction_depends_on_pixels_within_reach_only(spec):
         rows, columns = image.grad[0, 0].nonzero().unbind(1)
         distance = torch.cat([rows - y, columns - x]).abs().max()
         extents.append(int(distance))
-    assert max(extents) <= spec.reach
+    assert max(extents) <= spec.receptive_field_radius
     # A reach much too long would make tiles slow.
-    assert max(extents) > spec.reach - 2 * spec.stride
+    assert max(extents) > spec.receptive_field_radius - 2 * spec.stride
 
 
 @every_network
@@ -115,13 +115,16 @@ def test_flops_are_those_of_the_convolutions(spec):
 @every_network
 def test_a_shift_by_the_stride_shifts_the_prediction(spec):
     network = built(spec)
-    side = 2 * (spec.reach + 2 * spec.stride) // 16 * 16 + 16
+    side = 2 * (spec.receptive_field_radius + 2 * spec.stride) // 16 * 16 + 16
     image = torch.randn((1, 1, side, side), generator=luck())
     shift = (spec.stride, -spec.stride)
     with torch.no_grad():
         moved = network(image.roll(shift, (2, 3)))
         expected = network(image).roll(shift, (2, 3))
-    inner = slice(spec.reach + spec.stride, -(spec.reach + spec.stride))
+    inner = slice(
+        spec.receptive_field_radius + spec.stride,
+        -(spec.receptive_field_radius + spec.stride),
+    )
     assert moved[..., inner, inner].numel() > 0
     torch.testing.assert_close(
         moved[..., inner, inner], expected[..., inner, inner], rtol=1e-4, atol=1e-5
@@ -273,7 +276,7 @@ def test_the_four_half_planes_together_are_all_but_the_pixel():
 
 def test_square_and_oblong_images_are_predicted_alike():
     spec = HalfPlaneUNet(width=4, depth=1)
-    network, reach = built(spec), spec.reach
+    network, reach = built(spec), spec.receptive_field_radius
     image = torch.randn((1, 1, 48, 64), generator=luck())
     with torch.no_grad():
         inner = network(image)[..., : 48 - reach, : 48 - reach]
@@ -329,7 +332,10 @@ def test_a_network_that_knows_nothing_predicts_the_baseline():
 
 
 def test_a_baseline_wider_than_the_network_looks_widens_the_reach():
-    assert UNet(width=4, depth=1).reach < UNet(width=4, depth=1, baseline=8).reach
+    assert (
+        UNet(width=4, depth=1).receptive_field_radius
+        < UNet(width=4, depth=1, baseline=8).receptive_field_radius
+    )
 
 
 def test_a_network_is_wider_where_there_is_much_to_learn_from():

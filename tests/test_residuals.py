@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from napari_selfdenoise.images import Normalization
-from napari_selfdenoise.noise import Hidden, Residuals, binned, smoothness
+from napari_selfdenoise.noise import MaskedPixels, Residuals, binned, smoothness
 
 
 def hidden(signal, difference):
     values = [
         torch.from_numpy(v) for v in (signal, signal + difference, 0 * signal + 1)
     ]
-    return Hidden(*values)
+    return MaskedPixels(*values)
 
 
 def test_flat_surroundings_weigh_more():

@@ -123,11 +123,11 @@ def test_where_each_pixel_may_be_hidden_both_times_are_told(fast):
     likely = brief.learning_s + brief.finishing_s + brief.denoising_s
     assert brief.total_s == pytest.approx(likely)
     assert brief.most_s - brief.total_s == pytest.approx(72 / 24 * brief.denoising_s)
-    told = replace(brief, finishing_s=3, plane_s=5, hidden_plane_s=20)
+    told = replace(brief, finishing_s=3, plane_s=5, masked_plane_s=20)
     assert forecast(told, "Fast") == (
         "About 28 s to 43 s in all: 20 s of learning, the rest denoising."
     )
-    told = replace(told, hidden_plane_s=told.plane_s)
+    told = replace(told, masked_plane_s=told.plane_s)
     assert forecast(told, "Fast").startswith("About 28 s in all: ")
 
 
@@ -171,7 +171,7 @@ def test_a_forecast_is_of_noise_as_most_cameras_have_it(small):
     told = run_time.estimate_run(images(1, 64), sure)
     squared = sure.override({"objective": "squared_error"})
     counts = [passes(squared, (64, 64), hidden) for hidden in (True, False)]
-    shown = told.hidden_plane_s / told.plane_s
+    shown = told.masked_plane_s / told.plane_s
     assert shown == pytest.approx(counts[0] / counts[1]) and shown > 1
 
 
@@ -262,7 +262,9 @@ def test_without_an_estimate_the_pixels_tell(hours):
 def test_a_training_is_foretold_where_it_was_not(small, noisy_image):
     config = small.override({"steps": 3})
     image = noisy_image
-    yielded = list(run_time.foretold(image, config, lambda: train_steps(image, config)))
+    yielded = list(
+        run_time.with_estimate(image, config, lambda: train_steps(image, config))
+    )
     kinds = [type(one).__name__ for one in yielded]
     assert kinds.index("RunEstimate") < kinds.index("TrainingProgress")
     assert "NoneType" not in kinds[kinds.index("RunEstimate") :]
@@ -270,7 +272,7 @@ def test_a_training_is_foretold_where_it_was_not(small, noisy_image):
 
 def test_a_stop_ends_the_probe_as_well(small, noisy_image):
     config = small.override({"patch_size": 48, "budget_s": 30})
-    steps = run_time.foretold(
+    steps = run_time.with_estimate(
         noisy_image, config, lambda: train_steps(noisy_image, config)
     )
     assert next(steps) is None

@@ -175,8 +175,8 @@ def test_nothing_is_learned_from_bad_pixels():
     assert not before.all()
     assert after[before.any(1)].all()
     # And from nothing that is not masked.
-    assert mask.gather(mask.hidden).all()
-    assert moved.gather(mask.hidden).all()
+    assert mask.gather(mask.masked).all()
+    assert moved.gather(mask.masked).all()
 
 
 def test_all_planes_of_the_channel_are_read():

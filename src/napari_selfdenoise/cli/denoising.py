@@ -32,8 +32,8 @@ from napari_selfdenoise.cli.report import reports, say, training_report
 from napari_selfdenoise.cli.runs import (
     Written,
     foretell,
-    predict_aloud,
-    train_aloud,
+    predict_with_progress,
+    train_with_progress,
 )
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.errors import DenoisingError, RequestError
@@ -69,10 +69,12 @@ def denoise_verb(
     require_writable(save_model)
     image = inputs.read(source)
     clock = foretell(image, config)
-    model = train_aloud([image], config, None, clock)
+    model = train_with_progress([image], config, None, clock)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    result = predict_aloud(model, image, paths, config.device, None, clock=clock)
+    result = predict_with_progress(
+        model, image, paths, config.device, None, clock=clock
+    )
     report = training_report(model, time.perf_counter() - started, kept)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))
@@ -110,7 +112,7 @@ def train_verb(
     inputs = Inputs.take(values)
     config = run_config(values, start.config if start else None)
     images, left_out = inputs.read_all(sources)
-    model = train_aloud(images, config, start)
+    model = train_with_progress(images, config, start)
     kept = str(save_model(model, target))
     report = training_report(model, time.perf_counter() - started, kept)
     report["warnings"] = [*left_out, *report["warnings"]]
@@ -161,7 +163,9 @@ def predict_verb(
 
     def denoise(source: str, files: dict[str, Path]) -> tuple[Written, Sequence[str]]:
         image = inputs.read(source)
-        result = predict_aloud(model, image, files, device, memory, config.estimator)
+        result = predict_with_progress(
+            model, image, files, device, memory, config.estimator
+        )
         return result, image.notes
 
     done = _predict_each(list(zip(sources, names, strict=True)), denoise)

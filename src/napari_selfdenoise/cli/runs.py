@@ -76,13 +76,13 @@ def drive(
         Printed at the first Ctrl-C: one where there is something to keep, one where
         there is nothing.
     """
-    asked: list[bool] = []
+    interrupts: list[bool] = []
     progress: Any = None
 
     def _interrupt(*_: Any) -> None:
-        if asked:
+        if interrupts:
             raise KeyboardInterrupt
-        asked.append(True)
+        interrupts.append(True)
         something, nothing = sentences
         kept = keeps(progress)
         say(something if kept else nothing)
@@ -90,18 +90,18 @@ def drive(
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, _interrupt)
-    said, command, told = 0.0, None, ""
+    last_report, command, last_text = 0.0, None, ""
     try:
         while True:
             progress = steps.send(command)
             found = getattr(progress, "finding", "")
-            if found != told:
-                told = found
+            if found != last_text:
+                last_text = found
                 say(found)
-            if time.perf_counter() - said > _SAY_S:
-                said = time.perf_counter()
+            if time.perf_counter() - last_report > _SAY_S:
+                last_report = time.perf_counter()
                 say(line(progress))
-            command = stop if asked else None
+            command = stop if interrupts else None
     except StopIteration as end:
         result: Result = end.value
         return result
@@ -115,10 +115,10 @@ def foretell(image: Image, config: TrainingConfig) -> RunClock:
         RunClock,
         estimate_run,
         forecast,
-        worth_foretelling,
+        worth_estimating,
     )
 
-    if not worth_foretelling(config):
+    if not worth_estimating(config):
         return RunClock(image)
     try:
         found = estimate_run(image, config)
@@ -128,7 +128,7 @@ def foretell(image: Image, config: TrainingConfig) -> RunClock:
     return RunClock(image, found)
 
 
-def train_aloud(
+def train_with_progress(
     images: list[Image],
     config: TrainingConfig,
     start: Any,
@@ -152,7 +152,7 @@ def _has_learned(progress: Any) -> bool:
     return progress is not None and progress.step > 0
 
 
-def predict_aloud(
+def predict_with_progress(
     model: Any,
     image: Image,
     paths: dict[str, Path],

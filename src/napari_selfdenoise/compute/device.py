@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 
-from napari_selfdenoise.compute.measurement_cache import forget, remembered
+from napari_selfdenoise.compute.measurement_cache import cached, forget
 from napari_selfdenoise.errors import DenoisingError, RequestError
 
 Result = TypeVar("Result")
@@ -61,7 +61,7 @@ def fastest_precision(device: torch.device) -> torch.dtype:
     format only. `doctor` makes it anew.
     """
     what = f"precision of {_model(device)}, torch {torch.__version__}"
-    return _FORMATS[remembered(what, lambda: _winner(device))]
+    return _FORMATS[cached(what, lambda: _winner(device))]
 
 
 _FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -144,8 +144,8 @@ def compute_threads() -> int:
     Threads of one convolution wait for each other. With every core taken, anything
     else that runs, be it a window, makes training 3 to 6 times slower.
     """
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(asked) if asked.isdigit() else (os.cpu_count() or 2) - 1)
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(setting) if setting.isdigit() else (os.cpu_count() or 2) - 1)
 
 
 _M_TRIM_THRESHOLD = -1  # option of glibc's mallopt
@@ -233,8 +233,8 @@ def lacks_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     # On a CPU, and on Apple's GPUs, only the words tell.
-    said = str(error) if isinstance(error, RuntimeError) else ""
-    return any(words in said for words in _NO_MEMORY)
+    text = str(error) if isinstance(error, RuntimeError) else ""
+    return any(words in text for words in _NO_MEMORY)
 
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_selfdenoise.images import beside
+from napari_selfdenoise.images import replacing
 
 
-def remembered(what: str, measure: Callable[[], str]) -> str:
+def cached(what: str, measure: Callable[[], str]) -> str:
     """Return an earlier measurement, or measure now and keep the result.
 
     A measurement depends on what else the machine does at the moment. Kept, it is the
@@ -55,5 +55,5 @@ def _read(path: Path) -> dict[str, str]:
 def _keep(path: Path, known: dict[str, str]) -> None:
     with suppress(OSError):  # a disk that is full: it is measured again next time
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside(path) as part:
+        with replacing(path) as part:
             part.write_text(json.dumps(known, indent=1), "utf-8")

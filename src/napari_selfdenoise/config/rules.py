@@ -73,13 +73,13 @@ def _of_pixels(method: Method) -> bool:
 RULES: tuple[Rule, ...] = (
     Rule(
         ("masking", "network"),
-        lambda m: m.masking.hides or m.network.blind,
+        lambda m: m.masking.masks_pixels or m.network.blind,
         "with no pixel masked, this network learns to copy the noise: choose a "
         "masking, or the half-plane U-Net, which is blind to the pixel it predicts",
     ),
     Rule(
         ("psf", "masking"),
-        lambda m: m.psf.kind == "none" or m.masking.hides,
+        lambda m: m.psf.kind == "none" or m.masking.masks_pixels,
         "a point spread function spreads each pixel into its neighbours, so the "
         "half-plane U-Net is no longer blind: choose a masking",
     ),
@@ -127,7 +127,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("masking", "estimator"),
-        lambda m: m.masking.binning == 1 or not m.estimator.hides,
+        lambda m: m.masking.binning == 1 or not m.estimator.masks_pixels,
         "bins average each pixel with its neighbours, so that it cannot be masked "
         "alone: choose another estimator",
     ),

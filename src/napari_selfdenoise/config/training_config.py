@@ -212,13 +212,13 @@ class TrainingConfig(BaseModel):
         return self.network.stride * self.masking.binning
 
     @property
-    def reach(self) -> int:
+    def receptive_field_radius(self) -> int:
         """Receptive field radius of the network in px, without that of the optics."""
         size = self.masking.binning
-        return self.network.reach * size + 2 * (size - 1)
+        return self.network.receptive_field_radius * size + 2 * (size - 1)
 
     @property
-    def sees(self) -> bool:
+    def uses_sure(self) -> bool:
         """Whether the network learns to use each pixel's own value (by SURE)."""
         return self.objective == "sure"
 
@@ -261,7 +261,7 @@ class TrainingConfig(BaseModel):
         RequestError
             If what was learned is not enough for it.
         """
-        if self.sees and estimator.hides:
+        if self.uses_sure and estimator.masks_pixels:
             raise RequestError(
                 "This model has learned to use each pixel's own value, and cannot "
                 "predict it from the neighbours alone.",
@@ -340,7 +340,7 @@ def parse_config(content: dict[str, Any]) -> TrainingConfig:
     RequestError
         With a sentence for each setting that is not valid.
     """
-    with _told():
+    with _as_request_error():
         return TrainingConfig.model_validate(content)
 
 
@@ -352,7 +352,7 @@ def noise_model(content: dict[str, Any]) -> NoiseModel:
     RequestError
         With a sentence for each setting that is not valid.
     """
-    with _told():
+    with _as_request_error():
         return _NOISE_MODEL.validate_python(content)
 
 
@@ -360,7 +360,7 @@ _NOISE_MODEL: TypeAdapter[NoiseModel] = TypeAdapter(NoiseModel)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_request_error() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
@@ -373,9 +373,9 @@ def _sentence(item: Any) -> str:
     # Pydantic names the member of a union that it tried: no part of a setting's name.
     rest = rest[1:] if rest and rest[0] in _KINDS.get(part, ()) else rest
     place = ".".join((part, *rest))
-    said = item["msg"].removeprefix("Value error, ")
+    text = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        said = "does not belong to what was chosen there"
+        text = "does not belong to what was chosen there"
     if not place:
-        return f"{said[0].upper()}{said[1:]}."
-    return f"{place}: {said} (found {item['input']!r})."
+        return f"{text[0].upper()}{text[1:]}."
+    return f"{place}: {text} (found {item['input']!r})."

@@ -155,15 +155,15 @@ class PlaneDefects:
         if self.padding:
             gone |= find_padding(np.where(gone, np.nan, values))
         gone |= find_lone(gone)
-        looked_at = filled(values, gone, self.level) if gone.any() else values
+        complete = filled(values, gone, self.level) if gone.any() else values
         out = np.zeros(raw.shape, np.bool_)
         if not self.doubtful:
-            out = find_outliers(looked_at, gone, self.scatter)
+            out = find_outliers(complete, gone, self.scatter)
         if out.any():
             narrow = filled(values, gone | out, self.level, filling.NARROW)
-            looked_at = filled(values, gone | out, self.level) if gone.any() else narrow
-            looked_at = np.where(out, narrow, looked_at)
-        return CleanPlane(looked_at.astype(np.float32), out, gone, self.doubtful)
+            complete = filled(values, gone | out, self.level) if gone.any() else narrow
+            complete = np.where(out, narrow, complete)
+        return CleanPlane(complete.astype(np.float32), out, gone, self.doubtful)
 
 
 def measure_defects(raw: Array, recorded: Flags | None) -> PlaneDefects:

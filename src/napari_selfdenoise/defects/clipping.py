@@ -61,26 +61,26 @@ class Clipping:
 
     def __str__(self) -> str:
         """Sentences on what it does to the result; empty where it does nothing."""
-        said = []
+        sentences = []
         if self.photons is not None:
-            said.append(
+            sentences.append(
                 f"Single photons were counted, {self.photons:.2g} a pixel: brightness "
                 "is kept, and the noise is that of light alone."
             )
         if self.low:
-            said.append(
+            sentences.append(
                 f"Dark regions may come out too bright, by up to {self.bias:.2g}. "
                 f"{100 * self.low:.2g} % of the pixels have the lowest value, "
                 f"{self.lowest:g}: darker ones may be cut off. Raise the "
                 "camera's offset."
             )
         if self.high:
-            said.append(
+            sentences.append(
                 "Saturated regions come out too dark. "
                 f"{100 * self.high:.2g} % of the pixels are saturated at "
                 f"{self.highest:g}. Expose less."
             )
-        return " ".join(said)
+        return " ".join(sentences)
 
 
 def measure_clipping(planes: Sequence[NDArray[np.float32]]) -> Clipping:

@@ -71,19 +71,19 @@ class FixedPatterns:
 
     def __str__(self) -> str:
         """Sentences about the offsets that were subtracted; empty for none."""
-        said = []
+        sentences = []
         if self.columns is not None:
-            said.append(
+            sentences.append(
                 f"Offsets of columns were subtracted (std {self.columns.std:.3g}), "
                 "which are no noise but come from a camera's amplifiers. A dark frame "
                 "removes them better."
             )
         if self.rows is not None:
-            said.append(
+            sentences.append(
                 f"Offsets of lines were subtracted (std {self.rows.std:.3g}), which "
                 "are no noise but come from a scanner."
             )
-        return " ".join(said)
+        return " ".join(sentences)
 
     @property
     def found(self) -> bool:
@@ -153,13 +153,13 @@ def _found(planes: Sequence[Array]) -> Offsets | None:
     known = [plane for plane in known if min(plane.shape) >= _LEAST_LINES]
     if not known:
         return None
-    same, *beside, error, noise = np.mean(
+    same, *adjacent, error, noise = np.mean(
         [_agreement(plane, _NARROW) for plane in known], axis=0
     )
     error /= np.sqrt(len(known))
     if same <= max(_CERTAIN * error, (_LEAST * noise) ** 2):
         return None
-    if not _independent(*(value / same for value in beside)):
+    if not _independent(*(value / same for value in adjacent)):
         return None
     variance = float(same / (1 - 1 / _NARROW))
     width = min(_WIDTHS, key=lambda width: _mistake(known[0], width, variance))
@@ -188,7 +188,7 @@ def _agreement(plane: Array, width: int) -> tuple[float, ...]:
     parts = _parts(plane, width)
     pairs = [(parts[a], parts[b]) for a, b in itertools.permutations(range(_PARTS), 2)]
     same = float(np.mean([(a * b).mean() for a, b in pairs]))
-    beside = (
+    adjacent = (
         float(np.mean([(a[lag:] * b[:-lag]).mean() for a, b in pairs]))
         for lag in (1, 2, 3)
     )
@@ -196,7 +196,7 @@ def _agreement(plane: Array, width: int) -> tuple[float, ...]:
     error = float(parts.var(1).mean() / np.sqrt(count))
     steps = np.diff(plane, axis=1)
     noise = float(np.median(np.abs(steps - np.median(steps, axis=0)))) / 0.6745
-    return same, *beside, error, noise / np.sqrt(2)
+    return same, *adjacent, error, noise / np.sqrt(2)
 
 
 def _mistake(plane: Array, width: int, variance: float) -> float:

@@ -252,10 +252,10 @@ def _clusters(raised: Array, known: Flags, scatter: Scatter, sign: int) -> Flags
         for end in (ndimage_minimum, ndimage_maximum)
     )
     outside = maximum_filter(np.where(high | known, -np.inf, raised), 3, mode="reflect")
-    beside = np.asarray(ndimage_maximum(outside, labels, every)) - ground
+    neighbour = np.asarray(ndimage_maximum(outside, labels, every)) - ground
     alone = np.bincount(number)[1:] <= _CLUSTER
     alone &= lowest > _PLATEAU * highest
-    alone &= beside < lowest / _CLIFF + _SLACK * noise
+    alone &= neighbour < lowest / _CLIFF + _SLACK * noise
     return np.asarray(np.concatenate([[False], alone])[labels])
 
 

@@ -13,7 +13,7 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, PlaneIndex
 
 # Distance of 32-bit floats in units of what neighbouring pixels differ by.
-_WORTH_TELLING = 0.5  # from here on, rounding adds 2 % to the noise's variance
+_NOTICEABLE = 0.5  # from here on, rounding adds 2 % to the noise's variance
 _TOO_COARSE = 4.0  # from here on, hardly anything but the rounding is left
 
 _RANGE = (1e-15, 1e15)
@@ -44,9 +44,9 @@ class Rounding(NamedTuple):
     differences: float
 
     @property
-    def is_worth_telling(self) -> bool:
+    def is_noticeable(self) -> bool:
         """Whether the result will be worse for it."""
-        return self.step > _WORTH_TELLING * self.differences
+        return self.step > _NOTICEABLE * self.differences
 
     @property
     def is_too_coarse(self) -> bool:
@@ -83,7 +83,7 @@ def measure_rounding(image: Image) -> Rounding | None:
     if np.can_cast(image.dtype, np.float32):
         return None
     found = [_usual(image, plane) for plane in _chosen(image)]
-    known = [one for one in found if one is not None and one.is_worth_telling]
+    known = [one for one in found if one is not None and one.is_noticeable]
     return max(known, key=_coarseness, default=None)
 
 
@@ -160,7 +160,7 @@ def _chosen(image: Image) -> set[PlaneIndex]:
     return {planes[0], planes[len(planes) // 2], planes[-1]}
 
 
-def _looked_at(image: Image, plane: PlaneIndex) -> Iterator[NDArray[Any]]:
+def _parts_of(image: Image, plane: PlaneIndex) -> Iterator[NDArray[Any]]:
     """Parts of a plane that are looked at, (Y, X), as they are stored."""
     rows, columns = (_parts(length) for length in image.plane_shape)
     return (image.read_stored(plane, r, c) for r in rows for c in columns)
@@ -172,7 +172,7 @@ def _usual_difference(image: Image) -> float | None:
     Parts in which most neighbours are alike, such as padding with a few odd pixels,
     count only where there are no others.
     """
-    parts = (part for plane in _chosen(image) for part in _looked_at(image, plane))
+    parts = (part for plane in _chosen(image) for part in _parts_of(image, plane))
     known = [found for part in parts if (found := _differences(part)).any()]
     typical = [found for found in known if np.median(np.abs(found))]
     stds = sorted(map(_std, typical or known))
@@ -181,7 +181,7 @@ def _usual_difference(image: Image) -> float | None:
 
 def _usual(image: Image, plane: PlaneIndex) -> Rounding | None:
     """What is lost of the usual part of a plane; None where nothing is."""
-    parts = _looked_at(image, plane)
+    parts = _parts_of(image, plane)
     found = [_measure(pixels) for pixels in parts if _differences(pixels).any()]
     in_order = sorted(found, key=_coarseness)
     return in_order[len(in_order) // 2] if in_order else None

@@ -60,39 +60,39 @@ def describe_defects(count: DefectCount, outliers: str = "replace") -> str:
     outliers : str
         Whether the result is to "replace" outliers or to "keep" them.
     """
-    said = []
+    sentences = []
     if count.outliers:
         then = (
             "The result shows their surroundings instead."
             if outliers == "replace"
             else "The result keeps them as they are."
         )
-        said.append(
+        sentences.append(
             f"{_pixels(count.outliers, count.pixels, 'outlier pixel')} "
             f"{_were(count.outliers)} left out, such as cosmic rays, hot or dead "
             f"pixels. {then}"
         )
     if count.doubtful:
-        said.append(
+        sentences.append(
             "Hot pixels may remain: the image is too small to distinguish them from "
             "bright structure."
         )
     if count.missing:
-        said.append(
+        sentences.append(
             f"{_pixels(count.missing, count.pixels, 'pixel')} {_were(count.missing)} "
             "never recorded (padding of one value, no number, or outside the mask): "
             "left out, and kept as they are."
         )
     if count.blank == count.planes == 1:
-        said.append(
+        sentences.append(
             "The image is kept as it is: it is blank, saturated or full of gaps."
         )
     elif count.blank:
-        said.append(
+        sentences.append(
             f"{count.blank} of {count.planes} planes {_were(count.blank)} blank, "
             "saturated or full of gaps: left out, and kept as they are."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def nothing_to_learn(image: Image) -> RequestError:
@@ -108,11 +108,11 @@ def nothing_to_learn(image: Image) -> RequestError:
             "No pixel holds a number: there is no signal and no noise to learn from.",
             "Choose an image that was recorded.",
         )
-    told = f"All pixels are {min(values):g}"
+    text = f"All pixels are {min(values):g}"
     if len(values) > 1:
-        told = f"Regions of one value each, such as {min(values):g}, fill the image"
+        text = f"Regions of one value each, such as {min(values):g}, fill the image"
     return RequestError(
-        f"{told}: there is no signal and no noise to learn from.",
+        f"{text}: there is no signal and no noise to learn from.",
         "Choose an image that was exposed.",
     )
 

@@ -103,15 +103,15 @@ def _make(folder: Path) -> None:
 def _train(
     image: Any, config: TrainingConfig, say: Say
 ) -> tuple[TrainedModel, TrainingProgress | None]:
-    steps, last, said = train_steps(image, config), None, -10.0
+    steps, last, last_report = train_steps(image, config), None, -10.0
     while True:
         try:
             progress = next(steps)
         except StopIteration as end:
             return end.value, last
         last = progress if progress.step else last
-        if progress.elapsed_s - said > 5:
-            said = progress.elapsed_s
+        if progress.elapsed_s - last_report > 5:
+            last_report = progress.elapsed_s
             done = f": step {progress.step}, loss {progress.loss:.4g}"
             say(progress.stage + (done if progress.step else ""))
 

@@ -4,7 +4,7 @@ The lowest room: it imports errors alone. For every other room.
 """
 
 from napari_selfdenoise.images.amounts import bytes_in_words
-from napari_selfdenoise.images.atomic_write import beside, require_folder
+from napari_selfdenoise.images.atomic_write import replacing, require_folder
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
@@ -61,7 +61,6 @@ __all__ = [
     "as_frames",
     "as_line_scan",
     "axes_with_channels",
-    "beside",
     "bins_by_signal",
     "bytes_in_words",
     "fish_average",
@@ -72,6 +71,7 @@ __all__ = [
     "poisson_gaussian_stack",
     "read_image",
     "read_padded",
+    "replacing",
     "require_denoisable",
     "require_folder",
     "series_names",

@@ -11,7 +11,7 @@ from napari_selfdenoise.errors import RequestError
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file name that becomes `path` if all goes well.
 
     Until then a file at `path` stays as it is. After an error, the temporary one goes.

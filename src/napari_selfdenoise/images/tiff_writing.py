@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.amounts import bytes_in_words
-from napari_selfdenoise.images.atomic_write import beside
+from napari_selfdenoise.images.atomic_write import replacing
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiff_reading import Steps, free_letter
@@ -69,7 +69,7 @@ def write_image(
     path = Path(path)
     layout = _layout(image, path, _file_dtype(image.dtype))
     _require_place(path, layout.nbytes, overwrite)
-    with _told(path), beside(path) as part:
+    with _as_request_error(path), replacing(path) as part:
         _write_planes(part, image, layout)
     return path
 
@@ -114,7 +114,7 @@ class ImageWriter:
     def __enter__(self) -> Self:
         _require_place(self.path, self._layout.nbytes, self._overwrite)
         with ExitStack() as stack:
-            part = stack.enter_context(beside(self.path))
+            part = stack.enter_context(replacing(self.path))
             self.data = stack.enter_context(_mapped(self.path, part, self._layout))
             self._stack = stack.pop_all()
         return self
@@ -127,7 +127,7 @@ class ImageWriter:
     ) -> None:
         del self.data
         # What goes wrong between is the caller's own, and stays as it is.
-        with nullcontext() if error else _told(self.path):
+        with nullcontext() if error else _as_request_error(self.path):
             self._stack.__exit__(kind, error, trace)
 
 
@@ -262,7 +262,7 @@ def _ome_options(axes: str, steps: Steps, name: str, nbytes: int) -> dict[str, A
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_request_error(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while writing into a sentence."""
     try:
         yield
@@ -326,7 +326,7 @@ def _planes(image: Image, layout: _Layout) -> Iterator[NDArray[Any]]:
 @contextmanager
 def _mapped(path: Path, part: Path, layout: _Layout) -> Iterator[Any]:
     """Pixels of a new file, in the axis order of the image it is made for."""
-    with _told(path):
+    with _as_request_error(path):
         pixels: Any = tifffile.memmap(
             part, shape=layout.shape, dtype=layout.dtype, **layout.options
         )
@@ -336,7 +336,7 @@ def _mapped(path: Path, part: Path, layout: _Layout) -> Iterator[Any]:
         pixels.flush()
     finally:
         del pixels  # Windows neither renames nor removes a file that is mapped
-    with _told(path):
+    with _as_request_error(path):
         _note_display_range(part, layout)
 
 

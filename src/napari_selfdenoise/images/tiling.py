@@ -68,7 +68,7 @@ def tile_grid(
 
 
 def read_padded(
-    image: Planes, tile: Tile, reach: int, stride: int, fill: float | None = None
+    image: Planes, tile: Tile, margin: int, stride: int, fill: float | None = None
 ) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
     """Pixels of a tile and its margin, and where the tile lies in them.
 
@@ -83,8 +83,8 @@ def read_padded(
         The tile within it.
     """
     height, width = image.plane_shape
-    rows, pad_y, inner_y = _clip(tile.rows, reach, stride, height)
-    columns, pad_x, inner_x = _clip(tile.columns, reach, stride, width)
+    rows, pad_y, inner_y = _clip(tile.rows, margin, stride, height)
+    columns, pad_x, inner_x = _clip(tile.columns, margin, stride, width)
     region = image.read_plane(tile.plane, rows, columns)
     if fill is None:
         padded = np.pad(region, (pad_y, pad_x), mode="reflect")
@@ -94,7 +94,7 @@ def read_padded(
 
 
 def sources(
-    tile: Tile, shape: tuple[int, int], reach: int, stride: int
+    tile: Tile, shape: tuple[int, int], margin: int, stride: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and column in the image of each row and column that `read_padded` gives.
 
@@ -102,17 +102,17 @@ def sources(
     """
     found = []
     for span, length in zip((tile.rows, tile.columns), shape, strict=True):
-        inside, pad, _ = _clip(span, reach, stride, length)
+        inside, pad, _ = _clip(span, margin, stride, length)
         found.append(np.pad(np.arange(inside.start, inside.stop), pad, mode="reflect"))
     return found[0], found[1]
 
 
 def _clip(
-    tile: slice, reach: int, stride: int, length: int
+    tile: slice, margin: int, stride: int, length: int
 ) -> tuple[slice, tuple[int, int], slice]:
     """Along one axis: what lies inside the image, the missing ends, and the tile."""
-    low = (tile.start - reach) // stride * stride
-    high = _round_up(tile.stop + reach, stride)
+    low = (tile.start - margin) // stride * stride
+    high = _round_up(tile.stop + margin, stride)
     inside = slice(max(low, 0), min(high, length))
     missing = (inside.start - low, high - inside.stop)
     return inside, missing, slice(tile.start - low, tile.stop - low)

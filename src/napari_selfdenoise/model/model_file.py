@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import Normalization, beside, require_folder
+from napari_selfdenoise.images import Normalization, replacing, require_folder
 from napari_selfdenoise.model.trained_model import (
     ChannelModel,
     LossHistory,
@@ -56,7 +56,7 @@ def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
     tensors = _tensors(model)
     metadata = {"selfdenoise": json.dumps(_description(model))}
     try:
-        with beside(path) as part:
+        with replacing(path) as part:
             part.write_bytes(save(tensors, metadata))
     except (OSError, SafetensorError) as error:
         raise DenoisingError(

@@ -128,7 +128,7 @@ class TrainedModel:
     def margin(self) -> int:
         """Margin in px that a tile is predicted with."""
         blurs = [c.optics.radius for c in self.channels if c.optics is not None]
-        return self.config.reach + max(blurs, default=0)
+        return self.config.receptive_field_radius + max(blurs, default=0)
 
     @property
     def precision(self) -> torch.dtype:
@@ -215,7 +215,7 @@ def run(
         output: Tensor = network(images)
     output = output.float()
     output = to_pixels(output, binning) if binning > 1 else output
-    return _seen(optics, output[:, :1], output[:, 1:])
+    return _outputs(optics, output[:, :1], output[:, 1:])
 
 
 def run_at(
@@ -236,10 +236,10 @@ def run_at(
     images = images.contiguous(memory_format=torch.channels_last)
     with autocast(images.device, precision):
         mean, rest = network.at(images, positions)
-    return _seen(optics, mean, rest)
+    return _outputs(optics, mean, rest)
 
 
-def _seen(optics: Optics | None, phantom: Tensor, rest: Tensor) -> Outputs:
+def _outputs(optics: Optics | None, phantom: Tensor, rest: Tensor) -> Outputs:
     if optics is None:
         return Outputs(phantom, rest, phantom)
     phantom = optics.phantom(phantom)

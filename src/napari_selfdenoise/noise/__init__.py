@@ -10,8 +10,8 @@ from napari_selfdenoise.noise.block_contrasts import (
     squared_noise,
 )
 from napari_selfdenoise.noise.evenness import Evenness, measure_evenness
-from napari_selfdenoise.noise.hidden_residuals import (
-    Hidden,
+from napari_selfdenoise.noise.masked_residuals import (
+    MaskedPixels,
     Residuals,
     balanced,
     binned,
@@ -23,7 +23,7 @@ __all__ = [
     "PROBE",
     "Differences",
     "Evenness",
-    "Hidden",
+    "MaskedPixels",
     "NoiseLevel",
     "Residuals",
     "balanced",

@@ -81,7 +81,7 @@ class Differences(NamedTuple):
         signal: Tensor,
         observation: Tensor,
         moved: Tensor,
-        hidden: Tensor,
+        masked: Tensor,
         good: Tensor | None = None,
     ) -> Differences:
         """Return the contrasts within all blocks of one number.
@@ -92,13 +92,13 @@ class Differences(NamedTuple):
             Prediction and observation of the masked pixels, (B, 1, Y, X).
         moved : Tensor
             Prediction with a little more noise around.
-        hidden : Tensor
+        masked : Tensor
             True at the masked pixels, (Y, X).
         good : Tensor, optional
             False at outliers and missing pixels, (B, 1, Y, X): blocks that hold such a
             pixel are left out.
         """
-        rows, columns = (_block_starts(hidden.any(axis)) for axis in (1, 0))
+        rows, columns = (_block_starts(masked.any(axis)) for axis in (1, 0))
         mean, residual, reaction = (
             _blocks(values, rows, columns)
             for values in (signal, observation - signal, moved - signal)
@@ -116,9 +116,9 @@ class Differences(NamedTuple):
         return Differences(*(values[::every] for values in self))
 
 
-def _block_starts(hidden: Tensor) -> Tensor:
+def _block_starts(masked: Tensor) -> Tensor:
     """Where whole blocks begin along an axis, of which lines are masked (n,): (k,)."""
-    return (hidden[:-1] & hidden[1:]).nonzero()[:, 0]
+    return (masked[:-1] & masked[1:]).nonzero()[:, 0]
 
 
 def _blocks(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

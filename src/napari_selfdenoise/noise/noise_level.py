@@ -83,7 +83,7 @@ _CALM = 6.0  # noise stds by which the neighbours of a spike differ, at most
 _SPIKES = 1e-4
 """Share of the pixels that may be spikes."""
 
-_LOOKED_AT = 2**22
+_SAMPLE_PIXELS = 2**22
 """Pixels among which spikes are looked for."""
 
 _ALONE = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.bool_)
@@ -341,8 +341,8 @@ def _cut(plane: NDArray[np.float32], most: int) -> NDArray[np.float32]:
 
 def _spikes(planes: Sequence[NDArray[np.float32]], std: float) -> float:
     """Share of pixels that stick out of all their neighbours, such as hot pixels."""
-    room = max(1, _LOOKED_AT // len(planes))
-    found = seen = 0
+    room = max(1, _SAMPLE_PIXELS // len(planes))
+    found = total = 0
     for plane in planes:
         part = plane[: -(-room // plane.shape[1])]
         part = np.where(np.isfinite(part), part, np.nanmedian(part))
@@ -350,5 +350,5 @@ def _spikes(planes: Sequence[NDArray[np.float32]], std: float) -> float:
         low = minimum_filter(part, footprint=_ALONE)
         spike = np.maximum(part - high, low - part) > _SPIKE * std
         found += int((spike & (high - low < _CALM * std)).sum())
-        seen += part.size
-    return found / seen
+        total += part.size
+    return found / total

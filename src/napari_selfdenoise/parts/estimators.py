@@ -17,7 +17,7 @@ class _Estimator(BaseModel):
     """Whether other estimates are blended by how far each is from the signal."""
 
     @property
-    def hides(self) -> bool:
+    def masks_pixels(self) -> bool:
         """Whether each pixel is masked in its own prediction, in several passes."""
         return False
 
@@ -68,7 +68,7 @@ class BlindMean(_Estimator):
     kind: Literal["blind_mean"] = "blind_mean"
 
     @property
-    def hides(self) -> bool:
+    def masks_pixels(self) -> bool:
         """Whether each pixel is masked in its own prediction, in several passes."""
         return True
 
@@ -84,7 +84,7 @@ class _Posterior(_Estimator):
     )
 
     @property
-    def hides(self) -> bool:
+    def masks_pixels(self) -> bool:
         """Whether each pixel is masked in its own prediction, in several passes."""
         return self.blind
 

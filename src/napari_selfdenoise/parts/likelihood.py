@@ -112,8 +112,8 @@ def _closed_posterior(
     pairs, noise_variance, variance = _paired(prior, noise)
     pairs = pairs._replace(log_std=0.5 * variance.log())
     trust = 1 - noise_variance / variance  # in the observation, against the context
-    surprise = observation[..., None, None] - pairs.mean
-    mean = prior.mean.unsqueeze(-1) + trust * surprise
+    residual = observation[..., None, None] - pairs.mean
+    mean = prior.mean.unsqueeze(-1) + trust * residual
     log_weight = log_normal(observation[..., None, None], pairs)
     log_std = 0.5 * (trust * noise_variance).log()
     flat = _flat(Mixture(log_weight, mean, log_std))
@@ -129,11 +129,13 @@ def _at_nodes(
     Gaussian: around the prior alone, narrow noise would fall between two of them.
     Components of no width have one node.
     """
-    seen = observation[..., None, None]
+    observed = observation[..., None, None]
     log_weight = prior.log_weight.unsqueeze(-1)
     if bool(prior.log_std.isinf().all()):
         places = prior.mean.unsqueeze(-1)
-        return places, log_weight + noise.log_likelihood(places, seen.expand_as(places))
+        return places, log_weight + noise.log_likelihood(
+            places, observed.expand_as(places)
+        )
     nodes, shares = (v.to(prior.mean) for v in (_NODES, _SHARES))
     centre, width = (v.unsqueeze(-1) for v in _meeting(prior, noise, observation))
     places = centre + width * nodes
@@ -142,7 +144,7 @@ def _at_nodes(
     # Density of the prior over that of the nodes, whose shares are of the latter.
     log_share = shares.log() + 0.5 * nodes.square() + ratio - 0.5 * scaled.square()
     log_share = log_weight + log_share - _HALF_LOG_TWO_PI
-    return places, log_share + noise.log_likelihood(places, seen.expand_as(places))
+    return places, log_share + noise.log_likelihood(places, observed.expand_as(places))
 
 
 @torch.no_grad()
@@ -214,15 +216,15 @@ def _widened(mixture: Mixture) -> Mixture:
 
 def draw(mixture: Mixture, generator: torch.Generator) -> Tensor:
     """One random value of each mixture: (..., K) -> (...)."""
-    luck = torch.rand(
+    uniform = torch.rand(
         mixture.mean.shape[:-1], generator=generator, device=mixture.mean.device
     )
     below = mixture.log_weight.exp().cumsum(-1)
-    chosen = (below < luck.unsqueeze(-1) * below[..., -1:]).sum(-1, keepdim=True)
+    chosen = (below < uniform.unsqueeze(-1) * below[..., -1:]).sum(-1, keepdim=True)
     chosen = chosen.clamp_max(below.shape[-1] - 1)
     mean, log_std = (v.gather(-1, chosen).squeeze(-1) for v in mixture[1:])
-    luck = torch.randn(mean.shape, generator=generator, device=mean.device)
-    return mean + log_std.exp() * luck
+    uniform = torch.randn(mean.shape, generator=generator, device=mean.device)
+    return mean + log_std.exp() * uniform
 
 
 def in_chunks(

@@ -150,14 +150,14 @@ class UNet(BaseModel):
         return float(2 * 9 * cost)
 
     @property
-    def reach(self) -> int:
+    def receptive_field_radius(self) -> int:
         """Receptive field radius in px: how far from a pixel its prediction depends."""
-        reach = sum(2 * 2**level for level in range(self.depth + 1))  # going down
-        reach += sum(4 * 2**level for level in range(self.depth))  # going up
+        radius = sum(2 * 2**level for level in range(self.depth + 1))  # going down
+        radius += sum(4 * 2**level for level in range(self.depth))  # going up
         # A blurred pooling sees one pixel of its level more to each side.
-        reach += self.stride - 1 if self.pooling == "blur" else 0
-        reach += self.stride + len(profile(self.smoothing)) // 2
-        return max(int(reach), len(profile(self.baseline)) // 2)
+        radius += self.stride - 1 if self.pooling == "blur" else 0
+        radius += self.stride + len(profile(self.smoothing)) // 2
+        return max(int(radius), len(profile(self.baseline)) // 2)
 
 
 def profile(sigma: float) -> NDArray[np.float64]:
@@ -401,12 +401,12 @@ class HalfPlaneUNet(BaseModel):
         return float(2 * (4 * 9 * cost + joining))
 
     @property
-    def reach(self) -> int:
+    def receptive_field_radius(self) -> int:
         """Receptive field radius in px: how far from a pixel its prediction depends."""
-        reach = 4 + sum(2 * 2**level for level in range(1, self.depth + 1))  # down
-        reach += self.stride - 1  # poolings look a row of their level further up
-        reach += sum(4 * 2**level for level in range(self.depth))  # going up
-        return int(reach + self.stride)
+        radius = 4 + sum(2 * 2**level for level in range(1, self.depth + 1))  # down
+        radius += self.stride - 1  # poolings look a row of their level further up
+        radius += sum(4 * 2**level for level in range(self.depth))  # going up
+        return int(radius + self.stride)
 
 
 class HalfPlaneModule(nn.Module):

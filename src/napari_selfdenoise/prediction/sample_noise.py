@@ -42,7 +42,7 @@ class SampleNoise:
     def measure(self, sample: Sequence[Tile]) -> Iterator[float]:
         """Measure the noise of some tiles; yields the share that is done."""
         curve = self.noise.curve
-        if self.views.config.sees:
+        if self.views.config.uses_sure:
             # A network that does not know what to make of masked pixels cannot tell.
             self.curve = self._bounded(curve, sample, 1.0)
             return

@@ -93,9 +93,9 @@ class Blend:
         """Such as "0.94 average of 8 orientations, 0.06 raw pixels"."""
         pairs = zip(self.weights, self.parts, strict=True)
         found = [(weight, part) for weight, part in pairs if weight >= 0.005]
-        told = ", ".join(f"{weight:.2f} {part}" for weight, part in found)
-        told = found[0][1] if len(found) == 1 else told
-        return told if self.error is None else f"{told}; error about {self.error:.3g}"
+        text = ", ".join(f"{weight:.2f} {part}" for weight, part in found)
+        text = found[0][1] if len(found) == 1 else text
+        return text if self.error is None else f"{text}; error about {self.error:.3g}"
 
 
 def in_words(blends: Sequence[Blend]) -> str:
@@ -304,7 +304,7 @@ def _balanced(gram: Array, held: Array) -> Array:
 
 
 def measured_noise(
-    differences: Sequence[Differences], believed: NoiseCurve
+    differences: Sequence[Differences], assumed: NoiseCurve
 ) -> NoiseCurve:
     """Noise of one image, as differences of its neighbouring residuals tell it.
 
@@ -312,16 +312,16 @@ def measured_noise(
     ----------
     differences : sequence of Differences
         In raw units; the reaction is that to noise as it was believed to be.
-    believed : NoiseCurve
+    assumed : NoiseCurve
         Noise of the image that the network was trained on. It is returned where there
         are too few differences to tell.
     """
-    found = believed
+    found = assumed
     for _ in range(_ROUNDS):
-        parts = [_rescaled(part, found, believed) for part in differences]
+        parts = [_rescaled(part, found, assumed) for part in differences]
         signal, squared = squared_noise(parts, Normalization(0.0, 1.0))
         if not len(signal):
-            return believed
+            return assumed
         found = _binned(signal, squared)
     return found
 
@@ -332,11 +332,9 @@ def _binned(signal: Array, squared: Array) -> NoiseCurve:
     return NoiseCurve.gaussian(centre, np.sqrt(np.maximum(variance, 1e-30)))
 
 
-def _rescaled(
-    part: Differences, found: NoiseCurve, believed: NoiseCurve
-) -> Differences:
+def _rescaled(part: Differences, found: NoiseCurve, assumed: NoiseCurve) -> Differences:
     """Bring the reaction to that to the noise that was found: it grows with it."""
     signal = part.signal.cpu().numpy()
-    ratio = (found.std_at(signal) / believed.std_at(signal)) ** 2
+    ratio = (found.std_at(signal) / assumed.std_at(signal)) ** 2
     factor = part.reaction.new_tensor(ratio)[:, None]
     return part._replace(reaction=part.reaction * factor)

@@ -87,7 +87,7 @@ class PlainEstimator:
         """Fit the noise to the plane, where that is asked for; as `TileEstimator`."""
         config = self.views.config
         if config.per_image:
-            for _ in self.noise.fit(tiles, masked=config.estimator.hides):
+            for _ in self.noise.fit(tiles, masked=config.estimator.masks_pixels):
                 yield 0.0
 
     def estimate(
@@ -95,7 +95,7 @@ class PlainEstimator:
     ) -> Iterator[tuple[float, Estimates | None]]:
         """Estimate a tile view by view; as `TileEstimator`."""
         raw, inner = self.views.read(tile)
-        masked = self.views.config.estimator.hides
+        masked = self.views.config.estimator.masks_pixels
         for share, found in self.views.views(raw, tile, inner, masked):
             if found is None:
                 yield share, None

@@ -195,7 +195,7 @@ class TileViews:
 
     def _masked(self, image: Tensor, targets: Tensor) -> Tensor:
         masking = self.config.masking
-        mask = Mask(masking.hide(targets), torch.zeros((1, 0), dtype=torch.long))
+        mask = Mask(masking.masked_for(targets), torch.zeros((1, 0), dtype=torch.long))
         return masking.apply(image, mask, self.generator)
 
     def _run(self, image: Tensor) -> Tensor:

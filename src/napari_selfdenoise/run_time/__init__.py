@@ -11,10 +11,10 @@ from napari_selfdenoise.run_time.run_time import (
     estimate_run,
     estimate_steps,
     forecast,
-    foretold,
     learning_text,
     left_text,
-    worth_foretelling,
+    with_estimate,
+    worth_estimating,
 )
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
     "estimate_run",
     "estimate_steps",
     "forecast",
-    "foretold",
     "learning_text",
     "left_text",
-    "worth_foretelling",
+    "with_estimate",
+    "worth_estimating",
 ]

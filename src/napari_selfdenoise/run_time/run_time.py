@@ -34,7 +34,7 @@ _PROBE_S = 0.5
 _PASS_FLOP = 6e9  # operations of the pass that is timed
 _PASSES = 4  # passes that are timed, after a first one
 
-_BESIDE = 1.15
+_OVERHEAD = 1.15
 """Time of an estimate over that of its passes: what is filled, turned and averaged."""
 
 _DIFFERENCES = 8
@@ -48,7 +48,7 @@ _FIT_FLOP = 2e11  # operations
 _FIT_PASSES = 16  # passes over the image
 _FIT_S = 1.5  # seconds that the fit itself takes, about
 
-_HURRIED_S = 30.0
+_FULL_FIT_S = 30.0
 """Budget below which the fit is shorter."""
 
 # Shorter runs are not estimated, as that takes seconds itself.
@@ -99,7 +99,7 @@ class RunEstimate:
         Of the steps; None where they go on until they are stopped.
     finishing_s : float
         Of the fit to the noise after it.
-    plane_s, hidden_plane_s : float
+    plane_s, masked_plane_s : float
         To denoise one plane; and where it turns out to be worth masking each pixel.
     planes : int
         How many there are.
@@ -115,7 +115,7 @@ class RunEstimate:
     learning_s: float | None
     finishing_s: float
     plane_s: float
-    hidden_plane_s: float
+    masked_plane_s: float
     planes: int
     step_s: float
     steps: int | None
@@ -138,7 +138,7 @@ class RunEstimate:
         """Seconds of all, where it turns out to be worth masking each pixel."""
         if self.learning_s is None:
             return None
-        return self.training_s + self.planes * self.hidden_plane_s
+        return self.training_s + self.planes * self.masked_plane_s
 
     @property
     def training_s(self) -> float:
@@ -209,19 +209,19 @@ def estimate_steps(
 
 def _usual(config: TrainingConfig) -> TrainingConfig:
     """The config as it will be for most images: few have noise of one strength."""
-    if not config.sees:
+    if not config.uses_sure:
         return config
     return config.model_copy(update={"objective": "squared_error"})
 
 
-def worth_foretelling(config: TrainingConfig) -> bool:
+def worth_estimating(config: TrainingConfig) -> bool:
     """Whether a run has an end, and is long enough to be estimated by a probe first."""
     ends = config.budget_s is not None or config.steps is not None
     brief = (config.budget_s or math.inf) < _BRIEF_S
     return ends and not brief and (config.steps or math.inf) >= _BRIEF_STEPS
 
 
-def foretold(
+def with_estimate(
     image: Image, config: TrainingConfig, steps: Callable[[], Training]
 ) -> Generator[RunEstimate | TrainingProgress | None, Any, TrainedModel]:
     """Estimate how long a run takes, then train.
@@ -264,7 +264,7 @@ def estimate(image: Image, config: TrainingConfig, speed: Speed) -> RunEstimate:
         _learning(image, config, step_s),
         _finishing(image, config, speed),
         padded * passes(config, image.plane_shape),
-        padded * passes(config, image.plane_shape, hidden=True),
+        padded * passes(config, image.plane_shape, masked=True),
         image.plane_count,
         step_s,
         config.steps,
@@ -276,7 +276,7 @@ def _finishing(image: Image, config: TrainingConfig, speed: Speed) -> float:
     """Seconds of the fit to the noise."""
     most = _FIT_PASSES * _training_pixels(image) * image.channels
     pixels = min(_FIT_FLOP / config.network.flops_per_pixel, most)
-    share = min(1.0, (config.budget_s or math.inf) / _HURRIED_S)
+    share = min(1.0, (config.budget_s or math.inf) / _FULL_FIT_S)
     return share * (pixels * speed.pixel_s + _FIT_S)
 
 
@@ -340,7 +340,7 @@ def _pixel_seconds(config: TrainingConfig) -> float:
             mean = run(network, None, image, dtype, config.masking.binning).mean
         float(mean[0, 0, 0, 0])  # waits for a graphics card
         took.append(time.perf_counter() - began)
-    return _BESIDE * sum(took[1:]) / _PASSES / side**2
+    return _OVERHEAD * sum(took[1:]) / _PASSES / side**2
 
 
 def _learning(image: Image, config: TrainingConfig, step_s: float) -> float | None:
@@ -359,7 +359,7 @@ def _training_pixels(image: Image) -> int:
 
 
 def passes(
-    config: TrainingConfig, plane_shape: tuple[int, int], hidden: bool = False
+    config: TrainingConfig, plane_shape: tuple[int, int], masked: bool = False
 ) -> float:
     """Number of passes of the network over each pixel of a plane that is denoised.
 
@@ -369,28 +369,28 @@ def passes(
         Its estimator and orientations count.
     plane_shape : tuple of int
         Rows and columns.
-    hidden : bool
+    masked : bool
         Whether the automatic estimator finds it worth masking each pixel.
     """
     turns = len(config.masking.orientations) if config.flips else 1
     places = math.prod(config.masking.lattice)
     if not config.estimator.blends:
-        return turns * (places if config.estimator.hides else 1)
+        return turns * (places if config.estimator.masks_pixels else 1)
     if config.masking.correlated:
         return turns
-    looks = 2 * turns + (0 if config.sees else _DIFFERENCES)
+    passes_made = 2 * turns + (0 if config.uses_sure else _DIFFERENCES)
     each = 0
-    if hidden and not config.sees:
-        looks += turns * places
+    if masked and not config.uses_sure:
+        passes_made += turns * places
         each = turns * places
-    looked_at = min(1.0, _SAMPLE / math.prod(plane_shape))
-    return looks if looked_at == 1 else looks * looked_at + turns + each
+    share = min(1.0, _SAMPLE / math.prod(plane_shape))
+    return passes_made if share == 1 else passes_made * share + turns + each
 
 
 def padded_pixels(shape: tuple[int, int], config: TrainingConfig) -> int:
     """Pixels of a plane as it is predicted: each tile with its margins."""
     wider = low_pass_radius(config) if config.estimator.blends else 0
-    margin = config.reach + wider
+    margin = config.receptive_field_radius + wider
     side = largest_side(config, margin, resolve_device(config.device))
     tiles = tile_grid((), shape, side, config.stride)
     return sum(
@@ -509,9 +509,9 @@ class RunClock:
 
     def _first_plane(self, known: RunEstimate, spent: float, share: float) -> float:
         """Seconds of a plane: as estimated, until it has taken longer."""
-        for told in (known.plane_s, known.hidden_plane_s):
-            if spent < 1.3 * self._pace * told:
-                return self._pace * told
+        for plane_s in (known.plane_s, known.masked_plane_s):
+            if spent < 1.3 * self._pace * plane_s:
+                return self._pace * plane_s
         return spent / max(share, _SURE)
 
     def _keep_pace(self, step: int) -> None:

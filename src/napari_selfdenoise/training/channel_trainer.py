@@ -112,7 +112,7 @@ class ChannelTrainer:
 
     def enter_next_phase(self) -> None:
         """Go over from the squared error to the config's objective."""
-        self.phase = Phase.SURE if self.config.sees else Phase.LIKELIHOOD
+        self.phase = Phase.SURE if self.config.uses_sure else Phase.LIKELIHOOD
 
     def accumulate(self, patches: int, share: float) -> Tensor:
         """Add the gradient of fresh patches.
@@ -147,15 +147,15 @@ class ChannelTrainer:
             self.noise.module if probes else None,
         )
         self.noise.collect(predicted)
-        hidden = predicted.hidden
-        self.recovery.watch(hidden.signal, hidden.observation, share)
+        masked = predicted.masked
+        self.recovery.watch(masked.signal, masked.observation, share)
         objective = self._objectives[self.phase]
         loss = objective.loss(predicted)
         total = loss
         if self.noise.follows_gradient and not objective.teaches_noise:
             # The likelihood weighs dim pixels most and holds the signal back in the
             # first minute; so the noise model is taught apart, by the residuals.
-            total = loss + self.noise.loss(hidden)
+            total = loss + self.noise.loss(masked)
         return loss, total + self._penalty(predicted.phantom)
 
     def _sure_loss(self, patches: int, share: float) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,7 @@ def moments_of(config: TrainingConfig, noise: NoisePhase) -> tuple[Moment, ...]:
     """
     if config.objective == "squared_error":
         return ()
-    if config.sees:
+    if config.uses_sure:
         return _SURE
     bootstraps = config.objective == "bootstrap" and noise is not NoisePhase.GIVEN
     return _BOOTSTRAPS if bootstraps else _LIKELIHOOD

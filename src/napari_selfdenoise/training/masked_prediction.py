@@ -16,7 +16,7 @@ from napari_selfdenoise.model import Outputs, run_at
 from napari_selfdenoise.noise import (
     PROBE,
     Differences,
-    Hidden,
+    MaskedPixels,
     balanced,
     block_numbers,
     smoothness,
@@ -39,7 +39,7 @@ class MaskedPrediction(NamedTuple):
 
     Parameters
     ----------
-    hidden : Hidden
+    masked : Hidden
         Prediction, observation and weight of the masked pixels, each (B, N).
     prior : Mixture
         Distribution of their signals, (B, N, M).
@@ -49,10 +49,10 @@ class MaskedPrediction(NamedTuple):
         The same pixels; as observation, the prediction from patches with more noise.
     """
 
-    hidden: Hidden
+    masked: MaskedPixels
     prior: Mixture
     phantom: Tensor
-    probed: Hidden | None
+    probed: MaskedPixels | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,15 +108,15 @@ class MaskedPredictor:
         outputs = self.outputs(network, filled, mask.positions)
         smooth = mask.gather(smoothness(outputs.mean.detach()))
         mean = mask.gather(outputs.mean)
-        hidden = Hidden(mean, mask.gather(batch), balanced(mean, smooth))
+        masked = MaskedPixels(mean, mask.gather(batch), balanced(mean, smooth))
         probed = None
         if noise:
             with torch.no_grad():
                 noisier = noise.renoise(outputs.mean, batch, rng)
                 moved = self.outputs(network, masking.apply(noisier, mask, rng))
-            probed = hidden._replace(observation=mask.gather(moved.mean))
+            probed = masked._replace(observation=mask.gather(moved.mean))
         prior = self.config.signal.prior(mean, outputs.rest)
-        return MaskedPrediction(hidden, prior, outputs.phantom, probed)
+        return MaskedPrediction(masked, prior, outputs.phantom, probed)
 
     @torch.no_grad()
     def block_contrasts(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import Normalization
-from napari_selfdenoise.noise import Differences, Hidden, Residuals
+from napari_selfdenoise.noise import Differences, MaskedPixels, Residuals
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, raw_curve
 from napari_selfdenoise.training.masked_prediction import (
@@ -29,7 +29,7 @@ _KEPT_PIXELS = 2**14
 
 # Masked pixels of a pass that the noise model learns from: as a function of one number,
 # it needs few.
-_TAUGHT_PIXELS = 2**11
+_FITTED_PIXELS = 2**11
 
 
 class NoiseLearner:
@@ -67,8 +67,8 @@ class NoiseLearner:
         self.normalization, self.generator = normalization, generator
         given = module is not None and module.frozen
         self.phase = NoisePhase.GIVEN if given else NoisePhase.LEARNING
-        self.residual_buffer: deque[Hidden] = deque(maxlen=_BUFFERED_PASSES)
-        self.probe_buffer: deque[Hidden] = deque(maxlen=_BUFFERED_PASSES)
+        self.residual_buffer: deque[MaskedPixels] = deque(maxlen=_BUFFERED_PASSES)
+        self.probe_buffer: deque[MaskedPixels] = deque(maxlen=_BUFFERED_PASSES)
         self.contrasts: list[Differences] = []
 
     @property
@@ -84,14 +84,14 @@ class NoiseLearner:
 
     def collect(self, predicted: MaskedPrediction) -> None:
         """Keep the residuals of a pass."""
-        self.residual_buffer.append(predicted.hidden.detached(_KEPT_PIXELS))
+        self.residual_buffer.append(predicted.masked.detached(_KEPT_PIXELS))
         if predicted.probed:
             self.probe_buffer.append(predicted.probed.detached(_KEPT_PIXELS))
 
-    def loss(self, hidden: Hidden) -> Tensor:
+    def loss(self, masked: MaskedPixels) -> Tensor:
         """Mean negative log likelihood of residuals as if predictions were clean."""
         assert self.module is not None
-        signal, observation, weight = hidden.detached(_TAUGHT_PIXELS)
+        signal, observation, weight = masked.detached(_FITTED_PIXELS)
         likelihood = self.module.log_likelihood(signal, observation)
         return -(weight * likelihood).sum() / weight.sum()
 

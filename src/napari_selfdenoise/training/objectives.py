@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.noise import Hidden
+from napari_selfdenoise.noise import MaskedPixels
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.likelihood import log_marginal
 from napari_selfdenoise.training.masked_prediction import MaskedPrediction
@@ -52,7 +52,7 @@ class SquaredError:
 
     def loss(self, predicted: MaskedPrediction) -> Tensor:
         """Mean over the masked pixels, a scalar."""
-        squared = _squared_error(predicted.hidden)
+        squared = _squared_error(predicted.masked)
         if not self.likelihood.config.signal.spreads:
             return squared.mean()
         of_spread = self.likelihood.of_spread(predicted)
@@ -84,9 +84,9 @@ class Likelihood:
         """Mean over the masked pixels, a scalar."""
         likelihood, prior = self.likelihood, predicted.prior
         if likelihood.teaches_all:
-            nll = likelihood.nll(prior, predicted.hidden.observation)
+            nll = likelihood.nll(prior, predicted.masked.observation)
             return nll + likelihood.uncertainty(prior)
-        squared = _squared_error(predicted.hidden)
+        squared = _squared_error(predicted.masked)
         of_spread = likelihood.of_spread(predicted)
         # In squares weighed by their variance the mean stays true whatever the noise's
         # shape: a likelihood of another skewness would shift it.
@@ -94,8 +94,8 @@ class Likelihood:
         return (0.5 * squared / weight).mean() / weight.mean() + of_spread
 
 
-def _squared_error(hidden: Hidden) -> Tensor:
-    return (hidden.observation - hidden.signal).square()
+def _squared_error(masked: MaskedPixels) -> Tensor:
+    return (masked.observation - masked.signal).square()
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,15 +125,15 @@ class MarginalLikelihood:
         Only the sum of the prior's and the noise's variance shows in the data: learned
         together, one could grow at the other's expense.
         """
-        hidden, prior = predicted.hidden, predicted.prior
-        shift = hidden.signal - hidden.signal.detach()
+        masked, prior = predicted.masked, predicted.prior
+        shift = masked.signal - masked.signal.detach()
         held = prior._replace(mean=prior.mean - shift.unsqueeze(-1))
         noise = self.learner.module
         if noise is None or self.config.per_image or not self.learner.follows_gradient:
-            return self.nll(held, hidden.observation)
+            return self.nll(held, masked.observation)
         noise.requires_grad_(False)
         try:
-            return self.nll(held, hidden.observation)
+            return self.nll(held, masked.observation)
         finally:
             noise.requires_grad_(True)
 

@@ -150,10 +150,10 @@ class PatchSampler:
     ) -> Patches:
         """Draw `count` patches, turned or as they lie."""
         device, step = self.pixels.device, self.step
-        luck = torch.rand((4, count), generator=generator, device=device)
-        plane, top, left = self._corners(luck)
+        uniform = torch.rand((4, count), generator=generator, device=device)
+        plane, top, left = self._corners(uniform)
         width = self.shapes[plane][:, 1]
-        turn = (luck[3] * (len(self.orientations) if turned else 1)).long()
+        turn = (uniform[3] * (len(self.orientations) if turned else 1)).long()
         rows, columns = self._turned(self.orientations[turn])
         rows, columns = (
             values * step + start[:, None, None]

@@ -51,7 +51,9 @@ def show(
         return Preview(place, raw)
     config, norm = trainer.config, trainer.normalization
     tile = Tile(place.plane, place.top, place.bottom, place.left, place.right)
-    margin = config.reach + (trainer.optics.radius if trainer.optics else 0)
+    margin = config.receptive_field_radius + (
+        trainer.optics.radius if trainer.optics else 0
+    )
     fill = norm.offset if config.network.blind else None
     padded, inner = read_padded(image, tile, margin, config.stride, fill)
     observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))

@@ -113,11 +113,11 @@ def resolve_width(
         return config, ""
     pixels = _pixels(channels)
     chosen = network.scaled(pixels)
-    said = (
+    text = (
         f"With {pixels / 1e6:.2g} million pixels to learn from, the network has "
         f"{chosen.width} channels."
     )
-    return config.model_copy(update={"network": chosen}), said
+    return config.model_copy(update={"network": chosen}), text
 
 
 def resolve_objective(
@@ -143,25 +143,25 @@ def resolve_objective(
     str
         What was decided and why, in a sentence; empty where nothing was.
     """
-    hidden = (None,) * len(channels)
-    if not config.sees:
-        return config, hidden, ""
-    reason = _why_hide(config)
+    none = (None,) * len(channels)
+    if not config.uses_sure:
+        return config, none, ""
+    reason = _why_mask(config)
     measured = [] if reason else [measure_level(p) if p else None for p in channels]
     levels = tuple(level for level in measured if level is not None)
     reason = reason or _unlike(levels, sum(bool(planes) for planes in channels))
     if reason:
         squared = config.model_copy(update={"objective": "squared_error"})
-        return squared, hidden, f"{reason[0].upper()}{reason[1:]}."
+        return squared, none, f"{reason[0].upper()}{reason[1:]}."
     stds = ", ".join(f"{level.std:.3g}" for level in levels)
-    said = (
+    text = (
         f"Noise is equally strong everywhere (std {stds}), so the network soon learns "
         "from all pixels as they are (SURE)."
     )
-    return config, tuple(measured), said
+    return config, tuple(measured), text
 
 
-def _why_hide(config: TrainingConfig) -> str:
+def _why_mask(config: TrainingConfig) -> str:
     """Why pixels have to be hidden, whatever the noise's strength; empty if not."""
     if config.network.blind:
         return "The network predicts each pixel from its surroundings only"
@@ -169,7 +169,7 @@ def _why_hide(config: TrainingConfig) -> str:
         return "Pixels are masked all through the training: neighbours share noise"
     if config.signal.spreads:
         return "Pixels are masked all through the training: the signal head asks for it"
-    if config.estimator.hides:
+    if config.estimator.masks_pixels:
         return "Pixels are masked all through the training: the estimator asks for it"
     return ""
 
@@ -190,14 +190,14 @@ def _pixels(channels: Sequence[Planes]) -> int:
 
 
 def _with_masking(
-    config: TrainingConfig, masking: Masking, said: str
+    config: TrainingConfig, masking: Masking, text: str
 ) -> tuple[TrainingConfig, str]:
     changes: dict[str, object] = {"masking": masking}
     if masking.correlated and config.estimator.fuses:
         # The posterior would count noise twice that the context has told already.
         changes["estimator"] = BlindMean()
-        said += " So the pixel's own value is left out of the result (no posterior)."
-    return config.model_copy(update=changes), said
+        text += " So the pixel's own value is left out of the result (no posterior)."
+    return config.model_copy(update=changes), text
 
 
 def _best_view(

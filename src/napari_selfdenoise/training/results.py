@@ -59,7 +59,7 @@ def finished_model(
 def _learned(loop: TrainingLoop) -> TrainingConfig:
     """Settings as they were followed: it may have ended before SURE."""
     config = loop.plan.config
-    if config.sees and loop.trainers[0].phase is not Phase.SURE:
+    if config.uses_sure and loop.trainers[0].phase is not Phase.SURE:
         return config.model_copy(update={"objective": "squared_error"})
     return config
 

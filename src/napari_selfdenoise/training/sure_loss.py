@@ -47,10 +47,10 @@ class SureProbe(NamedTuple):
         cls, observation: Tensor, std: float, generator: torch.Generator
     ) -> SureProbe:
         """Draw the signs; the generator is on the device of the observation."""
-        luck = torch.rand(
+        uniform = torch.rand(
             observation.shape, generator=generator, device=observation.device
         )
-        return cls(observation, torch.where(luck < 0.5, -1.0, 1.0), std)
+        return cls(observation, torch.where(uniform < 0.5, -1.0, 1.0), std)
 
     def images(self) -> Tensor:
         """What is to be predicted: moved down, then moved up, (2 B, 1, Y, X)."""

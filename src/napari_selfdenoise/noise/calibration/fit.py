@@ -97,17 +97,17 @@ def fit_steps(
     pairs = Pairs.of(signal, observation, own, clip, np.random.default_rng(seed))
     if (yield 0.0) is not None:
         return None
-    taught, scored = pairs.split()
-    norm = Normalization.measure(taught.observation.astype(np.float32))
-    low, high = (float(end) for end in (taught.signal.min(), taught.signal.max()))
-    step = grey_step(taught.observation) if step is None else step
-    floor = std_floor(taught, norm, step)
-    line = fit_poisson_gaussian(taught.signal, taught.observation, cuts=(0.0, 1.0))
+    pairs, held_out = pairs.split()
+    norm = Normalization.measure(pairs.observation.astype(np.float32))
+    low, high = (float(end) for end in (pairs.signal.min(), pairs.signal.max()))
+    step = grey_step(pairs.observation) if step is None else step
+    floor = std_floor(pairs, norm, step)
+    line = fit_poisson_gaussian(pairs.signal, pairs.observation, cuts=(0.0, 1.0))
     if isinstance(config, PoissonGaussianNoise):
-        least = least_std(taught, floor, norm)
+        least = least_std(pairs, floor, norm)
         curve: NoiseCurve | None = NoiseCurve.line(*line, low, high, least)
     else:
-        fitting = _fit_module(config, taught, norm, floor, seed)
+        fitting = _fit_module(config, pairs, norm, floor, seed)
         curve = yield from _interruptible(fitting)
     if curve is None or (yield 1.0) is not None:
         return None
@@ -117,9 +117,9 @@ def fit_steps(
         curve,
         (low, high),
         curve.poisson_gaussian or line,
-        bits_per_pixel(curve, scored.signal, scored.observation, step),
-        {"pairs": len(taught.signal), "seed": seed, **(provenance or {})},
-        _fit_warnings(taught),
+        bits_per_pixel(curve, held_out.signal, held_out.observation, step),
+        {"pairs": len(pairs.signal), "seed": seed, **(provenance or {})},
+        _fit_warnings(pairs),
     )
 
 
@@ -152,8 +152,8 @@ def _fit_module(
         torch.from_numpy(((v - norm.offset) / norm.scale).astype(np.float32))
         for v in pairs
     )
-    luck = torch.Generator().manual_seed(seed)
-    steps = module.fit(signal, observation, None, luck, steps=_STEPS)
+    generator = torch.Generator().manual_seed(seed)
+    steps = module.fit(signal, observation, None, generator, steps=_STEPS)
     for number, _ in enumerate(steps, 1):
         yield number / _STEPS
     low, high = float(signal.min()), float(signal.max())

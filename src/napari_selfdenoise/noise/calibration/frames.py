@@ -84,9 +84,9 @@ def calibrate_steps(
     signal = None if signal is None else as_frames(signal)
     _require_stack(stack, signal, own_variance)
     rounded = rounding_notes(stack)
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     planes = list(stack.planes())
-    reading = _Reading.plan(stack, planes, luck)
+    reading = _Reading.plan(stack, planes, rng)
     for number, plane in enumerate(planes, 1):
         reading.read(plane, signal, own_variance)
         if (yield 0.5 * number / len(planes)) is not None:
@@ -183,12 +183,12 @@ class _Reading:
 
     @classmethod
     def plan(
-        cls, stack: Image, planes: list[PlaneIndex], luck: np.random.Generator
+        cls, stack: Image, planes: list[PlaneIndex], rng: np.random.Generator
     ) -> _Reading:
         """Choose the pixels to keep."""
         size = math.prod(stack.plane_shape)
         count = min(size, max(1, MAX_PAIRS // len(planes)))
-        places = np.sort(luck.choice(size, count, replace=False))
+        places = np.sort(rng.choice(size, count, replace=False))
         return cls(stack, places)
 
     def read(

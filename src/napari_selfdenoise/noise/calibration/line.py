@@ -59,7 +59,7 @@ def fit_poisson_gaussian(
     low, high = pairs.ends()
     start = np.array([a * low + b, a * high + b]) / level
     found = minimize(
-        lambda ends: pairs.surprise(*_through(ends * level, low, high), 1e-3 * level),
+        lambda ends: pairs.nll(*_through(ends * level, low, high), 1e-3 * level),
         np.maximum(start, 1e-2),
         method="Nelder-Mead",
         options={"xatol": 1e-5, "fatol": 1e-10, "maxiter": 400},
@@ -118,7 +118,7 @@ class _Grouped(NamedTuple):
         )
         return cls(s, r, total / total.mean(), v, len(signal))
 
-    def surprise(self, a: float, b: float, least: float) -> float:
+    def nll(self, a: float, b: float, least: float) -> float:
         """Mean of squared residual / variance + log variance."""
         variance = np.maximum(a * self.signal + b, least) + self.prior
         each = self.squared / variance + np.log(variance)

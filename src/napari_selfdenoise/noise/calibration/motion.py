@@ -76,7 +76,7 @@ def _in_space(level: Array, places: Indices, width: int) -> list[str]:
     shares = []
     for here, there in (_right(places, width), _below(places, width)):
         if len(here) < _LEAST_NEIGHBOURS:
-            return _not_to_be_told(len(level))
+            return _too_few_to_judge(len(level))
         products = (level[:, here] * level[:, there]).sum(0) / (len(level) - 1)
         shares.append(_beyond_chance(products, places[here], width))
     if min(shares) <= _SHARED:
@@ -88,7 +88,7 @@ def _in_space(level: Array, places: Indices, width: int) -> list[str]:
     ]
 
 
-def _not_to_be_told(frames: int) -> list[str]:
+def _too_few_to_judge(frames: int) -> list[str]:
     if frames > 3:
         return []
     return [

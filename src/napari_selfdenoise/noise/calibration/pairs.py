@@ -38,14 +38,14 @@ class Pairs(NamedTuple):
         observation: Array,
         own: Array,
         clip: tuple[float, float],
-        luck: np.random.Generator,
+        rng: np.random.Generator,
     ) -> Pairs:
         """Choose pairs at random, without the variance of the signal itself."""
         signal, observation = np.ravel(signal), np.ravel(observation)
         _require_pairs(signal, observation)
         low, high = np.percentile(signal, clip)
         inside = np.flatnonzero((signal >= low) & (signal <= high))
-        chosen = luck.permutation(inside)[:MAX_PAIRS]
+        chosen = rng.permutation(inside)[:MAX_PAIRS]
         s = signal[chosen].astype(np.float64)
         y = observation[chosen].astype(np.float64)
         own = np.broadcast_to(np.ravel(own), signal.shape)[chosen]
@@ -56,10 +56,10 @@ class Pairs(NamedTuple):
         count = min(_SCORED, int(_SCORED_SHARE * len(self.signal)))
         if len(self.signal) < FEW_PAIRS:
             return self, self
-        taught, scored = slice(count, None), slice(count)
+        fitted, held_out = slice(count, None), slice(count)
         return (
-            Pairs(self.signal[taught], self.observation[taught]),
-            Pairs(self.signal[scored], self.observation[scored]),
+            Pairs(self.signal[fitted], self.observation[fitted]),
+            Pairs(self.signal[held_out], self.observation[held_out]),
         )
 
 
@@ -109,8 +109,8 @@ def std_floor(pairs: Pairs, norm: Normalization, step: float) -> float:
 def least_std(pairs: Pairs, floor: float, norm: Normalization) -> float:
     """Smallest noise std that was measured, raw units: a line may fall to nothing."""
     squared = (pairs.observation - pairs.signal) ** 2
-    _, seen, _ = binned_means(pairs.signal, squared, np.ones_like(squared))
-    return max(floor * norm.scale, math.sqrt(0.9 * float(seen.min())))
+    _, variance, _ = binned_means(pairs.signal, squared, np.ones_like(squared))
+    return max(floor * norm.scale, math.sqrt(0.9 * float(variance.min())))
 
 
 def grey_step(observation: Array) -> float:

@@ -37,7 +37,7 @@ def _cross_sum(values: Tensor) -> Tensor:
 
 
 def _widening_fill(
-    patches: Tensor, hidden: Tensor, sums: Sequence[Callable[[Tensor], Tensor]]
+    patches: Tensor, masked: Tensor, sums: Sequence[Callable[[Tensor], Tensor]]
 ) -> Tensor:
     """Mean of unmasked pixels, by the first of several sums that reaches any.
 
@@ -45,37 +45,37 @@ def _widening_fill(
     Where none of the sums reaches any, the mean of the patch; and 0, the median of
     the image, where all of the patch is masked.
     """
-    weight = (~hidden).to(patches.dtype).expand_as(patches)
-    both = torch.cat([patches.masked_fill(hidden, 0), weight], 1)
+    weight = (~masked).to(patches.dtype).expand_as(patches)
+    both = torch.cat([patches.masked_fill(masked, 0), weight], 1)
     total, count = both.sum((2, 3), keepdim=True).unbind(1)
     filled = (total / count.clamp_min(1)).unsqueeze(1).expand_as(patches)
-    known = torch.zeros_like(hidden)
+    known = torch.zeros_like(masked)
     for widen in sums:
         both = widen(both)
         total, weight = both[:, :1], both[:, 1:]
-        visible = weight > 0
-        filled = torch.where(visible & ~known, total / weight.clamp_min(1e-6), filled)
-        known = known | visible
+        unmasked = weight > 0
+        filled = torch.where(unmasked & ~known, total / weight.clamp_min(1e-6), filled)
+        known = known | unmasked
     return filled
 
 
 def weighted_fill(
-    patches: Tensor, hidden: Tensor, side: float = 1.0, steps: Sequence[int] = (1, 1, 1)
+    patches: Tensor, masked: Tensor, side: float = 1.0, steps: Sequence[int] = (1, 1, 1)
 ) -> Tensor:
     """Weighted mean of the unmasked of 8 neighbours; wider where there are none."""
     # With half the pixels masked, one in 256 has no visible neighbour in 3 x 3.
     sums = [functools.partial(neighbour_sum, side=side, step=step) for step in steps]
-    return _widening_fill(patches, hidden, sums)
+    return _widening_fill(patches, masked, sums)
 
 
-def cross_fill(patches: Tensor, hidden: Tensor) -> Tensor:
+def cross_fill(patches: Tensor, masked: Tensor) -> Tensor:
     """Mean of the unmasked of the 4 direct neighbours; both (B, 1, Y, X)."""
-    return _widening_fill(patches, hidden, [_cross_sum, neighbour_sum, neighbour_sum])
+    return _widening_fill(patches, masked, [_cross_sum, neighbour_sum, neighbour_sum])
 
 
-def mean_fill(patches: Tensor, hidden: Tensor) -> Tensor:
+def mean_fill(patches: Tensor, masked: Tensor) -> Tensor:
     """Mean of the unmasked of the 8 neighbours; both (B, 1, Y, X)."""
-    return weighted_fill(patches, hidden)
+    return weighted_fill(patches, masked)
 
 
 def _neighbours(values: Tensor, size: int) -> Tensor:
@@ -86,21 +86,21 @@ def _neighbours(values: Tensor, size: int) -> Tensor:
     return torch.cat([unfolded[:, :centre], unfolded[:, centre + 1 :]], dim=1)
 
 
-def median_fill(patches: Tensor, hidden: Tensor) -> Tensor:
+def median_fill(patches: Tensor, masked: Tensor) -> Tensor:
     """Median of the unmasked of the 8 neighbours; both (B, 1, Y, X)."""
     # Outside the patch nothing is visible: padding enters as 0 and is dropped here.
-    visible = _neighbours((~hidden).to(patches.dtype), 3) > 0
-    values = _neighbours(patches, 3).masked_fill(~visible, float("nan"))
+    unmasked = _neighbours((~masked).to(patches.dtype), 3) > 0
+    values = _neighbours(patches, 3).masked_fill(~unmasked, float("nan"))
     median = values.nanmedian(dim=1, keepdim=True).values
-    wide = weighted_fill(patches, hidden)
-    return torch.where(visible.any(dim=1, keepdim=True), median, wide)
+    wide = weighted_fill(patches, masked)
+    return torch.where(unmasked.any(dim=1, keepdim=True), median, wide)
 
 
-def uniform_fill(patches: Tensor, hidden: Tensor, generator: torch.Generator) -> Tensor:
+def uniform_fill(patches: Tensor, masked: Tensor, generator: torch.Generator) -> Tensor:
     """One of the unmasked of 24 neighbours, at random; both (B, 1, Y, X)."""
-    visible = _neighbours((~hidden).to(patches.dtype), 5) > 0
-    luck = torch.rand(visible.shape, generator=generator, device=patches.device)
-    chosen = luck.masked_fill(~visible, -1).argmax(dim=1, keepdim=True)
+    unmasked = _neighbours((~masked).to(patches.dtype), 5) > 0
+    uniform = torch.rand(unmasked.shape, generator=generator, device=patches.device)
+    chosen = uniform.masked_fill(~unmasked, -1).argmax(dim=1, keepdim=True)
     drawn = _neighbours(patches, 5).gather(1, chosen)
-    wide = weighted_fill(patches, hidden)
-    return torch.where(visible.any(dim=1, keepdim=True), drawn, wide)
+    wide = weighted_fill(patches, masked)
+    return torch.where(unmasked.any(dim=1, keepdim=True), drawn, wide)

@@ -63,7 +63,7 @@ class FootprintScheme(MaskingScheme):
         height, width = (max(3, side + 1) for side in self.pixels.shape)
         return height, width
 
-    def hide(self, targets: Tensor) -> Tensor:
+    def masked_for(self, targets: Tensor) -> Tensor:
         """Pixels of the footprints around targets; both (B, 1, Y, X), bool."""
         return dilated(targets, self.pixels)
 
@@ -79,7 +79,7 @@ class FootprintScheme(MaskingScheme):
         most = math.log(2) * height * width / self.pixels.sum()
         count = max(1, min(round(fraction * height * width), int(most)))
         index = random_index(count, batch, height, width, generator)
-        return Mask(self.hide(marked(index, height, width)), index)
+        return Mask(self.masked_for(marked(index, height, width)), index)
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
         """Fill the masked pixels of patches (B, 1, Y, X) from unmasked pixels."""
@@ -87,8 +87,8 @@ class FootprintScheme(MaskingScheme):
         # footprints that overlap, in few rounds.
         half = max(self.pixels.shape) // 2
         steps = [2**k for k in range((2 * half).bit_length())] or [1]
-        filled = weighted_fill(patches, mask.hidden, GAUSSIAN, steps)
-        return torch.where(mask.hidden, filled, patches)
+        filled = weighted_fill(patches, mask.masked, GAUSSIAN, steps)
+        return torch.where(mask.masked, filled, patches)
 
 
 def footprint_text(painted: ArrayLike) -> str:
@@ -167,17 +167,17 @@ def unchanged(footprint: NDArray[np.bool_], way: Orientation) -> bool:
 def dilated(targets: Tensor, footprint: NDArray[np.bool_]) -> Tensor:
     """Pixels of the footprints around targets; both (B, 1, Y, X), bool."""
     height, width = targets.shape[-2:]
-    below, beside = (side // 2 for side in footprint.shape)
-    padded = F.pad(targets, (beside, beside, below, below))
-    hidden = torch.zeros_like(targets)
+    below, across = (side // 2 for side in footprint.shape)
+    padded = F.pad(targets, (across, across, below, below))
+    masked = torch.zeros_like(targets)
     runs: dict[int, Tensor] = {}
     for y, x, length in _runs(footprint):
         if length not in runs:
             runs[length] = _stretched(padded, length)
         # y = below is the row of the target, x the left end of a run in the footprint.
         rows = runs[length].narrow(2, 2 * below - y, height)
-        hidden |= rows.narrow(3, 2 * beside - x, width)
-    return hidden
+        masked |= rows.narrow(3, 2 * across - x, width)
+    return masked
 
 
 def _runs(footprint: NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:

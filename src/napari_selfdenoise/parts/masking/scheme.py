@@ -23,7 +23,7 @@ class Mask(NamedTuple):
 
     Parameters
     ----------
-    hidden : Tensor
+    masked : Tensor
         True where a pixel is masked, (B, 1, Y, X).
     positions : Tensor
         Flat positions y * X + x of the N targets of each patch, (B, N): the pixels that
@@ -31,7 +31,7 @@ class Mask(NamedTuple):
         around a target are masked with it and are no targets themselves.
     """
 
-    hidden: Tensor
+    masked: Tensor
     positions: Tensor
 
     def gather(self, values: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class MaskingScheme(BaseModel):
         return 1
 
     @property
-    def hides(self) -> bool:
+    def masks_pixels(self) -> bool:
         """Whether pixels are masked: else the network has to be blind itself."""
         return True
 
@@ -75,7 +75,7 @@ class MaskingScheme(BaseModel):
         """
         return 3, 3
 
-    def hide(self, targets: Tensor) -> Tensor:
+    def masked_for(self, targets: Tensor) -> Tensor:
         """Pixels that are masked because of targets; both (B, 1, Y, X), bool."""
         return targets
 

@@ -70,11 +70,11 @@ class _SinglePixels(MaskingScheme):
         """Fill the masked pixels of patches (B, 1, Y, X) from unmasked neighbours."""
         fill = {"mean": mean_fill, "median": median_fill}.get(self.fill)
         filled = (
-            fill(patches, mask.hidden)
+            fill(patches, mask.masked)
             if fill
-            else uniform_fill(patches, mask.hidden, generator)
+            else uniform_fill(patches, mask.masked, generator)
         )
-        return torch.where(mask.hidden, filled, patches)
+        return torch.where(mask.masked, filled, patches)
 
 
 class RandomMask(_SinglePixels):
@@ -222,11 +222,11 @@ class GridMask(MaskingScheme):
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:
         """Fill the masked pixels of patches (B, 1, Y, X) from unmasked neighbours."""
         filled = (
-            cross_fill(patches, mask.hidden)
+            cross_fill(patches, mask.masked)
             if self.fill == "cross"
-            else weighted_fill(patches, mask.hidden, GAUSSIAN)
+            else weighted_fill(patches, mask.masked, GAUSSIAN)
         )
-        return torch.where(mask.hidden, filled, patches)
+        return torch.where(mask.masked, filled, patches)
 
 
 class LineMask(FootprintScheme):
@@ -360,7 +360,7 @@ class NoMask(MaskingScheme):
     kind: Literal["none"] = "none"
 
     @property
-    def hides(self) -> bool:
+    def masks_pixels(self) -> bool:
         """Whether pixels are masked: none is."""
         return False
 
@@ -369,7 +369,7 @@ class NoMask(MaskingScheme):
         """Distance (y, x) in px of the targets: one pass predicts all."""
         return 1, 1
 
-    def hide(self, targets: Tensor) -> Tensor:
+    def masked_for(self, targets: Tensor) -> Tensor:
         """Pixels that are masked because of targets, none; both (B, 1, Y, X), bool."""
         return torch.zeros_like(targets)
 
@@ -378,9 +378,9 @@ class NoMask(MaskingScheme):
     ) -> Mask:
         """All pixels of a batch of patches as targets."""
         device = generator.device
-        hidden = torch.zeros((batch, 1, height, width), dtype=torch.bool, device=device)
+        masked = torch.zeros((batch, 1, height, width), dtype=torch.bool, device=device)
         return Mask(
-            hidden, torch.arange(height * width, device=device).repeat(batch, 1)
+            masked, torch.arange(height * width, device=device).repeat(batch, 1)
         )
 
     def apply(self, patches: Tensor, mask: Mask, generator: torch.Generator) -> Tensor:

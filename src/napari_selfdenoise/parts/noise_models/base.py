@@ -137,8 +137,8 @@ class NoiseModule(nn.Module):
     ) -> Tensor:
         """Add noise of the model's width once more to observations (...)."""
         std = self.std(signal)
-        luck = torch.randn(std.shape, generator=generator, device=std.device)
-        return observation + std * luck
+        normal = torch.randn(std.shape, generator=generator, device=std.device)
+        return observation + std * normal
 
     def start_from_line(
         self, gain: float, offset: float, low: float, high: float

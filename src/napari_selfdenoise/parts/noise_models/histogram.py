@@ -182,8 +182,8 @@ class HistogramModule(NoiseModule):
         signal, observation, weight = (
             v.repeat(times) for v in (signal, observation, weight / times)
         )
-        luck = torch.rand(signal.shape, generator=generator, device=signal.device)
-        residual = observation + (luck - 0.5) * step - signal
+        uniform = torch.rand(signal.shape, generator=generator, device=signal.device)
+        residual = observation + (uniform - 0.5) * step - signal
         scaled = residual * (-self._log_std(signal)).exp()
         return self._row(signal).round().long(), scaled, weight
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import beside, require_folder
+from napari_selfdenoise.images import replacing, require_folder
 from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
 from napari_selfdenoise.parts.noise_models.fitted_noise import FittedNoise
 from napari_selfdenoise.parts.noise_models.models import NoiseModel
@@ -51,7 +51,7 @@ def save_noise_model(fitted: FittedNoise, path: str | os.PathLike[str]) -> Path:
     require_folder(path)
     text = json.dumps(_description(fitted), allow_nan=False)
     try:
-        with beside(path) as part:
+        with replacing(path) as part:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DenoisingError(

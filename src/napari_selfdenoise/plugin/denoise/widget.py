@@ -48,7 +48,7 @@ from napari_selfdenoise.prediction import (
     predict_over_raw,
     predict_tiles,
 )
-from napari_selfdenoise.run_time import RunEstimate, foretold, worth_foretelling
+from napari_selfdenoise.run_time import RunEstimate, with_estimate, worth_estimating
 from napari_selfdenoise.training import (
     TrainingProgress,
     preload,
@@ -135,8 +135,8 @@ class DenoiseWidget(Dock):
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
         make = partial(_training, results, corrections, config, start)
-        if self._forecast.estimate is None and worth_foretelling(config):
-            make = partial(foretold, image, config, make)
+        if self._forecast.estimate is None and worth_estimating(config):
+            make = partial(with_estimate, image, config, make)
         self._begin(make, self._on_training, self._on_trained)
 
     def denoise(self) -> None:

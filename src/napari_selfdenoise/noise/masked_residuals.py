@@ -20,17 +20,17 @@ Array = NDArray[np.float64]
 _BINS = 32
 
 
-class Hidden(NamedTuple):
+class MaskedPixels(NamedTuple):
     """Masked pixels, normalised: prediction, observation, weight; each (...)."""
 
     signal: Tensor
     observation: Tensor
     weight: Tensor
 
-    def detached(self, most: int) -> Hidden:
+    def detached(self, most: int) -> MaskedPixels:
         """Return at most about `most` of the pixels, flat, without gradients."""
         every = max(1, self.signal.numel() // most)
-        return Hidden(*(values.detach().ravel()[::every] for values in self))
+        return MaskedPixels(*(values.detach().ravel()[::every] for values in self))
 
 
 def smoothness(signal: Tensor) -> Tensor:
@@ -111,13 +111,13 @@ class Residuals:
     @classmethod
     def of(
         cls,
-        remembered: Iterable[Hidden],
-        probed: Iterable[Hidden],
+        masked: Iterable[MaskedPixels],
+        probed: Iterable[MaskedPixels],
         normalization: Normalization,
         differences: Iterable[Differences] = (),
     ) -> Residuals:
         """Join batches of masked pixels, and changes of predictions by added noise."""
-        signal, residual, weight = _raw(remembered, normalization)
+        signal, residual, weight = _raw(masked, normalization)
         moved_signal, moved, moved_weight = _raw(probed, normalization)
         own = (
             binned(moved_signal, moved, moved_weight)
@@ -163,10 +163,10 @@ class Residuals:
 
 
 def _raw(
-    hidden: Iterable[Hidden], normalization: Normalization
+    masked: Iterable[MaskedPixels], normalization: Normalization
 ) -> tuple[Array, Array, Array]:
     """Signal, difference and weight of masked pixels in raw units, each (n,)."""
-    parts = list(hidden)
+    parts = list(masked)
     if not parts:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     signal, other, weight = (
