@@ -52,7 +52,7 @@ from napari_selfdenoise.plugin.denoise.controls import Controls
 
 controls = Controls()
 choice = controls.part(part)
-choice.setValue(getattr(again.config, part))
+choice.value = getattr(again.config, part)
 json.dump(
     {
         "package": str(pathlib.Path(napari_selfdenoise.__file__).parent),
