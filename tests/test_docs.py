@@ -335,6 +335,16 @@ def test_words_that_the_glossary_replaces_are_not_used():
                 assert not word.search(text), f"{name}: {other}, say {term}"
 
 
+# Sentences -------------------------------------------------------------------------
+
+
+def test_sentences_are_short():
+    """One thought a sentence: what is longer is several, or belongs in the docs."""
+    for text in sentences_of_the_program():
+        for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z…])", " ".join(text.split())):
+            assert len(sentence.split()) <= 27, sentence
+
+
 # The code --------------------------------------------------------------------------
 
 
