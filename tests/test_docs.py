@@ -1,6 +1,7 @@
 """What the documentation says is so."""
 
 import ast
+import functools
 import importlib
 import re
 import runpy
@@ -279,6 +280,7 @@ def sentences_of_the_program():
         yield from (wording(n) for n in ast.walk(tree) if id(n) not in bare)
 
 
+@functools.cache
 def what_users_read():
     """Each page and all sentences of the program, in lower case, by its name."""
     pages = [p for p in PAGES if p.name not in OF_DEVELOPERS and p != GLOSSARY]
