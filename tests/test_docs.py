@@ -1,6 +1,7 @@
 """What the documentation says is so."""
 
 import ast
+import functools
 import importlib
 import re
 import runpy
@@ -279,6 +280,7 @@ def sentences_of_the_program():
         yield from (wording(n) for n in ast.walk(tree) if id(n) not in bare)
 
 
+@functools.cache
 def what_users_read():
     """Each page and all sentences of the program, in lower case, by its name."""
     pages = [p for p in PAGES if p.name not in OF_DEVELOPERS and p != GLOSSARY]
@@ -333,6 +335,16 @@ def test_words_that_the_glossary_replaces_are_not_used():
             word = re.compile(rf"\b{re.escape(other.lower())}")
             for name, text in what_users_read().items():
                 assert not word.search(text), f"{name}: {other}, say {term}"
+
+
+# Sentences -------------------------------------------------------------------------
+
+
+def test_sentences_are_short():
+    """One thought a sentence: what is longer is several, or belongs in the docs."""
+    for text in sentences_of_the_program():
+        for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z…])", " ".join(text.split())):
+            assert len(sentence.split()) <= 27, sentence
 
 
 # The code --------------------------------------------------------------------------

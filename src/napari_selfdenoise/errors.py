@@ -21,7 +21,7 @@ class RequestError(ValueError):
 
 
 class DenoisingError(Exception):
-    """A run that was asked for correctly has failed (exit status 1).
+    """A run of a correct request has failed (exit status 1).
 
     Not a `RuntimeError` on purpose: napari's generator workers swallow those.
 

@@ -68,7 +68,7 @@ _FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def _model(device: torch.device) -> str:
-    """Name of a device that tells it from others of its kind."""
+    """Name of the model of a device, which differs between kinds of hardware."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} of {platform.node()} ({platform.machine()})"

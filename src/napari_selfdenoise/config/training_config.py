@@ -78,8 +78,8 @@ class TrainingConfig(BaseModel):
         description="What the training makes small. Squared error: fast and robust; "
         "the noise model is learned from the residuals. Likelihood: noise model and "
         "signal head are learned with the network. Bootstrap (PPN2V): squared error "
-        "for 5 % of the training, then likelihood with a noise model that is fitted "
-        "to the predictions, after 5, 20 and 45 %; one from a file is kept. SURE: "
+        "for 5 % of the training, then likelihood. The noise model is fitted to the "
+        "predictions after 5, 20 and 45 %; one from a file is kept. SURE: "
         "better for Gaussian noise that is equally strong everywhere. It starts with "
         "squared error; after 20 % no pixel is masked (Stein's unbiased risk "
         "estimate). Where other noise is measured before, squared error stays.",

@@ -130,7 +130,7 @@ def _photons(rows: Sequence[Array], values: Array) -> float | None:
 
 
 def _dark_std(rows: Sequence[Array], lowest: float) -> float:
-    """Std of the noise where it is cut off at its middle, as its upper half tells."""
+    """Std of the noise where it is cut off at its middle, by its upper half."""
     above = np.concatenate(
         [(row[:, 1:] - lowest)[row[:, :-1] == lowest] for row in rows]
     )

@@ -28,7 +28,7 @@ _LIKELY = 3
 
 _MOST_BLOCKS = 1024
 _FEWEST = 48
-"""Waves that are not zero, at least, for a step to be told from chance."""
+"""Waves that are not zero, at least: with fewer, steps appear by chance."""
 
 _SHARP = 0.6
 """Mean cosine of the waves' distance from whole steps: 0 for waves of any value, 0.8

@@ -50,11 +50,11 @@ _UNCERTAIN = 2.0
 
 _TAIL = 10.0
 _TAIL_STDS = 1.2816
-"""Percentile of the differences that the noise is told from, and where a Gaussian has
+"""Percentile of the differences that the noise is measured by, and where a Gaussian has
 it: outliers beyond it do not count."""
 
 _BRIGHT = 0.3
-"""Share of the range of levels from which on the noise's growth with light is told."""
+"""Share of the range of levels above which the growth of the noise is measured."""
 
 _LEAST_NEIGHBOURS = 8
 

@@ -67,7 +67,7 @@ class _Filter(NamedTuple):
 
 _SECOND = _Filter(np.array([1, -2, 1]) / math.sqrt(6), 1.35 * 3.8)
 _FOURTH = _Filter(np.array([1, -4, 6, -4, 1]) / math.sqrt(70), 1.35 * 6.9)
-"""Second differences are told better, fourth ones hold less structure."""
+"""Second differences give a smaller error, fourth ones hold less structure."""
 
 
 @dataclass(frozen=True)

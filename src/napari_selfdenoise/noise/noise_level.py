@@ -300,7 +300,7 @@ class _Blocks:
 
     @property
     def std(self) -> float:
-        """Standard deviation of pixels, told from short waves."""
+        """Noise std of pixels, by the power of short waves."""
         return math.sqrt(self.short.mean())
 
     @property
@@ -310,7 +310,7 @@ class _Blocks:
 
     @property
     def longer(self) -> float:
-        """Standard deviation of pixels, told from waves of middle length."""
+        """Noise std of pixels, by the power of waves of middle length."""
         return math.sqrt(self.middle.mean())
 
     @property

@@ -88,7 +88,7 @@ class UNet(BaseModel):
         le=2,
         title="Smoothing",
         description="Blurs the prediction a little, as a lens would, so that single "
-        "noisy pixels do not stand out: standard deviation of the Gaussian. 0: no "
+        "noisy pixels do not stand out. Standard deviation of the Gaussian; 0 does not "
         "blur. No effect with a point spread function, or where lines or shapes are "
         "masked.",
         json_schema_extra={"unit": "px"},
@@ -99,9 +99,9 @@ class UNet(BaseModel):
         ge=0,
         le=8,
         title="Baseline",
-        description="Keeps the brightness of wide areas: the network predicts the "
-        "difference from the image blurred by a Gaussian of this standard deviation. "
-        "0: it predicts the signal itself. No effect where smoothing has none.",
+        description="Keeps the brightness of wide areas. The network predicts the "
+        "difference from the image blurred by a Gaussian of this standard deviation; "
+        "with 0, the signal itself. No effect where smoothing has none.",
         json_schema_extra={"unit": "px"},
     )
 

@@ -73,8 +73,8 @@ _OF_JPEG = BinMask(size=2)
 """Masking where JPEG has spread noise: bins of 3 px gave 0.5 to 1 dB less."""
 
 _JPEG_FINDING = (
-    "Some fine detail is lost: the image went through JPEG, which spreads noise over "
-    "blocks of 8 × 8 px, so bins of 2 × 2 px are masked. Save without compression."
+    "Some fine detail is lost, as bins of 2 × 2 px are masked: the image went through "
+    "JPEG, which spreads noise over blocks. Save without compression."
 )
 
 

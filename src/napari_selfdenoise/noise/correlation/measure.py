@@ -118,7 +118,7 @@ def extent(rho: Array, error: float) -> int:
 
 
 def _of_planes(planes: Sequence[NDArray[Any]]) -> NoiseCorrelation:
-    """Correlation of planes one by one, told from structure."""
+    """Noise correlation of planes one by one, without what is structure."""
     pairs = np.concatenate([NO_PAIRS, *(p[fit(p)] for p in pairs_of(planes))])
     if not len(pairs):
         return _unknown()

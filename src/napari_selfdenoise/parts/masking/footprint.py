@@ -144,8 +144,8 @@ def pixels_of(text: str) -> NDArray[np.bool_]:
     height, width = map(int, block.groups()) if block else (len(rows), len(rows[0]))
     if not (height % 2 and width % 2 and max(height, width) <= LARGEST_FOOTPRINT):
         raise ValueError(
-            "the sides of a footprint need to be odd, as it has a centre, and at most "
-            f"{LARGEST_FOOTPRINT} px long; this one has {height} x {width} px"
+            f"the sides of a footprint need to be odd and at most {LARGEST_FOOTPRINT} "
+            f"px long; this one has {height} x {width} px"
         )
     pixels = np.ones((height, width), np.bool_)
     if not block:

@@ -149,9 +149,9 @@ class PoissonGaussianNoise(NoiseConfig):
     estimation: Literal["learned", "per_image"] = Field(
         "learned",
         title="Estimation",
-        description="Learned: a and b are learned once, with the network. Per image: "
-        "the network learns the total variance of each pixel, and a and b are fitted "
-        "to each image afterwards (uncalibrated, as Khademi et al. published it).",
+        description="Learned: a and b are learned once, with the network. Per image "
+        "(uncalibrated, as Khademi et al. published it): the network learns the total "
+        "variance of each pixel; a and b are fitted to each image afterwards.",
     )
     regularisation: float = Field(
         0.0,

@@ -272,7 +272,7 @@ class Dock(QWidget):
             self.panel.say_of_files("")
 
     def dragEnterEvent(self, event: Any) -> None:
-        """Accept any file: what cannot be opened is told why."""
+        """Accept any file: a message says why one cannot be opened."""
         if _dropped(event):
             event.acceptProposedAction()
 
