@@ -294,7 +294,7 @@ def test_values_that_do_not_fit_are_told_in_words(form):
 def test_part_of_a_model_keeps_the_rest(qtbot):
     form = ModelForm(Config, ["steps", "network"])
     qtbot.addWidget(form.native)
-    assert list(form.values()) == ["steps", "network"]
+    assert list(form.editors) == ["steps", "network"]
     form.value = OTHER
     assert form.value == OTHER
     form.editor("network.width").value = 7
@@ -373,8 +373,8 @@ def test_a_value_is_taken_from_a_layer_and_keeps_the_other_edits(bead):
     assert len(calls) == 1
     line = bead.editor("file").line_edit.native
     assert line.placeholderText() == "a & b"
-    line.setText("new.tif")  # takes the place of the layer
-    assert bead.value == Bead(energy=0.5, file="new.tif")
+    line.setText("new.tif")  # comes before what was taken: that is read at the start
+    assert bead.value == Bead(energy=0.5, file="new.tif", pixels=(1.0, 2.0))
     bead.value = Bead()
     assert bead.value == Bead() and not line.placeholderText()
 

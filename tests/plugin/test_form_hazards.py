@@ -74,6 +74,7 @@ def test_numbers_come_back_as_they_went_in(desk, qtbot, settings, field, number)
     box.selectAll()
     qtbot.keyClicks(box, repr(number))
     assert settings.value == config  # typed
+    assert float(box.text().removesuffix(" counts")) == number  # shown
 
 
 def test_every_recipe_comes_back_as_it_went_in_with_one_signal(settings):

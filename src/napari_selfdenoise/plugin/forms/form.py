@@ -50,20 +50,14 @@ class Parts(ValuedContainerWidget):
     refused = Signal(object)
     """What was to be taken from elsewhere does not fit: the error."""
 
-    _filling = False
-
     def __init__(self, *widgets: Widget, **options: Any) -> None:
         super().__init__(widgets=widgets, labels=False, **options)
         bare(self)
 
     def set_value(self, value: Any) -> None:
         """Fill the parts."""
-        self._filling = True
-        try:
-            with self.changed.paused(lambda first, last: last):
-                self._fill(value)
-        finally:
-            self._filling = False
+        with self.changed.paused(lambda first, last: last):
+            self._fill(value)
 
     def _fill(self, value: Any) -> None:
         raise NotImplementedError
@@ -141,15 +135,15 @@ class ModelForm(Parts):
     ) -> None:
         self.model_type = model_type
         self.editors: dict[str, Any] = {}
-        self._unshown: dict[str, Any] = {}
         self._prefix, self._label_width = name, LABEL_WIDTH - indent
         self._offers = offers
         keys = shown_fields(model_type) if fields is None else fields
         super().__init__(*[self._row(key) for key in keys])
-
-    def values(self) -> dict[str, Any]:
-        """Return the values of the fields that are shown, by name."""
-        return {key: editor.value for key, editor in self.editors.items()}
+        self._unshown = {
+            key: default(field)
+            for key, field in model_type.model_fields.items()
+            if key not in self.editors
+        }
 
     def get_value(self) -> Any:
         """Return the model.
@@ -159,8 +153,9 @@ class ModelForm(Parts):
         RequestError
             If the values do not fit together, with the model's own message.
         """
+        values = {key: editor.value for key, editor in self.editors.items()}
         try:
-            return self.model_type(**{**self._unshown, **self.values()})
+            return self.model_type(**self._unshown, **values)
         except ValidationError as error:
             raise RequestError(sentence(error, self.model_type)) from error
 
@@ -207,20 +202,9 @@ class ModelForm(Parts):
         for key, editor in self.editors.items():
             editor.value = fields.pop(key)
             self._show_source(key, "")
-        if fields != self._all_unshown():
+        if fields != self._unshown:
             self._part_changed()
         self._unshown = fields
-
-    def _all_unshown(self) -> dict[str, Any]:
-        fields = self.model_type.model_fields.items()
-        defaults = {key: default(f) for key, f in fields if key not in self.editors}
-        return {**defaults, **self._unshown}
-
-    def _forget_taken(self, key: str, path: Any) -> None:
-        """A file takes the place of what was taken from a layer."""
-        if path and not self._filling:
-            self._unshown = {}
-            self._show_source(key, "")
 
     def _show_source(self, key: str, name: str) -> None:
         line = getattr(self.editors[key], "line_edit", self.editors[key])
@@ -238,8 +222,6 @@ class ModelForm(Parts):
         if not field.is_required():
             editor.value = default(field)
         self._watch(editor)
-        if isinstance(editor, ChosenFile):
-            editor.changed.connect(partial(self._forget_taken, key))
         return self._laid_out(title, tip, editor, self._menu(key, field, name))
 
     def _laid_out(self, title: str, tip: str, editor: Any, menu: Any) -> Widget:

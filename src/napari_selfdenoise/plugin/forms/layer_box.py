@@ -40,9 +40,8 @@ class LayerBox(Choice):
             before = box.blockSignals(True)
             box.clear()
             self.choices = [(layer.name, layer) for layer in self.layers]
-            self._widget._mgui_set_value(
-                chosen if chosen in self.layers else self.first
-            )
+            kept = chosen if chosen in self.layers else self.first
+            self._widget._mgui_set_value(kept)
             box.blockSignals(before)
 
 

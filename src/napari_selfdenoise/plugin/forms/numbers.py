@@ -23,7 +23,7 @@ class NumberBox(pg.SpinBox):
     """A spin box that shows all of a number, and takes it as it is typed."""
 
     def __init__(self, parent: Any = None) -> None:
-        super().__init__(parent, compactHeight=False, step=0)
+        super().__init__(parent, step=0)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.lineEdit().setAcceptDrops(False)  # files dropped here are for the dock
         CalmWheel(self)
@@ -58,6 +58,9 @@ class NumberBox(pg.SpinBox):
     def sizeHint(self) -> QSize:
         """Ask for no more room than the number needs."""
         return self.minimumSizeHint()
+
+    def _updateHeight(self) -> None:
+        """Keep the height of napari's boxes."""
 
 
 class _Backend(QBaseValueWidget):
