@@ -91,8 +91,8 @@ def test_every_recipe_is_named():
     for page in ("README.md", "docs/settings.md", "docs/command-line.md"):
         for name in recipes.RECIPES:
             assert f"`{name}`" in text_of(page), f"{page}: {name}"
-    below = text_of("docs/architecture.md").split("## Where it differs")[1]
-    assert set(re.findall(r"^\*\*`(\w+)`\*\*", below, re.MULTILINE)) == (
+    differences = text_of("docs/differences.md")
+    assert set(re.findall(r"^\*\*`(\w+)`\*\*", differences, re.MULTILINE)) == (
         set(recipes.RECIPES) - {"fast", "best"}
     )
 
