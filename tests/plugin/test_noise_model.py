@@ -219,6 +219,9 @@ def test_findings_show_gain_and_warnings_and_fold_the_formula(open_noise_desk, f
     desk.until(details.isVisible)
     gain = desk.widget.fitted.poisson_gaussian[0]
     assert QLabel.text(shown) == f"Camera gain about {gain:.3g} grey values per photon."
+    assert (
+        QLabel.text(shown) == shown.shown()
+    )  # folded on purpose, not for lack of room
     desk.qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
     assert "Noise variance ≈ a · signal + b" in QLabel.text(shown)
     assert "bits per pixel" in QLabel.text(shown)
