@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import util
+from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +125,14 @@ def _photograph(
     folder: Path, config: TrainingConfig, files: dict[str, Path], say: Say
 ) -> list[str]:
     """Do the same in a napari window, in a process of its own."""
-    if util.find_spec("napari") is None:
+    # The window registers its part under this name: the core does not know it.
+    registered = metadata.entry_points(group="napari_selfdenoise.demo")
+    if util.find_spec("napari") is None or not registered:
         return ["No picture of the window: napari is not installed."]
     say("Doing the same in a napari window")
     picture = folder / "window.png"
-    module = "napari_selfdenoise.plugin.demo_window"
-    command = [sys.executable, "-m", module, str(picture), str(config.budget_s)]
+    (window,) = registered
+    command = [sys.executable, "-m", window.module, str(picture), str(config.budget_s)]
     try:
         with _screen() as environment:
             subprocess.run(command, env=environment, check=True, timeout=600)
