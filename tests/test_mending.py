@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise import Image
-from napari_selfdenoise.defects import Findings, fill_steps, look_steps, ways_out
+from napari_selfdenoise.defects import Findings, examine_steps, fill_steps, ways_out
 from napari_selfdenoise.defects.mending import (
     channels_of,
     luminance_steps,
@@ -84,18 +84,18 @@ def test_missing_pixels_are_counted(holes):
 
 def test_what_teaches_nothing_is_found(holes):
     blank = np.full((2, 64, 64), 7, np.uint16)
-    found = result(look_steps(Image(blank, "TYX")))
+    found = result(examine_steps(Image(blank, "TYX")))
     assert found.obstacle.startswith("All pixels are 7: there is no signal")
     blank[1] = holes.data[0]
-    assert result(look_steps(Image(blank, "TYX"))) == Findings()
-    assert result(look_steps(holes)) == Findings(missing=13)
+    assert result(examine_steps(Image(blank, "TYX"))) == Findings()
+    assert result(examine_steps(holes)) == Findings(missing=13)
 
 
 def test_what_is_full_of_gaps_is_found(holes):
     gaps = np.random.default_rng(0).random((64, 64)) < 0.6
-    found = result(look_steps(Image(np.where(gaps, np.nan, holes.data[0]), "YX")))
+    found = result(examine_steps(Image(np.where(gaps, np.nan, holes.data[0]), "YX")))
     assert found.obstacle.startswith("Too few pixels were recorded next to each other")
-    masked = result(look_steps(Image(holes.data[0], "YX", mask=~gaps)))
+    masked = result(examine_steps(Image(holes.data[0], "YX", mask=~gaps)))
     assert masked.obstacle == found.obstacle
 
 
@@ -104,7 +104,7 @@ def test_lazy_whole_numbers_are_not_read_before_a_training():
         raise AssertionError
 
     lazy = da.zeros((4, 64, 64), np.uint16).map_blocks(refuse, meta=np.zeros(0, "u2"))
-    assert result(look_steps(Image(lazy, "TYX"))) == Findings()
+    assert result(examine_steps(Image(lazy, "TYX"))) == Findings()
 
 
 def test_missing_pixels_are_filled_and_others_kept(holes):

@@ -17,8 +17,8 @@ from napari_selfdenoise.defects.jpeg import went_through_jpeg
 from napari_selfdenoise.defects.mending import (
     Findings,
     Mending,
+    examine_steps,
     fill_steps,
-    look_steps,
     near_zero_steps,
     ways_out,
 )
@@ -39,8 +39,8 @@ __all__ = [
     "PlaneDefects",
     "corrected",
     "describe_defects",
+    "examine_steps",
     "fill_steps",
-    "look_steps",
     "measure_clipping",
     "measure_defects",
     "near_zero_steps",

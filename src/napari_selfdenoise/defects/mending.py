@@ -97,7 +97,7 @@ class Findings:
     rounding: Rounding | None = None
 
 
-def look_steps(image: Image) -> Generator[float, object, Findings]:
+def examine_steps(image: Image) -> Generator[float, object, Findings]:
     """Find out if an image can be learned from, and how many pixels are missing.
 
     Yields

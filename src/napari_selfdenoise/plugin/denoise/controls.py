@@ -435,8 +435,8 @@ class Controls(Panel):
             for name in ruled
         }
         self._greying = Greying(self._config, choices, self)
-        self._greying.looked.connect(self._show_changed)
-        self._greying.looked.connect(lambda _: self.settings_changed.emit())
+        self._greying.examined.connect(self._show_changed)
+        self._greying.examined.connect(lambda _: self.settings_changed.emit())
         self.budget.currentTextChanged.connect(lambda _: self.settings_changed.emit())
         self.device.currentIndexChanged.connect(self._greying.later)
         self.resume.toggled.connect(self._greying.later)

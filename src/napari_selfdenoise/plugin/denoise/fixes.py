@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_selfdenoise.defects import (
     Findings,
     Mending,
+    examine_steps,
     fill_steps,
-    look_steps,
     near_zero_steps,
     ways_out,
 )
@@ -77,7 +77,7 @@ class Mender(QObject):
         Why nothing can be learned from the image, as far as is known by now.
     """
 
-    looked = Signal()
+    examined = Signal()
     """What was found of the image is known now."""
 
     mended = Signal(object)
@@ -94,7 +94,7 @@ class Mender(QObject):
         self.obstacle = ""
         fixes.chosen.connect(self._mend)
 
-    def look_at(self, image: Image | None) -> None:
+    def examine(self, image: Image | None) -> None:
         """Check an image and offer what it needs, unless it was the last one."""
         if image is not None and _same(image, self._image):
             if self.obstacle and self._image is not None:
@@ -108,8 +108,8 @@ class Mender(QObject):
             self._look(image)
 
     def _look(self, image: Image) -> None:
-        if self._looking is None and _tells_something(image):
-            self._looking = self._begin(partial(_look_at, image), self._on_looked)
+        if self._looking is None and _has_findings(image):
+            self._looking = self._begin(partial(_examine, image), self._on_examined)
 
     def close(self) -> None:
         """End the check."""
@@ -125,13 +125,13 @@ class Mender(QObject):
     def _mend(self, make: Callable[[], Mending]) -> None:
         self._begin(make, self.mended.emit)
 
-    def _on_looked(self, looked: tuple[Image, Findings]) -> None:
-        image, found = looked
+    def _on_examined(self, examined: tuple[Image, Findings]) -> None:
+        image, found = examined
         if image is not self._image:  # another one was chosen meanwhile
             return
         self._looking, self.obstacle = None, found.obstacle
         self._fixes.offer(*_offers(image, found))
-        self.looked.emit()
+        self.examined.emit()
 
     def _on_error(self, error: Exception) -> None:
         self.failed.emit(error)
@@ -140,8 +140,8 @@ class Mender(QObject):
         pass
 
 
-def _look_at(image: Image) -> Generator[float, object, tuple[Image, Findings]]:
-    return image, (yield from look_steps(image))
+def _examine(image: Image) -> Generator[float, object, tuple[Image, Findings]]:
+    return image, (yield from examine_steps(image))
 
 
 def _offers(
@@ -162,7 +162,7 @@ def _offers(
     return {way: partial(fill_steps, image)}, note
 
 
-def _tells_something(image: Image) -> bool:
+def _has_findings(image: Image) -> bool:
     """Whether to look at its pixels: whole numbers are not read from disk for that."""
     kinds = "fui" if image.in_memory else "f"
     return image.dtype.kind in kinds and 0 not in image.shape

@@ -51,7 +51,7 @@ class Forecast(QObject):
         if self._run is not None:
             self._run.abandon()
         self._run, self._asked = None, None
-        self._tell(None)
+        self._report(None)
 
     def pause(self) -> None:
         """End a probe that is going on; an estimate stays."""
@@ -68,13 +68,13 @@ class Forecast(QObject):
     def _on_found(self, estimate: RunEstimate) -> None:
         if self._run is not None:  # else it was given up meanwhile
             self._run = None
-            self._tell(estimate)
+            self._report(estimate)
 
     def _on_error(self, error: Exception) -> None:
         """Show nothing: the training says what is wrong with the settings."""
         self._run = None
 
-    def _tell(self, estimate: RunEstimate | None) -> None:
+    def _report(self, estimate: RunEstimate | None) -> None:
         self.estimate = estimate
         self.found.emit(estimate)
 

@@ -44,9 +44,9 @@ def outcome(
         shown = _joined(f"Hardly trained. {few}", stopped, changed_note, *notes)
         return shown, _joined(also, finding)
     done = 'Done: see "denoised" in the layer list.'
-    said = done if result.complete else _stopped(result)
+    text = done if result.complete else _stopped(result)
     blended = f"How it was blended: {result.chosen}." if result.chosen else ""
-    shown = _joined(said, changed_note, in_words(result.blends), *notes)
+    shown = _joined(text, changed_note, in_words(result.blends), *notes)
     return shown, _joined(also, blended, finding)
 
 

@@ -181,7 +181,7 @@ class DenoiseWidget(Dock):
             return
         self._forget_files()
         try:
-            self._tell_file(f"Saved {save_model(self.model, path)}")
+            self._report_file(f"Saved {save_model(self.model, path)}")
         except (RequestError, DenoisingError) as error:
             self._complain(error)
 
@@ -212,7 +212,7 @@ class DenoiseWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._refuse_files(error, path)
         else:
-            self._tell_file(f"The next training uses the noise model {path.name}.")
+            self._report_file(f"The next training uses the noise model {path.name}.")
 
     def _load_model(self, path: Path) -> None:
         if self._run is None:
@@ -239,9 +239,9 @@ class DenoiseWidget(Dock):
         self.controls.show_model(model)
         self._ended()
         if self._results is None or not self._results.source_is_there:
-            self._tell_gone()
+            self._report_gone()
         elif stops > 1:
-            self._tell_nothing_denoised()
+            self._report_nothing_denoised()
         else:
             self._predict()
 
@@ -285,23 +285,23 @@ class DenoiseWidget(Dock):
         if self._results is None or self.model is None:
             return
         if not self._results.source_is_there:
-            self._tell_gone()
+            self._report_gone()
         elif not result.done_fraction:
-            self._tell_nothing_denoised()
+            self._report_nothing_denoised()
         else:
             self._results.finish(self.model, result, self.controls.keep.isChecked())
             hidden, changed = self._results.hidden(), self._results.source_is_changed
-            said, more = outcome(self.model, result, hidden, changed)
-            self.controls.show_fraction(said, 1.0, more)
+            text, more = outcome(self.model, result, hidden, changed)
+            self.controls.show_fraction(text, 1.0, more)
             self._results = None  # what is there now is the user's
 
-    def _tell_gone(self) -> None:
+    def _report_gone(self) -> None:
         self._discard()
         self.controls.say(
             "The layer is gone, so nothing is denoised. Its model is kept."
         )
 
-    def _tell_nothing_denoised(self) -> None:
+    def _report_nothing_denoised(self) -> None:
         self._discard()
         self.controls.say("Stopped: nothing is denoised. The model is kept.")
 
@@ -330,7 +330,7 @@ class DenoiseWidget(Dock):
         self.controls.clear_plots()
         self.controls.show_model(model)
         self._ended()
-        self._tell_file(
+        self._report_file(
             f"Loaded a model of recipe {model.config.recipe}, trained on "
             f"{', '.join(model.provenance.get('images', [])) or 'an image'}. "
             "Press Denoise."
@@ -357,7 +357,7 @@ class DenoiseWidget(Dock):
         controls.settings_changed.connect(self._show_readiness)
         controls.continuing.settings_wanted.connect(self._use_model_settings)
         self._forecast.found.connect(controls.show_forecast)
-        self._mender.looked.connect(self._show_readiness)
+        self._mender.examined.connect(self._show_readiness)
         self._mender.mended.connect(self._on_mended)
         self._mender.failed.connect(self._complain)
         controls.series.chosen.connect(self._open_series)
@@ -404,7 +404,7 @@ class DenoiseWidget(Dock):
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
-        self._mender.look_at(_image_of(layer))
+        self._mender.examine(_image_of(layer))
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
         self._show_readiness()
         self.changed.emit()

@@ -45,7 +45,7 @@ class Activity(QObject):
         self, bar: QProgressBar, said: Callable[[], str], parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._bar, self._said, self._title = bar, said, ""
+        self._bar, self._message, self._title = bar, said, ""
         self._shown: progress | None = None
         self._since = 0.0
         self._goes_on = self._updating = False
@@ -81,7 +81,7 @@ class Activity(QObject):
         else:
             self._timer.stop()
             self._hide()
-            self._tell()
+            self._report()
         self._updating = False
 
     def _show(self) -> None:
@@ -96,7 +96,7 @@ class Activity(QObject):
         if shown is not None:
             shown.close()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if time.monotonic() - self._since >= LONG_S:
-            first = re.split(r"(?<=[.!?])\s", self._said(), maxsplit=1)[0]
+            first = re.split(r"(?<=[.!?])\s", self._message(), maxsplit=1)[0]
             show_info(f"{self._title}: the run has ended. {first}")

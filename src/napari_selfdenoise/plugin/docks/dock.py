@@ -223,7 +223,7 @@ class Dock(QWidget):
             self._reading -= 1
         self._files.opened.append(layer.name)
         if note := several_note(options):
-            self._tell_file(note)
+            self._report_file(note)
         elif self._files.refused:
             self._show_files()
 
@@ -248,7 +248,7 @@ class Dock(QWidget):
         )
         self._refuse_files(error, path)
 
-    def _tell_file(self, words: str) -> None:
+    def _report_file(self, words: str) -> None:
         """Add a sentence about a file to those about the others."""
         self._files.notes.append(words)
         self._show_files()

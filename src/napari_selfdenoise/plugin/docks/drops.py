@@ -97,11 +97,11 @@ def refusals(paths: list[Path], suffixes: Iterable[str]) -> RequestError:
     kinds: dict[tuple[str, bool], list[Path]] = {}
     for path in paths:
         kinds.setdefault((path.suffix.lower(), path.is_dir()), []).append(path)
-    said = [refusal(first, suffixes) for first, *_ in kinds.values()]
+    text = [refusal(first, suffixes) for first, *_ in kinds.values()]
     if len(paths) == 1:
-        return said[0]
+        return text[0]
     others = [_others(alike) for alike in kinds.values()]
-    pairs = zip(map(str, said), others, strict=True)
+    pairs = zip(map(str, text), others, strict=True)
     return RequestError(" ".join(filter(None, itertools.chain(*pairs))))
 
 

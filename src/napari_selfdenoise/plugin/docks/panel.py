@@ -54,30 +54,30 @@ class Panel(QScrollArea):
         self.details = self.status.details
         self.eta.setWordWrap(False)
         self._content = QWidget()
-        self._said, self._of_files = ("", "", False), ("", False)
+        self._message, self._of_files = ("", "", False), ("", False)
 
     # ---- Showing ----
 
     def say(self, text: str, problem: bool = False, details: str = "") -> None:
         """Show a sentence, and fold what only some want to know."""
-        self._said = text, details, problem
-        self._show_said()
+        self._message = text, details, problem
+        self._show_message()
 
     def say_of_files(self, text: str, problem: bool = False) -> None:
         """Say of files what stays, whatever is said of a run; empty to forget it."""
         self._of_files = text, problem
-        self._show_said()
+        self._show_message()
 
     def forget_problem(self) -> None:
         """Take back a complaint: something has worked since."""
-        if self._said[-1]:
+        if self._message[-1]:
             self.say("")
 
-    def _show_said(self) -> None:
-        (text, details, problem), (files, refused) = self._said, self._of_files
+    def _show_message(self) -> None:
+        (text, details, problem), (files, refused) = self._message, self._of_files
         # The colour would be that of the run's words as well.
         problem = problem or (refused and not text)
-        self.status.say(text, details, problem, beside=files)
+        self.status.say(text, details, problem, second=files)
 
     def show_fraction(
         self, text: str, fraction: float | None, details: str = ""

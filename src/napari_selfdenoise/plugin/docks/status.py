@@ -30,7 +30,7 @@ class Status(QLabel):
         self.setObjectName(name)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._text = self._details = self._beside = ""
+        self._text = self._details = self._second_message = ""
         self.details = QToolButton()
         self.details.setObjectName(f"{name}_details" if name != "status" else "details")
         self.details.setCheckable(True)
@@ -49,7 +49,7 @@ class Status(QLabel):
 
     def text(self) -> str:
         """Return all sentences, folded ones included."""
-        return " ".join(filter(None, (self._text, self._details, self._beside)))
+        return " ".join(filter(None, (self._text, self._details, self._second_message)))
 
     def shown(self) -> str:
         """Return the sentences without the details."""
@@ -60,7 +60,7 @@ class Status(QLabel):
         self.say(text or "")
 
     def say(
-        self, text: str, details: str = "", problem: bool = False, beside: str = ""
+        self, text: str, details: str = "", problem: bool = False, second: str = ""
     ) -> None:
         """Show sentences, and fold others.
 
@@ -72,13 +72,13 @@ class Status(QLabel):
             Shown when they are unfolded.
         problem : bool
             Whether something is wrong, which the colour shows.
-        beside : str
+        second : str
             Shown below, with room of its own.
         """
         self.setStyleSheet(PROBLEM if problem else "")
-        said = text, details, beside
-        if said != (self._text, self._details, self._beside):
-            self._text, self._details, self._beside = said
+        message = text, details, second
+        if message != (self._text, self._details, self._second_message):
+            self._text, self._details, self._second_message = message
             self._lay_out()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -88,8 +88,8 @@ class Status(QLabel):
             self._lay_out()
 
     def _lay_out(self, *_: object) -> None:
-        shown = [self._fitting(self._text), self._fitting(self._beside)]
-        whole = [f"{self._text} {self._details}".strip(), self._beside]
+        shown = [self._fitting(self._text), self._fitting(self._second_message)]
+        whole = [f"{self._text} {self._details}".strip(), self._second_message]
         self.details.setVisible(shown != whole)
         self.details.setText("less ▴" if self.details.isChecked() else "details ▾")
         texts = whole if self.details.isChecked() else shown

@@ -113,10 +113,10 @@ def tooltip(field: FieldInfo) -> str:
 def _bounds_in_words(field: FieldInfo) -> str:
     words = {at.Ge: "at least", at.Gt: "more than", at.Le: "at most"}
     words |= {at.Lt: "less than", at.MultipleOf: "a multiple of"}
-    said = [
+    sentence = [
         f"{words[type(m)]} {astuple(m)[0]}" for m in field.metadata if type(m) in words
     ]
-    return f"{', '.join(said)}.".capitalize() if said else ""
+    return f"{', '.join(sentence)}.".capitalize() if sentence else ""
 
 
 def sentence(error: ValidationError, model_type: type[BaseModel]) -> str:

@@ -28,7 +28,7 @@ class Greying(QObject):
         Qt parent.
     """
 
-    looked = Signal(object)
+    examined = Signal(object)
     """The settings after a change; None where they make no sense."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Greying(QObject):
             config = None
         for name, editor in self._choices.items():
             editor.refuse(_reasons(config, name, editor))
-        self.looked.emit(config)
+        self.examined.emit(config)
 
 
 def _reasons(

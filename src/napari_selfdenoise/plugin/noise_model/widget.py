@@ -117,7 +117,7 @@ class NoiseModelWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return False
-        self._tell_file(f"Saved {self._path}")
+        self._report_file(f"Saved {self._path}")
         return True
 
     def load(self, path: str | Path | None = None) -> None:
@@ -163,7 +163,7 @@ class NoiseModelWidget(Dock):
         self._ended()
         self.controls.noise_plot.clear()
         self._take(fitted, path)
-        self._tell_file(
+        self._report_file(
             f"Loaded a noise model of {fitted.provenance.get('image', 'an image')}."
         )
 
