@@ -2,7 +2,7 @@
 
 Bright pixels may be rare: few cells on an empty background. So pixels are grouped by
 equal ranges of the signal, not by equal numbers, and a pixel's signal is the mean of
-the 5 x 5 px around it, as spots are smaller than a block. The noise is told from
+the 5 x 5 px around it, as spots are smaller than a block. The noise is measured by
 differences along both axes: they hold little of structure that optics have blurred, or
 of edges along an axis, and where noise is Gaussian and independent they know nothing of
 that mean. Medians leave out more of the structure.
@@ -56,9 +56,9 @@ class _Filter(NamedTuple):
     taps : ndarray
         Weights of neighbouring pixels, (n,), of sum 0.
     pixels : float
-        How many pixels tell the median of this filter as well as one independent value
-        would tell a variance: neighbours share differences, and a median is told 1.35
-        times less well.
+        How many pixels give the median of this filter as precisely as one independent
+        value gives a variance: neighbours share differences, and a median scatters 1.35
+        times more.
     """
 
     taps: Array

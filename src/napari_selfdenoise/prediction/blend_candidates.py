@@ -14,7 +14,7 @@ from napari_selfdenoise.prediction.tile_views import Estimates, Inner, Views
 
 SINGLE_PASS, BLIND_MEAN, POSTERIOR_MEAN = "single pass", "blind mean", "posterior mean"
 
-# Side in px of the box that passes three times over what is taken for broad shades.
+# Side in px of the box filter, which runs three times: a low-pass filter.
 _BOX = 15
 
 # How far that reaches, in px. Noise is averaged over some 700 pixels by it.
@@ -22,12 +22,12 @@ _LOW_PASS_RADIUS = 3 * (_BOX // 2)
 
 
 def low_pass_radius(config: TrainingConfig) -> int:
-    """How far beyond a tile it is predicted, to know its broad shades, in pixels.
+    """Radius of the low-pass filter of estimates at the raw brightness, in pixels.
 
     Parameters
     ----------
     config : TrainingConfig
-        Where it masks neighbours together, broad shades are not used.
+        Where it masks neighbours together, there are no such estimates.
     """
     return 0 if config.masking.correlated else _LOW_PASS_RADIUS
 
@@ -48,13 +48,13 @@ class Candidates:
 
     @property
     def average(self) -> str:
-        """What the average of all views is called."""
+        """Name of the average of all views."""
         count = len(self.views.turns)
         return f"average of {count} orientations" if count > 1 else SINGLE_PASS
 
     @property
     def at_raw_brightness(self) -> str:
-        """What the average with the broad shades of the observation is called."""
+        """Name of the average whose low frequencies are those of the observation."""
         return f"{self.average} at the raw brightness"
 
     @property
@@ -68,7 +68,7 @@ class Candidates:
         return math.prod(self.config.masking.lattice) == 1
 
     def widened(self, inner: Inner) -> Inner:
-        """Return a tile's place in its padded pixels, as far as broad shades reach."""
+        """Return a tile's place in its padded pixels, wider by the filter's radius."""
         rows, columns = (
             slice(part.start - self._radius, part.stop + self._radius) for part in inner
         )
@@ -125,7 +125,7 @@ class Candidates:
 
 
 def _low_pass(values: Tensor) -> Tensor:
-    """Broad shades of values (Y, X): nearly a Gaussian of 7.5 px.
+    """Low-pass values (Y, X): nearly by a Gaussian of 7.5 px.
 
     What lies within `_LOW_PASS_RADIUS` px of a border is not to be used.
     """

@@ -14,9 +14,9 @@ from napari_selfdenoise.prediction.blend_sample import TileSample
 from napari_selfdenoise.prediction.sure import OBSERVATION, Blend, Levels
 
 # Error of the rest, over the noise's variance, from which each pixel is masked too.
-# Where it is smaller, the context tells nearly all, and what masking gains does not
-# make up for nine times the passes. And the estimated error cannot tell there which is
-# better: slopes are up to 10 % too large where light is scarce, as the noise is skewed.
+# Where it is smaller, the context holds nearly all, and what masking gains does not
+# make up for nine times the passes. And the estimated error does not show there which
+# is better: slopes are up to 10 % too large in little light, as the noise is skewed.
 _WORTH_MASKING = 0.18
 
 # Share of the observation in a result from which on it is examined twice.
@@ -79,7 +79,7 @@ class BlendChoice:
 
     @property
     def _everywhere(self) -> Places:
-        """All pixels whose observation tells of the signal."""
+        """All pixels but defects."""
         return {tile: kept.good for tile, kept in self.sample.items()}
 
     def _usual(self, places: Places) -> Places:

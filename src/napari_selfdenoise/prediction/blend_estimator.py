@@ -89,7 +89,7 @@ class BlendEstimator:
             return False
         if self._candidates.is_blind:
             return self.config.signal.spreads
-        if self.views.hardly_trained:  # whoever stopped at once waits for no more
+        if self.views.hardly_trained:  # stopped at once: no long search
             return False
         return self._choice(measured).is_worth_masking()
 

@@ -30,7 +30,7 @@ _SIGNS_SIDE = 512
 class TileSample(NamedTuple):
     """Estimates of a tile and their slopes by name, (Y, X), raw units.
 
-    And where its observation tells of the signal.
+    And False at its defects, (Y, X).
     """
 
     estimates: Estimates
@@ -76,7 +76,7 @@ class BlendSample:
         return [small[n] for n in sorted(order[: max(1, SAMPLE_PIXELS // side**2)])]
 
     def estimate(self, tile: Tile, noise: NoiseCurve) -> Iterator[float]:
-        """Keep what all pixels of a tile tell, and how it moves with them.
+        """Keep estimates of a tile from all its pixels, and their slopes.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class BlendSample:
         self.tiles[tile] = TileSample(estimates, slopes, self.views.good(tile))
 
     def estimate_masked(self, tile: Tile, noise: NoiseCurve) -> Iterator[float]:
-        """Keep what is predicted of each pixel of a tile without it; as `estimate`.
+        """Keep estimates of each pixel of a tile without it; as `estimate`.
 
         The posterior knows the pixel too, but its prior does not: only that is moved.
         """

@@ -1,4 +1,4 @@
-"""The posterior of each pixel: what its surroundings and its own value tell."""
+"""The posterior of each pixel, given its surroundings and its own value."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PosteriorOfTile:
         Returns
         -------
         dict
-            "denoised" and "posterior_std", (Y, X); where samples are asked for,
+            "denoised" and "posterior_std", (Y, X); where the estimator draws samples,
             "posterior_samples", (samples, Y, X).
         """
         norm, estimator = self.views.normalization, self.views.config.estimator

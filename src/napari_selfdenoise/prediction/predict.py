@@ -183,7 +183,7 @@ class _Planes:
     def predict(
         self, first: PlaneIndex | None
     ) -> Generator[TilePrediction, Command | None, None]:
-        """Denoise all planes, unless somebody stops it."""
+        """Denoise all planes; `STOP` ends it."""
         numbers = {plane: n for n, plane in enumerate(self.image.planes())}
         for number, plane in enumerate(_outward(self.image, first)):
             # Of its own for each plane: the same samples in any order.

@@ -29,7 +29,7 @@ class Denoised:
     Parameters
     ----------
     images : mapping of str to Image
-        The results that were asked for, by the names that `result_shapes` gives;
+        The results, by the names that `result_shapes` gives;
         float32, in the image's raw units.
     noise_curves : tuple of NoiseCurve
         One a channel, in raw units.
@@ -50,7 +50,7 @@ class Denoised:
 
     @property
     def complete(self) -> bool:
-        """Whether nobody stopped the prediction before its end."""
+        """Whether the prediction was not stopped before its end."""
         return self.done_fraction == 1.0
 
     @property

@@ -43,7 +43,7 @@ class SampleNoise:
         """Measure the noise of some tiles; yields the share that is done."""
         curve = self.noise.curve
         if self.views.config.uses_sure:
-            # A network that does not know what to make of masked pixels cannot tell.
+            # After SURE, the network predicts masked pixels badly.
             self.curve = self._bounded(curve, sample, 1.0)
             return
         contrasts: list[Differences] = []
@@ -63,9 +63,9 @@ class SampleNoise:
         """Return a noise curve, at most so many times what flat blocks have.
 
         That there is more in them than in the curve may be structure. Where neighbours
-        are alike even in flat blocks, nobody knows whether they share noise or
-        structure: then the most noise that there may be counts. With too little, most
-        of the noise would be taken for structure and stay.
+        are alike even in flat blocks, they may share noise or structure: then the most
+        noise that there may be counts. With too little, most of the noise would be
+        taken for structure and stay.
         """
         level = measure_level([self.views.recorded(tile) for tile in sample])
         if level is None:

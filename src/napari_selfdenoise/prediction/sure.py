@@ -1,9 +1,10 @@
-"""How far estimates are from the signal, told from the noisy image alone (SURE).
+"""Errors of estimates, measured from the noisy image alone (SURE).
 
 An estimate that is close to the observation may be good, or may have copied the noise.
-Stein's lemma tells which: the noise that an estimate holds is the noise's variance
-times the estimate's slope, how far it follows when its own pixel is moved. The variance
-may change with the signal. Stein 1981; Ramani et al. 2008 (slopes from random signs).
+Stein's lemma separates the two: the noise that an estimate holds is the noise's
+variance times the estimate's slope, how far it follows when its own pixel is moved. The
+variance may change with the signal. Stein 1981; Ramani et al. 2008 (slopes from random
+signs).
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ OBSERVATION = "raw pixels"
 """Name of the estimate that is the observation itself."""
 
 _MENTIONED = 0.05
-"""Share of the raw pixels in a result from which on it is said."""
+"""Share of the raw pixels in a result from which on it is mentioned."""
 
 _LEAST_WEIGHT = 0.02
-"""What counts less is left out: it is not worth its passes."""
+"""Smaller weights are set to zero: they do not pay for their passes."""
 
 _STEADY = 300
 """Pixels of the whole image that the weights of one signal are mixed with."""
@@ -59,7 +60,7 @@ class Blend:
     weights : tuple of float
         Of each, averaged over the image; their sum is one.
     error : float or None
-        Estimated root mean squared error, raw units; None where it cannot be told.
+        Estimated root mean squared error, raw units; None where it cannot be estimated.
     signal, table : tuple
         Where the weights change with the signal: J signals, raw units, and the weights
         at each, (J, K).
@@ -99,7 +100,7 @@ class Blend:
 
 
 def in_words(blends: Sequence[Blend]) -> str:
-    """Say how good the result is, for who sees it; empty where that is not known."""
+    """Text of how good the result is; empty where that is not known."""
     if not blends:
         return ""
     mean, share = _mean(blends), raw_share_in_words(blends)
@@ -111,7 +112,7 @@ def in_words(blends: Sequence[Blend]) -> str:
 
 
 def raw_share_in_words(blends: Sequence[Blend]) -> str:
-    """Say how much of the observation is in the result; empty where it is little."""
+    """Text of how much of the observation is in the result; empty where little."""
     if not blends:
         return ""
     mean = _mean(blends)
@@ -122,7 +123,7 @@ def raw_share_in_words(blends: Sequence[Blend]) -> str:
 
 
 def summary(blends: Sequence[Blend]) -> str:
-    """Say what many planes are made of on average; empty where there are none."""
+    """Text of what many planes are made of on average; empty where there are none."""
     return str(_mean(blends)) if blends else ""
 
 
@@ -306,15 +307,15 @@ def _balanced(gram: Array, held: Array) -> Array:
 def measured_noise(
     differences: Sequence[Differences], assumed: NoiseCurve
 ) -> NoiseCurve:
-    """Noise of one image, as differences of its neighbouring residuals tell it.
+    """Noise curve of one image, from differences of its neighbouring residuals.
 
     Parameters
     ----------
     differences : sequence of Differences
-        In raw units; the reaction is that to noise as it was believed to be.
+        In raw units; the reaction is that to noise of the assumed strength.
     assumed : NoiseCurve
         Noise of the image that the network was trained on. It is returned where there
-        are too few differences to tell.
+        are too few differences.
     """
     found = assumed
     for _ in range(_ROUNDS):

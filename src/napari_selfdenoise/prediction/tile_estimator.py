@@ -84,7 +84,7 @@ class PlainEstimator:
         self._posterior = PosteriorOfTile(self.noise)
 
     def prepare(self, tiles: Sequence[Tile]) -> Iterator[float]:
-        """Fit the noise to the plane, where that is asked for; as `TileEstimator`."""
+        """Fit the noise to the plane, if it follows each image; as `TileEstimator`."""
         config = self.views.config
         if config.per_image:
             for _ in self.noise.fit(tiles, masked=config.estimator.masks_pixels):

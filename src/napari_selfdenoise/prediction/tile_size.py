@@ -21,7 +21,7 @@ def margin_of(model: TrainedModel) -> int:
     Parameters
     ----------
     model : TrainedModel
-        Where its estimator blends, broad shades need a wider tile.
+        Where its estimator blends, the low-pass filter needs a wider tile.
     """
     config = model.config
     wider = low_pass_radius(config) if config.estimator.blends else 0

@@ -103,7 +103,7 @@ class TileViews:
         return sources(tile, shape, self.margin, stride)
 
     def good(self, tile: Tile) -> NDArray[np.bool_]:
-        """Where the observation of a tile tells of the signal, (Y, X)."""
+        """False at the defects of a tile, (Y, X)."""
         return self.image.read(tile.plane, tile.rows, tile.columns).good
 
     def recorded(self, tile: Tile) -> NDArray[np.float32]:

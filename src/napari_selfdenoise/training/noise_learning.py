@@ -96,7 +96,7 @@ class NoiseLearner:
         return -(weight * likelihood).sum() / weight.sum()
 
     def residuals(self) -> Residuals:
-        """What recently masked pixels say of the noise, in raw units."""
+        """Residuals of recently masked pixels, in raw units."""
         return Residuals.of(
             self.residual_buffer, self.probe_buffer, self.normalization, self.contrasts
         )
@@ -109,7 +109,7 @@ class NoiseLearner:
         return np.asarray(std / norm.scale)
 
     def signal_range(self) -> tuple[float, float]:
-        """Lowest and highest signal that residuals tell of, raw; outliers apart."""
+        """Lowest and highest signal of the residuals, raw units, but for outliers."""
         return _range_of(self.residuals())
 
     def curve(self) -> NoiseCurve:

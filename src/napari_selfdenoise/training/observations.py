@@ -31,7 +31,7 @@ class Observations:
     planes : list of ndarray
         Observations, or means of bins that begin at each pixel, (Y, X), raw units.
     good : list of ndarray
-        Where each tells of the signal, (Y, X).
+        False at defects, (Y, X), one array a plane.
     pixel_to_bin_std : float
         Noise std of a pixel over that of a bin.
     """

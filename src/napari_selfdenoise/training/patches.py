@@ -78,8 +78,7 @@ class Patches(NamedTuple):
     observation : Tensor
         Normalised, (B, 1, Y, X).
     good : Tensor or None
-        False where the observation tells nothing of the signal, (B, 1, Y, X); None
-        where all of it does.
+        False at defects, (B, 1, Y, X); None where there are none.
     """
 
     observation: Tensor
@@ -109,7 +108,7 @@ class PatchSampler:
     planes : sequence of ndarray
         Each (Y, X), raw units, no side shorter than the patch.
     good : sequence of ndarray
-        Where each plane tells of the signal, (Y, X).
+        False at defects, (Y, X), one array a plane.
     normalization : Normalization
         Applied once, here.
     patch_size : int

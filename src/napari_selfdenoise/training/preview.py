@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs: the part that a viewer shows, denoised."""
+"""Previews of a training while it runs: the part that a viewer shows, denoised."""
 
 from __future__ import annotations
 

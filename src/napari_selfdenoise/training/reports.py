@@ -48,7 +48,7 @@ class Reports:
             self._field = command
 
     def hand_out(self, progress: TrainingProgress) -> Reporting:
-        """Report, with the preview that was asked for in answer to the last report."""
+        """Report, with the preview of the field of view that was sent before."""
         preview = self._preview(self._field) if self._field else None
         self._field = None
         self.receive((yield replace(progress, preview=preview)))

@@ -36,12 +36,12 @@ _FRAME_PIXELS = 2**24
 def resolve_masking(
     config: TrainingConfig, images: Sequence[CleanImage], channels: Sequence[Planes]
 ) -> tuple[TrainingConfig, str]:
-    """Choose the masking by the noise's correlation, where that was asked for.
+    """Return a config whose masking follows the noise's correlation, if automatic.
 
     Parameters
     ----------
     config : TrainingConfig
-        As asked for.
+        As the user chose it.
     images : sequence of CleanImage
         What to train on.
     channels : sequence of sequence of ndarray
@@ -92,12 +92,12 @@ def _may_bin(config: TrainingConfig, images: Sequence[CleanImage]) -> bool:
 def resolve_width(
     config: TrainingConfig, channels: Sequence[Planes]
 ) -> tuple[TrainingConfig, str]:
-    """Choose the network's width by how much there is to learn from, where asked for.
+    """Return a config whose network's width follows the amount of data, if it may.
 
     Parameters
     ----------
     config : TrainingConfig
-        As asked for.
+        As the user chose it.
     channels : sequence of sequence of ndarray
         Planes of each channel, each (Y, X).
 
@@ -162,7 +162,7 @@ def resolve_objective(
 
 
 def _why_mask(config: TrainingConfig) -> str:
-    """Why pixels have to be hidden, whatever the noise's strength; empty if not."""
+    """Reason to mask pixels, whatever the noise's strength; empty if there is none."""
     if config.network.blind:
         return "The network predicts each pixel from its surroundings only"
     if config.masking.correlated:
@@ -194,7 +194,7 @@ def _with_masking(
 ) -> tuple[TrainingConfig, str]:
     changes: dict[str, object] = {"masking": masking}
     if masking.correlated and config.estimator.fuses:
-        # The posterior would count noise twice that the context has told already.
+        # The posterior would count noise twice that the context holds already.
         changes["estimator"] = BlindMean()
         text += " So the pixel's own value is left out of the result (no posterior)."
     return config.model_copy(update=changes), text
@@ -205,7 +205,7 @@ def _best_view(
 ) -> tuple[Planes, bool]:
     """Planes to measure, and whether they follow each other in time.
 
-    Differences between frames tell the noise best, where the scene stands still.
+    Differences between frames measure noise best, where the scene stands still.
     """
     image = images[0].image
     others = [

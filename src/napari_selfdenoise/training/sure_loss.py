@@ -1,7 +1,7 @@
-"""Stein's unbiased risk estimate as a teacher: what to learn from with nothing hidden.
+"""Stein's unbiased risk estimate (SURE) as a loss: learning with no pixel masked.
 
-A network that sees the pixel it predicts could copy it, and its squared distance to the
-observation would be zero. Stein's lemma says what that hides: the noise's variance
+With its own pixel unmasked, a network could copy it, and its squared distance to the
+observation would be zero. Stein's lemma gives what is missing: the noise's variance
 times the slope of the prediction along its own pixel. With it, the distance is that to
 the signal, plus a constant, if the noise is Gaussian and its variance known.
 """
@@ -65,7 +65,7 @@ class SureProbe(NamedTuple):
         prediction : Tensor
             Of `images`, (2 B, 1, Y, X).
         good : Tensor, optional
-            Where the observation tells of the signal, (B, 1, Y, X).
+            True where the observation is signal and noise alone, (B, 1, Y, X).
 
         Returns
         -------

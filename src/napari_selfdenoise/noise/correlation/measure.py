@@ -68,7 +68,7 @@ class NoiseCorrelation:
         Number of pixels it was measured on; 0 where no part of the image was fit.
     extent_y, extent_x : int
         Distance in px along each axis up to which noise is shared: 0 where it is
-        independent, or cannot be told from structure.
+        independent, or cannot be separated from structure.
     frames : bool
         Whether it was measured on differences between frames.
     """

@@ -27,8 +27,8 @@ def measure_psf(
 ) -> Kernel:
     """Kernel from the image of one bead.
 
-    The background is subtracted, light told from noise ring by ring, the centre of mass
-    moved to the middle of a pixel, and what is left cropped and normalised.
+    The background is subtracted, light separated from noise ring by ring, the centre of
+    mass moved to the middle of a pixel, and what is left cropped and normalised.
 
     Parameters
     ----------
