@@ -67,7 +67,7 @@ def _needs_no_noise_model(method: Method) -> bool:
 
 def _of_pixels(method: Method) -> bool:
     """Whether the noise model is of pixels: from a file, or fitted to each image."""
-    return method.noise_model.kind == "file" or method.per_image
+    return method.noise_model.is_given or method.per_image
 
 
 RULES: tuple[Rule, ...] = (
@@ -79,25 +79,25 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("psf", "masking"),
-        lambda m: m.psf.kind == "none" or m.masking.masks_pixels,
+        lambda m: not m.psf.blurs or m.masking.masks_pixels,
         "a point spread function spreads each pixel into its neighbours, so the "
         "half-plane U-Net is no longer blind: choose a masking",
     ),
     Rule(
         ("noise_model", "objective"),
-        lambda m: m.noise_model.kind != "unmodelled" or _needs_no_noise_model(m),
+        lambda m: m.noise_model.is_modelled or _needs_no_noise_model(m),
         "without a noise model there is no likelihood: choose one, or the squared "
         "error as objective",
     ),
     Rule(
         ("noise_model", "signal"),
-        lambda m: m.noise_model.kind != "unmodelled" or not m.signal.spreads,
+        lambda m: m.noise_model.is_modelled or not m.signal.spreads,
         "without a noise model, noise and the spread of the signal look alike: choose "
         "a noise model, or the point as signal head",
     ),
     Rule(
         ("noise_model", "objective"),
-        lambda m: m.noise_model.kind != "histogram" or m.objective != "likelihood",
+        lambda m: m.noise_model.follows_gradient or m.objective != "likelihood",
         "a histogram is measured, not learned with the network: choose bootstrap as "
         "objective, or a noise model file",
     ),
@@ -133,7 +133,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("masking", "psf"),
-        lambda m: m.masking.binning == 1 or m.psf.kind == "none",
+        lambda m: m.masking.binning == 1 or not m.psf.blurs,
         "bins of pixels lose the detail that a point spread function is to bring back: "
         "choose a shape as masking",
     ),

@@ -186,13 +186,13 @@ def _rebuild_channel(
     norm, floor = Normalization(**content["normalization"]), content["noise_std_floor"]
     noise = None
     # One from a file is frozen: the curve says all, and the file may be gone.
-    if floor is not None and config.noise_model.kind != "file":
+    if floor is not None and not config.noise_model.is_given:
         units = NoiseUnits(norm.offset, norm.scale, floor)
         noise = config.noise_model.build(units)
     if noise is not None:
         _fill(noise.eval(), tensors, f"{number}.noise.")
     optics = None
-    if config.psf.kind != "none":
+    if config.psf.blurs:
         kernel = tensors[f"{number}.kernel"].double().numpy()
         optics = Optics.of(config.psf, kernel, content["background"])
     curve = NoiseCurve.from_json(content["noise_curve"])

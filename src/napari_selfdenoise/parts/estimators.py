@@ -16,6 +16,9 @@ class _Estimator(BaseModel):
     blends: ClassVar[bool] = False
     """Whether other estimates are blended by how far each is from the signal."""
 
+    takes_mode: ClassVar[bool] = False
+    """Whether the most likely signal is the result, instead of the mean."""
+
     @property
     def masks_pixels(self) -> bool:
         """Whether each pixel is masked in its own prediction, in several passes."""
@@ -108,6 +111,7 @@ class PosteriorMode(_Posterior):
     model_config = ConfigDict(title="Most likely value (posterior mode)")
 
     kind: Literal["posterior_mode"] = "posterior_mode"
+    takes_mode: ClassVar[bool] = True
 
 
 class PosteriorSamples(_Posterior):

@@ -58,7 +58,7 @@ class PosteriorOfTile:
 
         def fuse(prior: Mixture, observation: Tensor) -> tuple[Tensor, ...]:
             known = posterior(prior, self.noise.module, observation)
-            pick = mode if estimator.kind == "posterior_mode" else Mixture.expectation
+            pick = mode if estimator.takes_mode else Mixture.expectation
             generator = self.views.generator
             drawn = [draw(known, generator) for _ in range(estimator.count)]
             return pick(known), known.variance().sqrt(), *drawn

@@ -105,7 +105,7 @@ def result_names(
     return [
         "denoised",
         "noise_std",
-        *(["deconvolved"] if config.psf.kind != "none" else []),
+        *(["deconvolved"] if config.psf.blurs else []),
         *(["posterior_std"] if estimator.fuses else []),
         *(["posterior_samples"] if estimator.count else []),
     ]

@@ -29,7 +29,6 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseModel,
     NoiseUnits,
     PoissonGaussianNoise,
-    UnmodelledNoise,
     raw_curve,
 )
 
@@ -133,7 +132,7 @@ def fit_noise(
 
 
 def _require_fittable(config: NoiseModel) -> None:
-    if config.kind in (UnmodelledNoise().kind, "file"):
+    if config.is_given or not config.is_modelled:
         raise RequestError(
             f'The noise model "{config.model_config.get("title")}" cannot be fitted.',
             "Choose histogram, gaussian_mixture or poisson_gaussian.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -49,6 +49,15 @@ class NoiseConfig(BaseModel):
     """Settings of a noise model, which build the module that is trained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    is_modelled: ClassVar[bool] = True
+    """Whether there is a noise model at all, and so a likelihood."""
+
+    is_given: ClassVar[bool] = False
+    """Whether it was measured before the training, and nothing is learned."""
+
+    follows_gradient: ClassVar[bool] = True
+    """Whether it can be learned with the network, by the likelihood."""
 
     @property
     def uncertainty_weight(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class HistogramNoise(NoiseConfig):
     model_config = ConfigDict(title="Histogram (PN2V)")
 
     kind: Literal["histogram"] = "histogram"
+    follows_gradient: ClassVar[bool] = False
     bins: int = Field(
         32,
         ge=16,

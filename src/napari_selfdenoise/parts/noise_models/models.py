@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import ConfigDict, Field, ValidationError, field_validator
@@ -39,6 +39,7 @@ class UnmodelledNoise(NoiseConfig):
     model_config = ConfigDict(title="Not modelled (squared error)")
 
     kind: Literal["unmodelled"] = "unmodelled"
+    is_modelled: ClassVar[bool] = False
 
     def build(self, units: NoiseUnits) -> None:
         """Return None: there is no noise model to train."""
@@ -326,6 +327,7 @@ class NoiseFromFile(NoiseConfig):
     model_config = ConfigDict(title="From a noise model file")
 
     kind: Literal["file"] = "file"
+    is_given: ClassVar[bool] = True
     file: ChosenFile = Field(
         None,
         title="File",

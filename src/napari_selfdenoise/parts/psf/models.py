@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,6 +63,7 @@ class NoPSF(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="None")
 
     kind: Literal["none"] = "none"
+    blurs: ClassVar[bool] = False
 
     def kernel(self, pixel_size: PixelSize = None) -> Kernel:
         """Return the kernel that changes nothing: [[1]]."""
@@ -81,6 +82,7 @@ class GaussianPSF(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="Gaussian")
 
     kind: Literal["gaussian"] = "gaussian"
+    blurs: ClassVar[bool] = True
     sigma: float = Field(
         1.0,
         gt=0,
@@ -136,6 +138,7 @@ class MeasuredPSF(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="Measured (bead)")
 
     kind: Literal["measured"] = "measured"
+    blurs: ClassVar[bool] = True
     file: ChosenFile = Field(
         None,
         title="Bead image",
@@ -244,6 +247,7 @@ class OpticalPSF(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="From the optics")
 
     kind: Literal["optical"] = "optical"
+    blurs: ClassVar[bool] = True
     numerical_aperture: float = Field(
         1.4,
         ge=0.02,
