@@ -196,7 +196,7 @@ def _squared(_: Any, predicted: MaskedPrediction) -> Tensor:
 def _nll(self: objectives.Likelihood, predicted: MaskedPrediction) -> Tensor:
     """Likelihood of the prior as it is: a mean without history is not held fast."""
     masked = predicted.masked._replace(signal=predicted.masked.signal.detach())
-    return self.likelihood.of_spread(predicted._replace(hidden=masked))
+    return self.likelihood.of_spread(predicted._replace(masked=masked))
 
 
 _BOOTSTRAPPED: tuple[tuple[str, Change], ...] = (
