@@ -54,6 +54,7 @@ class Panel(QScrollArea):
         self.details = self.status.details
         self.eta.setWordWrap(False)
         self._content = QWidget()
+        self._filtering = False
         self._message, self._of_files = ("", "", False), ("", False)
 
     # ---- Showing ----
@@ -127,10 +128,21 @@ class Panel(QScrollArea):
         return bar
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Ask for the width anew when the form has changed: sections unfold."""
+        """Ask for the width anew when the form has changed: sections unfold.
+
+        The scroll bar makes sentences narrower, so that they take another line, or one
+        less, and the bar comes or goes: within one resize, no other one is answered, or
+        both would go on until the program crashes.
+        """
         if watched is self._content and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
-        return bool(super().eventFilter(watched, event))
+        if self._filtering:
+            return False
+        self._filtering = True
+        try:
+            return bool(super().eventFilter(watched, event))
+        finally:
+            self._filtering = False
 
     def minimumSizeHint(self) -> QSize:
         """Ask for the width of the form: it scrolls up and down only."""
