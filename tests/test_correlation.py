@@ -332,3 +332,18 @@ def test_bins_grow_where_noise_is_left():
     spoiled = (np.roll(noisy, 2, 1) + np.roll(noisy, -2, 1)) / 2
     assert left_over([noisy], [spoiled], BinMask(size=3)).wider == BinMask(size=4)
     assert left_over([noisy], [spoiled], BinMask(size=8)).wider is None
+
+
+def test_an_echo_is_not_the_correlation_of_blurred_noise():
+    """Blur ends within 4 px; what comes again 6 px away may be structure."""
+    noise = blurred(1)
+    assert measure_correlation([100 + noise]).extent_y > 0
+    found = measure_correlation([100 + noise + np.roll(noise, 6, axis=0)])
+    assert (found.extent_y, found.extent_x) == (0, 0)
+
+
+@pytest.mark.parametrize(("rho", "extent"), [(0.9, REACH), (0.97, 0)])
+def test_lines_that_do_not_fade_are_no_shared_noise(rho, extent):
+    """Over 8 px, 0.9 per pixel falls to 0.43, and 0.97 to 0.78: no mask is so long."""
+    noise = shared_along_x(3, rho=rho)
+    assert measure_correlation([100 + noise]).extent_x == extent

@@ -108,3 +108,14 @@ def test_residuals_go_by_the_differences():
     residuals = Residuals.of([MaskedPixels(*values)], [], ONE, parts)
     centre, std = residuals.scatter()
     np.testing.assert_allclose(std**2, 2 + centre / 20, rtol=0.1)
+
+
+@pytest.mark.parametrize(("own", "noise"), [(0.5, 0.5), (0.9, 0.25)])
+def test_at_least_a_quarter_of_a_contrast_is_noise(own, noise):
+    """However much the prediction itself moves: its reaction is known roughly."""
+    contrasts = torch.ones(1024, 3)
+    signal = torch.linspace(0, 1, 1024)
+    moved = own * PROBE**2 * contrasts  # as noise of `PROBE` stds moves it
+    parts = [Differences(signal, contrasts, moved)]
+    _, squared = squared_noise(parts, Normalization(0.0, 1.0))
+    np.testing.assert_allclose(squared, noise, rtol=1e-5)

@@ -19,6 +19,7 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseCurve,
     NoiseFromFile,
     NoiseModel,
+    NoiseModule,
     NoiseNetwork,
     NoiseUnits,
     PoissonGaussianNoise,
@@ -595,3 +596,22 @@ def test_a_curve_survives_json(curve):
     for name in ("signal", "weights", "means", "stds"):
         assert np.array_equal(getattr(back, name), getattr(curve, name))
     assert back.poisson_gaussian == curve.poisson_gaussian
+
+
+def test_a_signal_that_is_a_hundred_times_as_frequent_counts_ten_times_as_much(
+    monkeypatch,
+):
+    """As in the fit of a mixture, whose line would else follow the background alone."""
+    handed = []
+
+    def keep(self, signal, observation, weight, generator, **_):
+        handed.append((signal, weight))
+        yield
+
+    monkeypatch.setattr(NoiseModule, "fit", keep)
+    signal = torch.cat([torch.zeros(10_000), torch.ones(100)])
+    module = GaussianMixtureNoise().build(UNITS)
+    list(module.fit(signal, signal, None, generator()))
+    ((found, weight),) = handed
+    dim, bright = (float(weight[found == one].sum()) for one in (0, 1))
+    assert dim / bright == pytest.approx(10, rel=1e-4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
-from scipy import ndimage, optimize
+from scipy import ndimage, optimize, special
 
 from napari_selfdenoise.config.files import read_bead
 from napari_selfdenoise.errors import RequestError
@@ -20,7 +20,9 @@ from napari_selfdenoise.parts.psf import (
     darkest_level,
     measure_psf,
 )
+from napari_selfdenoise.parts.psf.bead import bead_light
 from napari_selfdenoise.parts.psf.forward_model import Convolution, negativity, positive
+from napari_selfdenoise.parts.psf.kernels import airy_kernel
 from napari_selfdenoise.parts.psf.models import OpticalPSF
 
 PIXEL_UM = (0.065, 0.065)
@@ -426,3 +428,32 @@ def test_the_darkest_level_is_a_little_below_the_background():
 
 def test_the_darkest_level_of_an_even_plane_is_its_value():
     assert darkest_level([np.full((4, 9), 7, np.uint8)]) == 7
+
+
+@pytest.mark.parametrize("size_v", [1.0, 2.0, 3.0])
+def test_a_pixel_of_the_airy_pattern_holds_the_light_that_falls_on_it(size_v):
+    """Not that in its centre: where pixels are large, a ring has room within one."""
+    place = (np.arange(41) + 0.5) / 41 - 0.5
+
+    def light(row, column):
+        v = np.hypot((row + place)[:, None], column + place) * size_v
+        return ((2 * special.j1(v) / v) ** 2).mean()
+
+    kernel = airy_kernel(size_v, size_v, confocal=False)
+    centre = len(kernel) // 2
+    # The middle one of an odd number of places is at v = 0: there the limit is 1.
+    with np.errstate(invalid="ignore"):
+        middle = np.hypot(place[:, None], place) * size_v
+        whole = np.where(middle > 0, (2 * special.j1(middle) / middle) ** 2, 1).mean()
+    for row, column in ((0, 1), (1, 1), (0, 2)):
+        found = kernel[centre + row, centre + column] / kernel[centre, centre]
+        assert found == pytest.approx(light(row, column) / whole, abs=1e-3)
+
+
+def test_what_lies_beside_a_bead_is_not_its_background():
+    """A faint patch, 9 times the noise, takes no light from the bead."""
+    plain = bead()
+    patch = plain.copy()
+    patch[3:13, 3:13] += 95
+    with_patch, without = bead_light(patch).sum(), bead_light(plain).sum()
+    assert with_patch == pytest.approx(without, rel=1e-3)

@@ -92,3 +92,12 @@ def test_a_training_that_is_thrown_off_ends_well(scene, config, monkeypatch):
         for one in (model, sound)
     ]
     assert scores[0] > scores[1] - 2.0
+
+
+@pytest.mark.parametrize(("squared", "sound"), [(1.5, True), (3.0, False)])
+def test_errors_of_twice_the_image_are_those_of_a_lost_network(squared, sound):
+    """One that knows nothing but the mean errs by the variance of the image."""
+    recovery, average = Recovery(layer(1), PIXELS), layer(2)
+    watched(recovery, average, SOUND)
+    errors = torch.full((4, 10), float((squared * PIXELS.var()).sqrt()))
+    assert watched(recovery, average, (torch.zeros(4, 10), errors)) is not sound

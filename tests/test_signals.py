@@ -66,3 +66,12 @@ def test_gradients_are_finite_at_any_output(head, scale):
 def test_json_round_trip_by_kind(head):
     adapter = TypeAdapter(Signal)
     assert adapter.validate_json(adapter.dump_json(head)) == head
+
+
+def test_the_shape_of_a_mixture_follows_a_tenth_of_its_outputs():
+    """An output of 10 makes one component e times as likely as another, not e^10."""
+    head = MixtureSignal(components=2)
+    rest = torch.zeros(1, head.outputs - 1)
+    rest[0, 1] = 10.0  # after the width: weights, places, widths
+    weights = head.prior(torch.zeros(1), rest).log_weight
+    assert float(weights[0, 0] - weights[0, 1]) == pytest.approx(1.0, abs=1e-5)

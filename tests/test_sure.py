@@ -23,7 +23,7 @@ from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.psf import Optics
 from napari_selfdenoise.prediction import blend_sample, in_words
 from napari_selfdenoise.prediction import predict as prediction
-from napari_selfdenoise.prediction.sure import Blend, Risk, summary
+from napari_selfdenoise.prediction.sure import Blend, Levels, Risk, summary
 
 GAIN, READ = 2.0, 3.0
 CURVE = NoiseCurve.line(GAIN, READ**2, 0.0, 400.0)
@@ -400,3 +400,37 @@ def test_a_model_that_learned_nothing_is_asked_little(scene, config):
 
     assert stopped.hardly_trained and not model.hardly_trained
     assert passes(stopped) < passes(model)
+
+
+def exact(error, noise, pixels):
+    """Residuals, slopes and noise of [prediction, observation], their moments exact."""
+    turns = pixels // 4
+    wrong = np.sqrt(error) * np.tile([1.0, 1.0, -1.0, -1.0], turns)
+    scatter = np.sqrt(noise) * np.tile([1.0, -1.0, 1.0, -1.0], turns)
+    residuals = np.stack([wrong - scatter, 0 * scatter])
+    slopes = np.stack([0 * scatter, 1 + 0 * scatter])
+    return residuals, slopes, np.full(pixels, noise)
+
+
+def share_of_pixels(error):
+    """Best weight of the observation at noise 1, of which 5 % more is counted with."""
+    return 1 - 1.05 / (error + 1)
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(0.01, 0.0), (0.03, 0.03)])
+def test_what_counts_for_less_than_two_percent_is_left_out(wanted, given):
+    error = 1.05 / (1 - wanted) - 1
+    risk = Risk(2)
+    risk.add(*exact(error, 1.0, 4000), np.ones(4000))
+    assert risk.best()[1] == pytest.approx(given, abs=1e-6)
+
+
+def test_few_pixels_of_a_signal_count_beside_300_of_the_image():
+    """A hundred pixels alone would follow their own chance."""
+    levels = Levels(np.array([0.0, 100.0]), 2)
+    levels.add(np.zeros(400_000), *exact(0.25, 1.0, 400_000))
+    levels.add(np.full(100, 100.0), *exact(1.0, 1.0, 100))
+    blend = levels.blend(("prediction", "observation"))
+    mixed = (100 * 1.0 + 300 * 0.25) / 400
+    assert blend.table[0][1] == pytest.approx(share_of_pixels(0.25), abs=0.01)
+    assert blend.table[1][1] == pytest.approx(share_of_pixels(mixed), abs=0.01)
