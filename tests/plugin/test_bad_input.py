@@ -186,7 +186,7 @@ def test_the_window_does_not_wait_for_missing_pixels(desk, noisy, monkeypatch):
             ended.append(image.name)
         return Findings()
 
-    monkeypatch.setattr(fixes, "look_steps", endless)
+    monkeypatch.setattr(fixes, "examine_steps", endless)
     desk.viewer.add_image(noisy.astype(np.float32), name="large")
     desk.until(lambda: threads)
     desk.viewer.add_image(noisy, name="other")
