@@ -70,7 +70,8 @@ def test_the_noise_curve_is_that_of_the_camera(config, noise_model):
     changes = {"steps": 200, "noise_model": noise_model}
     curve = train(noisy, config.override(changes)).noise_curves[0]
     s = np.quantile(signal.data, (0.05, 0.25, 0.5, 0.75, 0.95))
-    # In two seconds the prediction still errs, and its error counts as noise.
+    # 200 steps leave errors in the prediction, which count as noise, and in the curve:
+    # of four seeds and both models, the furthest off was 12 %.
     np.testing.assert_allclose(
         curve.std_at(s), np.sqrt(12 * (s - 100) + 150), rtol=0.15
     )
