@@ -2,16 +2,25 @@
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint format clean
+.PHONY: help setup test check lowest pyqt6 demo lint format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the system lacks, make .venv and fill it
 	@scripts/setup
 
 test: ## Set up, then check style, types and the manifest, and run the tests
 	@scripts/test $(ARGS)
+
+check: ## Style, types and the quick tests: under two minutes, for while you work
+	@scripts/test -m "not slow and not gl" $(ARGS)
+
+lowest: ## Run the tests with the lowest versions that pyproject.toml allows
+	@scripts/test_with lowest $(ARGS)
+
+pyqt6: ## Run the tests with PyQt6 in place of PySide6
+	@scripts/test_with pyqt6 $(ARGS)
 
 demo: ## Set up, then denoise the sample image into demo-output/
 	@scripts/demo $(ARGS)

@@ -13,6 +13,8 @@ from napari_selfdenoise.images import (
 from napari_selfdenoise.noise.correlation import measure_correlation
 from napari_selfdenoise.prediction import predict as prediction
 
+pytestmark = pytest.mark.slow
+
 sizes = pytest.mark.parametrize("size", [2, 3, 4])
 
 SIGMA = 0.7

@@ -43,6 +43,8 @@ from napari_selfdenoise.parts.noise_models import (
     save_noise_model,
 )
 
+pytestmark = pytest.mark.slow
+
 A, B = 8.0, -775.0  # gain 8 over an offset of 100, read noise 5
 
 

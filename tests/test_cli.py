@@ -33,6 +33,8 @@ from napari_selfdenoise.parts.noise_models import (
 from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.recovery import Recovery
 
+pytestmark = pytest.mark.slow
+
 QUICK = [
     *(
         "--steps",

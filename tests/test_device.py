@@ -18,6 +18,8 @@ from napari_selfdenoise.compute.device import (
     trial_seconds,
 )
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -6,6 +6,8 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, denoise, recipe, train
 
+pytestmark = pytest.mark.slow
+
 SIDE = 96
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import tifffile
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_selfdenoise"
 

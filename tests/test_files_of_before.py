@@ -10,6 +10,8 @@ from napari_selfdenoise import denoise, load_model
 from napari_selfdenoise.config import parse_config, resolve_files
 from napari_selfdenoise.parts.noise_models import load_noise_model
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "data"
 SPEC = importlib.util.spec_from_file_location("make", FOLDER / "make.py")
 make = importlib.util.module_from_spec(SPEC)

@@ -9,6 +9,8 @@ from napari_selfdenoise.prediction import predict as prediction
 from napari_selfdenoise.prediction import tile_views
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
+pytestmark = pytest.mark.slow
+
 SHORTAGES = [
     torch.OutOfMemoryError("CUDA out of memory."),
     RuntimeError("MPS backend out of memory"),

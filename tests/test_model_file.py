@@ -19,6 +19,8 @@ from napari_selfdenoise import (
 )
 from napari_selfdenoise.model.model_file import VERSION
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def saved(model, tmp_path):

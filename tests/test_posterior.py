@@ -25,6 +25,8 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.parts.signal_heads import SampledSignal
 
+pytestmark = pytest.mark.slow
+
 UNITS = NoiseUnits(0.0, 1.0, 0.01)
 GRID = torch.linspace(-12, 14, 26_001, dtype=torch.float64)
 

@@ -25,6 +25,8 @@ from napari_selfdenoise.prediction import predict as prediction
 from napari_selfdenoise.prediction import results
 from napari_selfdenoise.prediction.tile_size import tile_side
 
+pytestmark = pytest.mark.slow
+
 CURVE = NoiseCurve.gaussian(np.array([0.0, 1000.0]), np.array([1.0, 11.0]))
 
 

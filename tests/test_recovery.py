@@ -11,6 +11,8 @@ from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.recovery import EVERY, Recovery
 
+pytestmark = pytest.mark.slow
+
 PIXELS = torch.randn(1000, generator=torch.Generator().manual_seed(0))
 SOUND = torch.zeros(4, 10), torch.ones(4, 10)
 LOST = torch.zeros(4, 10), torch.full((4, 10), 10.0)

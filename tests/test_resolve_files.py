@@ -21,6 +21,8 @@ from napari_selfdenoise.parts.noise_models import (
     save_noise_model,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def image():

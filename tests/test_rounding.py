@@ -7,6 +7,8 @@ from napari_selfdenoise import Image, RequestError, denoise, recipe, train
 from napari_selfdenoise.defects import corrected, rounding_notes
 from napari_selfdenoise.defects.rounding import measure_rounding, subtracted
 
+pytestmark = pytest.mark.slow
+
 NOISE = np.rint(np.random.default_rng(0).normal(0, 10, (64, 64))).astype(np.int64)
 
 

@@ -26,6 +26,8 @@ from napari_selfdenoise.run_time.run_time import (
 )
 from napari_selfdenoise.training import FINISHING, LEARNING, TrainingProgress
 
+pytestmark = pytest.mark.slow
+
 SPEED = Speed(step_s=0.1, pixel_s=1e-6, reading_s=0.0)
 
 

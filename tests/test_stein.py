@@ -16,6 +16,8 @@ from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, SinglePass
 from napari_selfdenoise.training.sure_loss import SureProbe
 
+pytestmark = pytest.mark.slow
+
 STD = 0.5
 
 

@@ -25,6 +25,8 @@ from napari_selfdenoise.prediction import blend_sample, in_words
 from napari_selfdenoise.prediction import predict as prediction
 from napari_selfdenoise.prediction.sure import Blend, Levels, Risk, summary
 
+pytestmark = pytest.mark.slow
+
 GAIN, READ = 2.0, 3.0
 CURVE = NoiseCurve.line(GAIN, READ**2, 0.0, 400.0)
 

@@ -22,6 +22,8 @@ from napari_selfdenoise.training import FINISHING, reports, schedule
 from napari_selfdenoise.training import patches as sampling
 from napari_selfdenoise.training.progress import FITTING
 
+pytestmark = pytest.mark.slow
+
 
 def run(steps, answer=lambda progress: None):
     """Every progress of a training, and its model."""

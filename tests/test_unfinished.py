@@ -9,6 +9,8 @@ from napari_selfdenoise.images import Coverage, FieldOfView, Tile
 from napari_selfdenoise.prediction import Unfinished, over_raw
 from napari_selfdenoise.training import Preview
 
+pytestmark = pytest.mark.slow
+
 RAW = np.arange(4 * 6 * 8, dtype=np.uint16).reshape(4, 6, 8)
 
 
