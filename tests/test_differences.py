@@ -86,6 +86,18 @@ def test_skewed_noise_is_not_sorted_by_its_own_luck():
     np.testing.assert_allclose(variance, noise.var(), rtol=0.06)
 
 
+@pytest.mark.parametrize(
+    ("error", "noise"), [(0.0, 1.0), (0.5, 0.5), (0.9, 0.25), (3.0, 0.25)]
+)
+def test_at_least_a_quarter_of_what_differs_is_noise(error, noise):
+    """However much the prediction seems to err, else likelihoods have no end."""
+    residual = torch.ones(2048, 3).double()
+    moved = error * PROBE**2 * residual  # by noise of `PROBE` stds, not of one
+    parts = [Differences(torch.linspace(0, 1, 2048).double(), residual, moved)]
+    _, squared = squared_noise(parts, ONE)
+    np.testing.assert_allclose(squared, noise)
+
+
 def test_units_are_those_of_the_image():
     parts, *_ = found(*scene())
     raw, squared = squared_noise(parts, ONE)

@@ -1,5 +1,6 @@
 """Truths of every signal head."""
 
+from statistics import NormalDist
 from typing import get_args
 
 import pytest
@@ -66,3 +67,21 @@ def test_gradients_are_finite_at_any_output(head, scale):
 def test_json_round_trip_by_kind(head):
     adapter = TypeAdapter(Signal)
     assert adapter.validate_json(adapter.dump_json(head)) == head
+
+
+def test_an_output_of_ten_makes_a_gaussian_e_times_as_likely():
+    """Not e^10: mean and width are to be learned before the shape."""
+    rest = torch.zeros(1, MixtureSignal(components=2).outputs - 1)
+    rest[0, 1] = 10.0  # behind the width; then places and widths of two
+    prior = MixtureSignal(components=2).prior(torch.zeros(1), rest)
+    first, second = prior.log_weight[0].tolist()
+    assert first - second == pytest.approx(1, abs=1e-5)
+
+
+def test_an_output_of_ten_moves_a_sample_by_one_std():
+    """Of the Gaussian that samples start as; here the middle one meets the upper."""
+    rest = torch.zeros(1, SampledSignal(samples=3).outputs - 1)
+    rest[0, 2] = 10 * NormalDist().inv_cdf(5 / 6)  # of thirds, the upper one's middle
+    lower, middle, upper = SampledSignal(samples=3).prior(torch.zeros(1), rest).mean[0]
+    assert middle - lower > 0.1
+    assert float(middle) == pytest.approx(float(upper), abs=1e-6)

@@ -23,7 +23,7 @@ from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.psf import Optics
 from napari_selfdenoise.prediction import blend_sample, in_words
 from napari_selfdenoise.prediction import predict as prediction
-from napari_selfdenoise.prediction.sure import Blend, Risk, summary
+from napari_selfdenoise.prediction.sure import Blend, Levels, Risk, summary
 
 GAIN, READ = 2.0, 3.0
 CURVE = NoiseCurve.line(GAIN, READ**2, 0.0, 400.0)
@@ -88,6 +88,40 @@ def test_the_blend_is_as_good_as_with_the_truth_known(sharp):
         for w in np.linspace(0, 1, 101)
     )
     assert mean_squared(np.tensordot(weights, values, 1), signal) < 1.02 * best
+
+
+def exactly(error, noise, pixels):
+    """Pixels of a network and the observation, of known squared error and noise.
+
+    Errors and noise are of either sign alike, and of each sign together with the other.
+    """
+    off = np.tile(np.sqrt(error) * np.array([1, 1, -1, -1]), pixels // 4)
+    scatter = np.tile(np.sqrt(noise) * np.array([1, -1, 1, -1]), pixels // 4)
+    residuals = np.stack([off - scatter, 0 * scatter])
+    slopes = np.stack([np.zeros(pixels), np.ones(pixels)])
+    return residuals, slopes, np.full(pixels, float(noise))
+
+
+@pytest.mark.parametrize(("wanted", "used"), [(0.01, 0), (0.03, 0.03)])
+def test_what_would_be_less_than_two_percent_is_left_out(wanted, used):
+    error = wanted / (1 - wanted)  # the best share of noise 1 is error / (error + 1)
+    risk = Risk(2)
+    risk.add(*exactly(error, 1, 4000), np.ones(4000))
+    assert risk.best(caution=1)[1] == pytest.approx(used, abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [1, 4])
+def test_few_pixels_of_a_signal_are_mixed_with_300_of_the_image(noise):
+    """Alone, a hundred would follow their own chance."""
+    many, few = 0.25, 1.0  # squared errors of the network, in noise variances
+    levels = Levels(np.array([0.0, 100.0]), 2)
+    levels.add(np.zeros(400_000), *exactly(many, 1, 400_000))
+    levels.add(np.full(100, 100.0), *exactly(few * noise, noise, 100))
+    table = levels.blend(("network", "raw pixels")).table
+    mixed = (100 * few + 300 * many) / 400
+    for (_, share), error in zip(table, (many, mixed), strict=True):
+        # As much noise is counted with as differences of neighbours miss, 5 %.
+        assert share == pytest.approx(1 - 1.05 / (error + 1), abs=2e-3)
 
 
 def test_equal_estimates_do_no_harm():
