@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
+from scipy import optimize
 
 from napari_selfdenoise.config.files import read_noise_model
 from napari_selfdenoise.errors import RequestError
@@ -393,6 +394,32 @@ def test_a_gaussian_mixture_goes_on_along_its_line_beyond_its_range():
     np.testing.assert_allclose(
         module.std(beyond).detach(), shot_noise(beyond), rtol=0.05
     )
+
+
+def test_a_signal_a_hundred_times_as_frequent_counts_ten_times_as_much():
+    """Background neither decides the noise of all that is bright, nor does rare light.
+
+    The noise of three signals lies on no line, so that the most likely line shows what
+    each of them counts.
+    """
+    pixels, std = np.array([20_000, 200, 2000]), np.array([0.2, 0.6, 0.4])
+    at = np.array([0, 0.5, 1])
+    signal = single(np.repeat(at, pixels))
+    residual = single(np.repeat(std, pixels)) * torch.tensor([1, -1]).repeat(11_100)
+
+    def line(ends):
+        return ends[0] * (1 - at) + ends[1] * at  # variance
+
+    def unlikely(log_ends):
+        variance = line(np.exp(log_ends))
+        return np.sqrt(pixels) @ (np.log(variance) + std**2 / variance)
+
+    module = GaussianMixtureNoise(components=1).build(UNITS)
+    for _ in module.fit(signal, signal + residual, None, generator(), steps=60):
+        pass
+    expected = line(np.exp(optimize.minimize(unlikely, [-3, -2]).x))
+    found = module.std(single(at)).detach().square()
+    np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
 def test_a_second_gaussian_describes_skewed_noise():
