@@ -121,21 +121,6 @@ def test_structure_everywhere_is_not_taken_for_noise():
     assert masking(fibres / fibres.std() + 0.3 * white()) == RandomMask()
 
 
-@pytest.mark.parametrize("period_px", [7, 8])
-def test_a_regular_texture_is_not_taken_for_noise(period_px):
-    """It is alike everywhere, as noise is, but like itself a period away, too."""
-    frequency = np.hypot(*np.meshgrid(*2 * [np.fft.fftfreq(256)]))
-    band = np.exp(-(((frequency - 1 / period_px) / 0.03) ** 2) / 2)
-    texture = np.fft.ifft2(band * np.fft.fft2(white(1))).real
-    assert masking(texture / texture.std() + 0.5 * white(3)) == RandomMask()
-
-
-@pytest.mark.parametrize(("rho", "extent"), [(0.9, REACH), (0.97, 0)])
-def test_streaks_that_do_not_fade_are_not_taken_for_noise(rho, extent):
-    """Of 0.9 a pixel 0.43 are left 8 px away, of 0.97 0.78: no mask is as long."""
-    assert measure_correlation([shared_along_x(1, rho=rho)]).extent_x == extent
-
-
 def test_noise_is_found_beside_structure():
     signal = 10 * structure(2)
     assert isinstance(masking(signal + blurred()), BinMask)
@@ -347,3 +332,18 @@ def test_bins_grow_where_noise_is_left():
     spoiled = (np.roll(noisy, 2, 1) + np.roll(noisy, -2, 1)) / 2
     assert left_over([noisy], [spoiled], BinMask(size=3)).wider == BinMask(size=4)
     assert left_over([noisy], [spoiled], BinMask(size=8)).wider is None
+
+
+def test_an_echo_is_not_the_correlation_of_blurred_noise():
+    """Blur ends within 4 px; what comes again 6 px away may be structure."""
+    noise = blurred(1)
+    assert measure_correlation([100 + noise]).extent_y > 0
+    found = measure_correlation([100 + noise + np.roll(noise, 6, axis=0)])
+    assert (found.extent_y, found.extent_x) == (0, 0)
+
+
+@pytest.mark.parametrize(("rho", "extent"), [(0.9, REACH), (0.97, 0)])
+def test_lines_that_do_not_fade_are_no_shared_noise(rho, extent):
+    """Over 8 px, 0.9 per pixel falls to 0.43, and 0.97 to 0.78: no mask is so long."""
+    noise = shared_along_x(3, rho=rho)
+    assert measure_correlation([100 + noise]).extent_x == extent

@@ -86,18 +86,6 @@ def test_skewed_noise_is_not_sorted_by_its_own_luck():
     np.testing.assert_allclose(variance, noise.var(), rtol=0.06)
 
 
-@pytest.mark.parametrize(
-    ("error", "noise"), [(0.0, 1.0), (0.5, 0.5), (0.9, 0.25), (3.0, 0.25)]
-)
-def test_at_least_a_quarter_of_what_differs_is_noise(error, noise):
-    """However much the prediction seems to err, else likelihoods have no end."""
-    residual = torch.ones(2048, 3).double()
-    moved = error * PROBE**2 * residual  # by noise of `PROBE` stds, not of one
-    parts = [Differences(torch.linspace(0, 1, 2048).double(), residual, moved)]
-    _, squared = squared_noise(parts, ONE)
-    np.testing.assert_allclose(squared, noise)
-
-
 def test_units_are_those_of_the_image():
     parts, *_ = found(*scene())
     raw, squared = squared_noise(parts, ONE)
@@ -120,3 +108,14 @@ def test_residuals_go_by_the_differences():
     residuals = Residuals.of([MaskedPixels(*values)], [], ONE, parts)
     centre, std = residuals.scatter()
     np.testing.assert_allclose(std**2, 2 + centre / 20, rtol=0.1)
+
+
+@pytest.mark.parametrize(("own", "noise"), [(0.5, 0.5), (0.9, 0.25)])
+def test_at_least_a_quarter_of_a_contrast_is_noise(own, noise):
+    """However much the prediction itself moves: its reaction is known roughly."""
+    contrasts = torch.ones(1024, 3)
+    signal = torch.linspace(0, 1, 1024)
+    moved = own * PROBE**2 * contrasts  # as noise of `PROBE` stds moves it
+    parts = [Differences(signal, contrasts, moved)]
+    _, squared = squared_noise(parts, Normalization(0.0, 1.0))
+    np.testing.assert_allclose(squared, noise, rtol=1e-5)

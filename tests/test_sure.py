@@ -90,40 +90,6 @@ def test_the_blend_is_as_good_as_with_the_truth_known(sharp):
     assert mean_squared(np.tensordot(weights, values, 1), signal) < 1.02 * best
 
 
-def exactly(error, noise, pixels):
-    """Pixels of a network and the observation, of known squared error and noise.
-
-    Errors and noise are of either sign alike, and of each sign together with the other.
-    """
-    off = np.tile(np.sqrt(error) * np.array([1, 1, -1, -1]), pixels // 4)
-    scatter = np.tile(np.sqrt(noise) * np.array([1, -1, 1, -1]), pixels // 4)
-    residuals = np.stack([off - scatter, 0 * scatter])
-    slopes = np.stack([np.zeros(pixels), np.ones(pixels)])
-    return residuals, slopes, np.full(pixels, float(noise))
-
-
-@pytest.mark.parametrize(("wanted", "used"), [(0.01, 0), (0.03, 0.03)])
-def test_what_would_be_less_than_two_percent_is_left_out(wanted, used):
-    error = wanted / (1 - wanted)  # the best share of noise 1 is error / (error + 1)
-    risk = Risk(2)
-    risk.add(*exactly(error, 1, 4000), np.ones(4000))
-    assert risk.best(caution=1)[1] == pytest.approx(used, abs=1e-6)
-
-
-@pytest.mark.parametrize("noise", [1, 4])
-def test_few_pixels_of_a_signal_are_mixed_with_300_of_the_image(noise):
-    """Alone, a hundred would follow their own chance."""
-    many, few = 0.25, 1.0  # squared errors of the network, in noise variances
-    levels = Levels(np.array([0.0, 100.0]), 2)
-    levels.add(np.zeros(400_000), *exactly(many, 1, 400_000))
-    levels.add(np.full(100, 100.0), *exactly(few * noise, noise, 100))
-    table = levels.blend(("network", "raw pixels")).table
-    mixed = (100 * few + 300 * many) / 400
-    for (_, share), error in zip(table, (many, mixed), strict=True):
-        # As much noise is counted with as differences of neighbours miss, 5 %.
-        assert share == pytest.approx(1 - 1.05 / (error + 1), abs=2e-3)
-
-
 def test_equal_estimates_do_no_harm():
     risk = Risk(3)
     residuals = np.random.default_rng(0).normal(size=(1, 100))
@@ -434,3 +400,37 @@ def test_a_model_that_learned_nothing_is_asked_little(scene, config):
 
     assert stopped.hardly_trained and not model.hardly_trained
     assert passes(stopped) < passes(model)
+
+
+def exact(error, noise, pixels):
+    """Residuals, slopes and noise of [prediction, observation], their moments exact."""
+    turns = pixels // 4
+    wrong = np.sqrt(error) * np.tile([1.0, 1.0, -1.0, -1.0], turns)
+    scatter = np.sqrt(noise) * np.tile([1.0, -1.0, 1.0, -1.0], turns)
+    residuals = np.stack([wrong - scatter, 0 * scatter])
+    slopes = np.stack([0 * scatter, 1 + 0 * scatter])
+    return residuals, slopes, np.full(pixels, noise)
+
+
+def share_of_pixels(error):
+    """Best weight of the observation at noise 1, of which 5 % more is counted with."""
+    return 1 - 1.05 / (error + 1)
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(0.01, 0.0), (0.03, 0.03)])
+def test_what_counts_for_less_than_two_percent_is_left_out(wanted, given):
+    error = 1.05 / (1 - wanted) - 1
+    risk = Risk(2)
+    risk.add(*exact(error, 1.0, 4000), np.ones(4000))
+    assert risk.best()[1] == pytest.approx(given, abs=1e-6)
+
+
+def test_few_pixels_of_a_signal_count_beside_300_of_the_image():
+    """A hundred pixels alone would follow their own chance."""
+    levels = Levels(np.array([0.0, 100.0]), 2)
+    levels.add(np.zeros(400_000), *exact(0.25, 1.0, 400_000))
+    levels.add(np.full(100, 100.0), *exact(1.0, 1.0, 100))
+    blend = levels.blend(("prediction", "observation"))
+    mixed = (100 * 1.0 + 300 * 0.25) / 400
+    assert blend.table[0][1] == pytest.approx(share_of_pixels(0.25), abs=0.01)
+    assert blend.table[1][1] == pytest.approx(share_of_pixels(mixed), abs=0.01)

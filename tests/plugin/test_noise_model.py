@@ -6,6 +6,7 @@ import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 from superqt.utils import WorkerBase
+from window_helpers import colours_around, colours_of
 
 from conftest import PLUGIN, Desk
 from napari_selfdenoise.noise.calibration import fit
@@ -16,7 +17,6 @@ from napari_selfdenoise.parts.noise_models import (
     load_noise_model,
     save_noise_model,
 )
-from napari_selfdenoise.plugin.docks.plots import theme_colours
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 
 pytestmark = pytest.mark.gl
@@ -326,8 +326,8 @@ def test_docks_share_their_place(open_desk, qtbot):
     assert main.tabifiedDockWidgets(dock) == [desk.dock]
 
 
-def test_the_plot_follows_the_theme(desk):
+def test_the_plot_has_the_colours_of_the_dock_around_it(desk):
     for theme in ("light", "dark"):
         desk.viewer.theme = theme
-        colour = desk.controls.noise_plot.plot.backgroundBrush().color().name()
-        assert colour == theme_colours(desk.viewer)[0]
+        around = colours_around(desk.controls.widget())
+        assert colours_of(desk.controls.noise_plot) == around

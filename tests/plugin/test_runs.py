@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from napari.utils import progress as napari_progress
 from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton
-from window_helpers import budget, error, notified, stack
+from window_helpers import budget, colours_around, colours_of, error, notified, stack
 
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.docks import activity
-from napari_selfdenoise.plugin.docks.plots import theme_colours
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 
 pytestmark = pytest.mark.gl
@@ -267,12 +266,15 @@ def test_prediction_can_be_stopped(desk, noisy):
 # Watching ----------------------------------------------------------------------------
 
 
-def test_plots_follow_theme(desk):
+def test_plots_have_the_colours_of_the_dock_around_them(desk):
+    found = set()
     for theme in ("light", "dark"):
         desk.viewer.theme = theme
+        around = colours_around(desk.controls.widget())
         for plot in (desk.controls.loss_plot, desk.controls.noise_plot):
-            colour = plot.plot.backgroundBrush().color().name()
-            assert colour == theme_colours(desk.viewer)[0]
+            assert colours_of(plot) == around
+        found.add(around)
+    assert len(found) == 2
 
 
 def test_curves_grow_while_training(desk, noisy):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QLabel
 
 NAMES = ["cells denoised", "cells noise std", "cells noise distribution"]
 
@@ -40,3 +41,21 @@ class notified:
 
     def __exit__(self, *_):
         notification_manager.notification_ready.disconnect(self.told.append)
+
+
+def colours_of(plot):
+    """Background and text of a plot."""
+    pens = {
+        plot.plot.getAxis(side).textPen().color().name() for side in ("left", "bottom")
+    }
+    (text,) = pens
+    return plot.plot.backgroundBrush().color().name(), text
+
+
+def colours_around(window):
+    """What is drawn at the border of a part of the window, and its labels' text."""
+    label = QLabel("text", window)
+    label.ensurePolished()
+    text = label.palette().color(label.foregroundRole()).name()
+    label.deleteLater()
+    return window.grab().toImage().pixelColor(1, 1).name(), text
