@@ -450,10 +450,30 @@ def test_a_pixel_of_the_airy_pattern_holds_the_light_that_falls_on_it(size_v):
         assert found == pytest.approx(light(row, column) / whole, abs=1e-3)
 
 
-def test_what_lies_beside_a_bead_is_not_its_background():
-    """A faint patch, 9 times the noise, takes no light from the bead."""
-    plain = bead()
-    patch = plain.copy()
-    patch[3:13, 3:13] += 95
-    with_patch, without = bead_light(patch).sum(), bead_light(plain).sum()
-    assert with_patch == pytest.approx(without, rel=1e-3)
+def bead_on(background):
+    """A bead of width 1.5 px; without noise within 12 px, so that its light is known.
+
+    Returns the image, and the bead's light.
+    """
+    edges = np.arange(-30.5, 31) / (math.sqrt(2) * 1.5)
+    profile = np.diff(special.erf(edges)) / 2  # of each pixel, sum 1
+    y, x = np.indices(background.shape) - 30
+    light = 1000 * 2 * math.pi * 1.5**2  # height 1000
+    even = np.where(np.hypot(y, x) <= 12, 100, background)
+    return even + light * np.outer(profile, profile), light
+
+
+def test_what_lies_next_to_a_bead_is_no_background():
+    """A faint structure there, 8 times the noise, would take 5 % of the light."""
+    background = luck().normal(100, 10, (61, 61))
+    background[4:14, 4:40] += 80
+    pixels, light = bead_on(background)
+    assert bead_light(pixels).sum() == pytest.approx(light, rel=0.012)
+
+
+def test_the_background_of_a_bead_is_that_of_all_dark_pixels():
+    """The border alone, too bright by 4 as by chance, would take 3 % of the light."""
+    background = luck().normal(104, 10, (61, 61))
+    background[1:-1, 1:-1] -= 4
+    pixels, light = bead_on(background)
+    assert bead_light(pixels).sum() == pytest.approx(light, rel=0.012)

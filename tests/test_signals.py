@@ -1,5 +1,6 @@
 """Truths of every signal head."""
 
+from statistics import NormalDist
 from typing import get_args
 
 import pytest
@@ -75,3 +76,12 @@ def test_the_shape_of_a_mixture_follows_a_tenth_of_its_outputs():
     rest[0, 1] = 10.0  # after the width: weights, places, widths
     weights = head.prior(torch.zeros(1), rest).log_weight
     assert float(weights[0, 0] - weights[0, 1]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_output_of_ten_moves_a_sample_by_one_std():
+    """Of the Gaussian that samples start as; here the middle one meets the upper."""
+    rest = torch.zeros(1, SampledSignal(samples=3).outputs - 1)
+    rest[0, 2] = 10 * NormalDist().inv_cdf(5 / 6)  # of thirds, the upper one's middle
+    lower, middle, upper = SampledSignal(samples=3).prior(torch.zeros(1), rest).mean[0]
+    assert middle - lower > 0.1
+    assert float(middle) == pytest.approx(float(upper), abs=1e-6)

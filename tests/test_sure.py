@@ -427,11 +427,15 @@ def test_what_counts_for_less_than_two_percent_is_left_out(wanted, given):
     assert risk.best()[1] == pytest.approx(given, abs=1e-6)
 
 
-def test_few_pixels_of_a_signal_count_beside_300_of_the_image():
-    """A hundred pixels alone would follow their own chance."""
+@pytest.mark.parametrize("noise", [1.0, 4.0])
+def test_few_pixels_of_a_signal_are_mixed_with_300_of_the_image(noise):
+    """A hundred pixels alone would follow their own chance.
+
+    Errors of the image count in units of its noise, and so for the noise here.
+    """
     levels = Levels(np.array([0.0, 100.0]), 2)
     levels.add(np.zeros(400_000), *exact(0.25, 1.0, 400_000))
-    levels.add(np.full(100, 100.0), *exact(1.0, 1.0, 100))
+    levels.add(np.full(100, 100.0), *exact(1.0 * noise, noise, 100))
     blend = levels.blend(("prediction", "observation"))
     mixed = (100 * 1.0 + 300 * 0.25) / 400
     assert blend.table[0][1] == pytest.approx(share_of_pixels(0.25), abs=0.01)
