@@ -38,7 +38,7 @@ class Choice(ComboBox):
     Attributes
     ----------
     combo : QComboBox
-        What is seen of it.
+        magicgui's native widget, for layouts.
     """
 
     def __init__(
