@@ -317,13 +317,12 @@ def test_menu_opens_the_dock(make_napari_viewer, title):
     from napari._app_model import get_app_model
 
     viewer = make_napari_viewer()
-    name = title.lower().replace(" ", "_")
-    app, command = get_app_model(), f"napari-selfdenoise.{name}"
-    offered = {
-        item.command.id: item.command.title
+    app = get_app_model()
+    # What the command is called differs between versions of napari.
+    (command,) = (
+        item.command.id
         for item in app.menus.get_menu("napari/layers/filter")
-        if hasattr(item, "command")
-    }
-    assert title in offered[command]
+        if hasattr(item, "command") and item.command.title.startswith(title)
+    )
     app.commands.execute_command(command).result()
     assert [name for name in viewer.window.dock_widgets if name.startswith(title)]
