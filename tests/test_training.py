@@ -506,10 +506,10 @@ def test_noise_left_by_too_narrow_a_masking_is_noticed(config):
     image = Image(striped()[1], "YX")
     narrow = config.override({"masking": "random", "steps": 400})
     notes = train(image, narrow).provenance["warnings"]
-    assert any("train again with lines" in note for note in notes)
+    assert any("Train again with lines" in note for note in notes)
     wide = config.override({"steps": 120})
     notes = train(image, wide).provenance["warnings"]
-    assert not any("train again" in note for note in notes)
+    assert not any("Train again" in note for note in notes)
 
 
 def test_best_is_wider_where_there_is_enough_to_learn_from(monkeypatch):
