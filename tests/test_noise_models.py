@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 from scipy import optimize
+from scipy.integrate import trapezoid
 
 from napari_selfdenoise.config.files import read_noise_model
 from napari_selfdenoise.errors import RequestError
@@ -450,8 +451,8 @@ def test_the_std_of_a_curve_is_that_of_its_mixture():
 def test_the_density_of_a_curve_has_its_std():
     curve, residual = two_gaussians(), np.linspace(-15, 15, 3001)
     density = curve.density(residual)  # (m, n)
-    np.testing.assert_allclose(np.trapezoid(density, residual, axis=0), 1, rtol=1e-6)
-    variance = np.trapezoid(density * residual[:, None] ** 2, residual, axis=0)
+    np.testing.assert_allclose(trapezoid(density, residual, axis=0), 1, rtol=1e-6)
+    variance = trapezoid(density * residual[:, None] ** 2, residual, axis=0)
     np.testing.assert_allclose(variance, curve.std**2, rtol=1e-5)
 
 
