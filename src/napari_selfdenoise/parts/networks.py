@@ -154,7 +154,7 @@ class UNet(BaseModel):
         """Receptive field radius in px: how far from a pixel its prediction depends."""
         radius = sum(2 * 2**level for level in range(self.depth + 1))  # going down
         radius += sum(4 * 2**level for level in range(self.depth))  # going up
-        # A blurred pooling sees one pixel of its level more to each side.
+        # A blurred pooling reaches one pixel of its level further to each side.
         radius += self.stride - 1 if self.pooling == "blur" else 0
         radius += self.stride + len(profile(self.smoothing)) // 2
         return max(int(radius), len(profile(self.baseline)) // 2)
@@ -247,7 +247,7 @@ class BlurPool(nn.Module):
 
     Zhang 2019, "Making convolutional networks shift-invariant again". The maxima at
     the corners of pixels are weighted 1, 2, 1 along each axis, which is symmetric about
-    the middle of a new pixel: it sees 4 x 4 old ones.
+    the middle of a new pixel: it averages 4 x 4 old ones.
     """
 
     kernel: Tensor
@@ -482,7 +482,7 @@ def _moved_down(features: Tensor) -> Tensor:
 
 
 class UpwardConv(nn.Module):
-    """3x3 convolution that sees a pixel's row and the two above it."""
+    """3x3 convolution over a pixel's row and the two above it."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
