@@ -247,7 +247,7 @@ class BlurPool(nn.Module):
 
     Zhang 2019, "Making convolutional networks shift-invariant again". The maxima at
     the corners of pixels are weighted 1, 2, 1 along each axis, which is symmetric about
-    the middle of a new pixel: it averages 4 x 4 old ones.
+    the middle of a new pixel, and reaches over 4 x 4 old ones.
     """
 
     kernel: Tensor
