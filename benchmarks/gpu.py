@@ -18,6 +18,9 @@ all its objectives have begun. Operations are counted by torch over the passes o
 step, forward and backward, and shared by the card's measured rate in the format of the
 training (TF32 for float32 where convolutions use it).
 
+A GPU repeats recorded passes of networks (CUDA graphs); `--unrecorded` hands it each
+kernel instead, as before.
+
 Prediction: a large square by the model of the automatic format, with its recipe's
 estimator; one or eight orientations. A prediction that takes too long is ended, and its
 rate taken from the share that was done. Memory is the most that torch reserved.
@@ -74,7 +77,7 @@ from napari_selfdenoise import (
 from napari_selfdenoise.compute import resolve_device, resolve_precision
 from napari_selfdenoise.compute.device import compute_threads, trial_seconds
 from napari_selfdenoise.evaluation import psnr
-from napari_selfdenoise.training import LEARNING, TrainingProgress
+from napari_selfdenoise.training import LEARNING, TrainingProgress, recorded_passes
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 CARD = ("device", "memory, GiB", "driver", "CUDA", "cuDNN", "torch", "seed")
@@ -130,6 +133,8 @@ def main() -> None:
     end = _Deadline(options.limit)
     print(describe_machine(seed=options.seed, **{"measured device": device}))
     load_everything()
+    if options.unrecorded:
+        mock.patch.object(recorded_passes, "records", lambda device: False).start()
     with _section("Card"):
         rates = _print_card(device, options)
     with _section("Training"):
@@ -158,6 +163,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--large", type=int, default=2048, help="predicted square, px")
     parser.add_argument("--budgets", type=float, nargs="*", default=[5, 15, 30, 60])
     parser.add_argument("--also-cpu", action="store_true", help="quality there as well")
+    parser.add_argument("--unrecorded", action="store_true", help="no CUDA graphs")
     parser.add_argument("--limit", type=float, default=220, help="of the whole run, s")
     add_change_options(parser)
     options = parser.parse_args()

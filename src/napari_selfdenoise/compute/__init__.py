@@ -3,6 +3,7 @@
 For model, training, prediction, run_time, and what stands above them.
 """
 
+from napari_selfdenoise.compute.cuda_graph import RecordedWork, records
 from napari_selfdenoise.compute.device import (
     autocast,
     available_devices,
@@ -17,6 +18,7 @@ from napari_selfdenoise.compute.device import (
 from napari_selfdenoise.compute.doctor import examine
 
 __all__ = [
+    "RecordedWork",
     "autocast",
     "available_devices",
     "computing",
@@ -25,6 +27,7 @@ __all__ = [
     "if_memory_allows",
     "lacks_memory",
     "memory_errors_as_sentences",
+    "records",
     "resolve_device",
     "resolve_precision",
 ]

@@ -28,9 +28,10 @@ class MaskedPixels(NamedTuple):
     weight: Tensor
 
     def detached(self, most: int) -> MaskedPixels:
-        """Return at most about `most` of the pixels, flat, without gradients."""
+        """Return a copy of at most about `most` of the pixels, flat, no gradients."""
         every = max(1, self.signal.numel() // most)
-        return MaskedPixels(*(values.detach().ravel()[::every] for values in self))
+        flat = (values.detach().ravel()[::every] for values in self)
+        return MaskedPixels(*(values.clone() for values in flat))
 
 
 def smoothness(signal: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +19,10 @@ from napari_selfdenoise.model import ChannelModel, on_device, run
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, NoiseUnits
 from napari_selfdenoise.parts.psf import NoPSF, Optics, darkest_level
-from napari_selfdenoise.training.masked_prediction import MaskedPredictor
+from napari_selfdenoise.training.masked_prediction import (
+    MaskedPrediction,
+    MaskedPredictor,
+)
 from napari_selfdenoise.training.noise_learning import NoiseLearner
 from napari_selfdenoise.training.objectives import (
     Likelihood,
@@ -30,6 +34,7 @@ from napari_selfdenoise.training.observations import Observations, std_floor
 from napari_selfdenoise.training.patches import PatchSampler
 from napari_selfdenoise.training.phase import NoisePhase, Phase
 from napari_selfdenoise.training.plan import TrainingPlan
+from napari_selfdenoise.training.recorded_passes import RecordedPasses
 from napari_selfdenoise.training.recovery import EVERY, Recovery
 from napari_selfdenoise.training.sure_loss import SureProbe
 
@@ -40,6 +45,27 @@ _PROBED_EVERY = 8
 _LARGEST_GRADIENT = 0.3
 
 _UNTURNED = ((False, False, False),)
+
+
+class _Learned(NamedTuple):
+    """What a pass has learned from.
+
+    Parameters
+    ----------
+    loss, squared_error : Tensor
+        Means over its pixels, scalars; the second is that of the predictions.
+    predicted : MaskedPrediction or None
+        What the network made of masked pixels, where pixels were masked.
+    """
+
+    loss: Tensor
+    squared_error: Tensor
+    predicted: MaskedPrediction | None
+
+    def detached(self) -> _Learned:
+        """Return the same values without the way that they were computed."""
+        predicted = self.predicted and self.predicted.detached()
+        return _Learned(self.loss.detach(), self.squared_error, predicted)
 
 
 class ChannelTrainer:
@@ -97,6 +123,7 @@ class ChannelTrainer:
         self._predictor = MaskedPredictor(
             self.config, self.sampler, self.optics, self.dtype, generator
         )
+        self._passes = _make_passes(self.config, noise, generator)
         likelihood = MarginalLikelihood(self.config, self.noise)
         self._objectives: dict[Phase, Objective] = {
             Phase.SQUARED_ERROR: SquaredError(likelihood),
@@ -112,6 +139,7 @@ class ChannelTrainer:
 
     def enter_next_phase(self) -> None:
         """Go over from the squared error to the config's objective."""
+        self._passes.forget()
         self.phase = Phase.SURE if self.config.uses_sure else Phase.LIKELIHOOD
 
     def accumulate(self, patches: int, share: float) -> Tensor:
@@ -130,35 +158,44 @@ class ChannelTrainer:
             Their loss, a scalar, detached.
         """
         self._patches_per_pass = patches
-        if self.phase is Phase.SURE:
-            loss, total = self._sure_loss(patches, share)
-        else:
-            loss, total = self._masked_loss(patches, share)
-        torch.autograd.backward(total * share)
-        return loss.detach()
-
-    def _masked_loss(self, patches: int, share: float) -> tuple[Tensor, Tensor]:
-        """Loss of masked pixels, and the same with what else is learned."""
         probes = self.updates % _PROBED_EVERY == _PROBED_EVERY - 1
+        kind = patches, share, probes, self.phase, self.noise.phase
+        work = partial(self._learn, patches, share, probes)
+        learned = self._passes.run(kind, work, _parameters(self.optimizer))
+        if learned.predicted:
+            self.noise.collect(learned.predicted)
+        self.recovery.watch(learned.squared_error, share)
+        return learned.loss
+
+    def _learn(self, patches: int, share: float, probes: bool) -> _Learned:
+        """Add the gradient of fresh patches: kernels alone, as it may be recorded."""
+        if self.phase is Phase.SURE:
+            learned, total = self._sure_loss(patches)
+        else:
+            learned, total = self._masked_loss(patches, probes)
+        torch.autograd.backward(total * share)
+        return learned.detached()
+
+    def _masked_loss(self, patches: int, probes: bool) -> tuple[_Learned, Tensor]:
+        """Loss of masked pixels, and the same with what else is learned."""
         predicted = self._predictor.predict(
             self.network,
             self.config.masking,
             patches,
             self.noise.module if probes else None,
         )
-        self.noise.collect(predicted)
         masked = predicted.masked
-        self.recovery.watch(masked.signal, masked.observation, share)
         objective = self._objectives[self.phase]
         loss = objective.loss(predicted)
-        total = loss
+        total = loss + self._penalty(predicted.phantom)
         if self.noise.follows_gradient and not objective.teaches_noise:
             # The likelihood weighs dim pixels most and holds the signal back in the
             # first minute; so the noise model is taught apart, by the residuals.
-            total = loss + self.noise.loss(masked)
-        return loss, total + self._penalty(predicted.phantom)
+            total = total + self.noise.loss(masked)
+        error = _squared_error(masked.signal, masked.observation)
+        return _Learned(loss, error, predicted), total
 
-    def _sure_loss(self, patches: int, share: float) -> tuple[Tensor, Tensor]:
+    def _sure_loss(self, patches: int) -> tuple[_Learned, Tensor]:
         """SURE of fresh patches, and the same with the penalty."""
         assert self._level is not None, "the plan has a level where SURE is"
         generator = self._predictor.generator
@@ -167,9 +204,9 @@ class ChannelTrainer:
         probe = SureProbe.draw(batch, std, generator)
         images = probe.images()
         outputs = self._predictor.outputs(self.network, images)
-        self.recovery.watch(outputs.mean, images, share)
         loss = probe.risk(outputs.mean, good)
-        return loss, loss + self._penalty(outputs.phantom)
+        error = _squared_error(outputs.mean, images)
+        return _Learned(loss, error, None), loss + self._penalty(outputs.phantom)
 
     def _penalty(self, phantom: Tensor) -> Tensor:
         """Price of a phantom with less than no light."""
@@ -194,12 +231,13 @@ class ChannelTrainer:
     def _follow_weights(self) -> None:
         """Move the running average towards the weights as they are now."""
         decay = min(self.config.ema_decay, self.updates / (self.updates + 9))
-        pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-        for mean, now in pairs:
-            mean.lerp_(now, 1 - decay)
+        mean: list[Tensor] = list(self.average.parameters())
+        now: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(mean, now, 1 - decay)  # all in one go
 
     def start_over(self) -> None:
         """Forget the gradient that was accumulated since the last update."""
+        self._passes.forget()
         self.optimizer.zero_grad(set_to_none=True)
 
     def recover(self) -> None:
@@ -216,6 +254,7 @@ class ChannelTrainer:
 
         See `NoiseLearner.bootstrap`; from then on the likelihood teaches the network.
         """
+        self._passes.forget()
         yield from self.noise.bootstrap(
             self._predictor,
             self.average,
@@ -232,6 +271,7 @@ class ChannelTrainer:
         See `NoiseLearner.fit_final`. Nothing is done after SURE: the network no
         longer knows what to make of masked pixels.
         """
+        self._passes.forget()
         if self.phase is Phase.SURE:
             return
         yield from self.noise.fit_final(
@@ -278,6 +318,27 @@ class ChannelTrainer:
         return ChannelModel(
             network, noise, self.normalization, self.noise_curve(), self.optics
         )
+
+
+def _make_passes(
+    config: TrainingConfig, noise: NoiseModule | None, generator: torch.Generator
+) -> RecordedPasses[_Learned]:
+    return RecordedPasses(generator, _repeats_itself(config, noise))
+
+
+def _repeats_itself(config: TrainingConfig, noise: NoiseModule | None) -> bool:
+    """Whether passes differ in their numbers alone, and never wait for the device."""
+    # Without a closed form, a look at the prior decides where it is evaluated.
+    return not config.masking.targets_vary and (noise is None or noise.closed_form)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[nn.Parameter]:
+    for group in optimizer.param_groups:
+        yield from group["params"]
+
+
+def _squared_error(signal: Tensor, observation: Tensor) -> Tensor:
+    return (observation - signal).detach().square().mean()
 
 
 # What a trainer is made of ------------------------------------------------------------

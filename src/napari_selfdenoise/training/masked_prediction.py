@@ -54,6 +54,16 @@ class MaskedPrediction(NamedTuple):
     phantom: Tensor
     probed: MaskedPixels | None
 
+    def detached(self) -> MaskedPrediction:
+        """Return the same values without the way that they were computed."""
+        masked, probed = (
+            pixels and MaskedPixels(*(values.detach() for values in pixels))
+            for pixels in (self.masked, self.probed)
+        )
+        assert masked
+        prior = Mixture(*(values.detach() for values in self.prior))
+        return MaskedPrediction(masked, prior, self.phantom.detach(), probed)
+
 
 @dataclass(frozen=True, eq=False)
 class MaskedPredictor:

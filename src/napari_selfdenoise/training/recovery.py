@@ -51,9 +51,9 @@ class Recovery:
         """Factor of the learning rate."""
         return _SLOWER**self.rescues
 
-    def watch(self, signal: Tensor, observation: Tensor, share: float) -> None:
-        """Take predictions and observations (B, N) in: of a share of one update."""
-        self._errors += share * (observation - signal).detach().square().mean()
+    def watch(self, squared_error: Tensor, share: float) -> None:
+        """Take in the mean squared error of predictions: of a share of one update."""
+        self._errors += share * squared_error
         self._updates += share
 
     def rescued(self, average: nn.Module) -> bool:

@@ -63,6 +63,11 @@ class MaskingScheme(BaseModel):
         return True
 
     @property
+    def targets_vary(self) -> bool:
+        """Whether the number of targets differs from one draw to the next."""
+        return False
+
+    @property
     def orientations(self) -> tuple[Orientation, ...]:
         """Ways to turn an image that leave the footprint as it is."""
         return ORIENTATIONS

@@ -191,6 +191,11 @@ class GridMask(MaskingScheme):
             )
         return self
 
+    @property
+    def targets_vary(self) -> bool:
+        """Whether the number of targets differs from one draw to the next: it does."""
+        return True
+
     def draw(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> Mask:

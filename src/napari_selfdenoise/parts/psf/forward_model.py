@@ -133,8 +133,9 @@ def _convolve(phantom: Tensor, kernel: Tensor) -> Tensor:
 
 def _mirrored(values: Tensor, axis: int, margin: int) -> Tensor:
     """Indices along an axis with mirrored margins, of any width."""
-    index = np.pad(np.arange(values.shape[axis]), margin, mode="symmetric")
-    return torch.from_numpy(index).to(values.device)
+    length = values.shape[axis]
+    place = torch.arange(-margin, length + margin, device=values.device) % (2 * length)
+    return torch.minimum(place, 2 * length - 1 - place)
 
 
 def _transfer(kernel: Tensor, shape: Sequence[int]) -> Tensor:
