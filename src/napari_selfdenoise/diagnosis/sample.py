@@ -23,8 +23,14 @@ _LEAST_SIDE = 512
 _PLACES = 3
 """Places of the square along each axis that are compared."""
 
-_LOOK = 32
+_LOOK = 128
 """Pixels along each axis of a place by which it is judged."""
+
+_POOL = 4
+"""Side of the squares of such pixels whose means are compared: less of it is noise."""
+
+_ENDS = (0.005, 0.995)
+"""Quantiles of these means, whose distance is the range of the signals."""
 
 _LEAST_KNOWN = 0.9
 """Share of the pixels of a place that have to be recorded, if there is such a place."""
@@ -181,13 +187,22 @@ def _range(
         for part in (rows, columns)
     ]
     pixels, mask = image.read_exact(plane, *look), image.read_mask(plane, *look)
-    known = pixels[np.isfinite(pixels) & (True if mask is None else mask)]
-    if not len(known):
+    known = np.isfinite(pixels) & (True if mask is None else mask)
+    if not known.any():
         return False, 0.0
-    common = np.unique(known, return_counts=True)[1].max() / pixels.size
-    low, high = np.quantile(known, (0.02, 0.98))
-    enough = len(known) >= _LEAST_KNOWN * pixels.size and common < 1 - _LEAST_KNOWN
+    values = pixels[known]
+    common = np.unique(values, return_counts=True)[1].max() / pixels.size
+    enough = known.mean() >= _LEAST_KNOWN and common < 1 - _LEAST_KNOWN
+    low, high = np.quantile(_pooled(np.where(known, pixels, np.median(values))), _ENDS)
     return bool(enough), float(high - low)
+
+
+def _pooled(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of squares of pixels (Y, X)."""
+    rows, columns = (max(1, side // _POOL) for side in pixels.shape)
+    tall, wide = pixels.shape[0] // rows, pixels.shape[1] // columns
+    whole = pixels[: rows * tall, : columns * wide]
+    return np.asarray(whole.reshape(rows, tall, columns, wide).mean((1, 3)))
 
 
 def _words(name: str, part: slice) -> str:
