@@ -22,6 +22,7 @@ FLOORS = [
     {"training"},
     {"prediction"},
     {"run_time"},
+    {"diagnosis"},
     {"__init__", "former"},  # the public names, and import paths of before
     {"demo"},
     {"cli", "plugin"},

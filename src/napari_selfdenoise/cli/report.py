@@ -27,14 +27,17 @@ def complain(message: str, hint: str, as_json: bool, status: int) -> int:
 def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     """Print what a verb returns: as JSON, or as lines to read.
 
-    The exit status is 1 where the report counts inputs that "failed".
+    A "table" of a report is printed instead of its lines, and is not in the JSON. The
+    exit status is 1 where the report counts inputs that "failed".
     """
 
     @functools.wraps(command)
     def reporting(**values: Any) -> None:
         as_json = values.pop("as_json")
         report = command(**values)
-        click.echo(json.dumps(_finite(report)) if as_json else _readable(report))
+        text = report.pop("table", None)
+        readable = _readable(report) if text is None else text
+        click.echo(json.dumps(_finite(report)) if as_json else readable)
         if report.get("failed"):
             raise click.exceptions.Exit(1)
 

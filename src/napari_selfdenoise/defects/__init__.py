@@ -12,7 +12,8 @@ from napari_selfdenoise.defects.cleaning import (
     PlaneDefects,
     measure_defects,
 )
-from napari_selfdenoise.defects.clipping import measure_clipping
+from napari_selfdenoise.defects.clipping import Clipping, measure_clipping
+from napari_selfdenoise.defects.fixed_patterns import FixedPatterns
 from napari_selfdenoise.defects.jpeg import went_through_jpeg
 from napari_selfdenoise.defects.mending import (
     Findings,
@@ -22,6 +23,7 @@ from napari_selfdenoise.defects.mending import (
     near_zero_steps,
     ways_out,
 )
+from napari_selfdenoise.defects.missing import find_padding, is_blank
 from napari_selfdenoise.defects.rounding import rounding_notes
 from napari_selfdenoise.defects.summary import (
     DefectCount,
@@ -32,15 +34,19 @@ from napari_selfdenoise.defects.summary import (
 __all__ = [
     "CleanImage",
     "CleanPlane",
+    "Clipping",
     "Corrections",
     "DefectCount",
     "Findings",
+    "FixedPatterns",
     "Mending",
     "PlaneDefects",
     "corrected",
     "describe_defects",
     "examine_steps",
     "fill_steps",
+    "find_padding",
+    "is_blank",
     "measure_clipping",
     "measure_defects",
     "near_zero_steps",

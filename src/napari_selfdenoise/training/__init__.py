@@ -10,6 +10,7 @@ from napari_selfdenoise.training.requirements import (
     require_continuable,
     require_trainable,
 )
+from napari_selfdenoise.training.resolve import resolve_masking
 from napari_selfdenoise.training.schedule import Schedule
 from napari_selfdenoise.training.training_run import (
     Training,
@@ -29,6 +30,7 @@ __all__ = [
     "preload",
     "require_continuable",
     "require_trainable",
+    "resolve_masking",
     "train",
     "train_steps",
 ]

@@ -18,6 +18,7 @@ than slight correlation does, and `left_over` checks the result after training.
 
 from napari_selfdenoise.noise.correlation.advice import (
     describe,
+    masked_by,
     masking_of,
     recommended_masking,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "NoiseCorrelation",
     "describe",
     "left_over",
+    "masked_by",
     "masking_of",
     "measure_correlation",
     "recommended_masking",
