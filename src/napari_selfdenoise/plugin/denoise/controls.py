@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,7 @@ class Controls(Panel):
     """Some setting is another, or has just been typed."""
 
     _noise_turn = False
+    _diagnosing = False
 
     def __init__(
         self, offers: Offers | None = None, parent: QWidget | None = None
@@ -209,6 +210,33 @@ class Controls(Panel):
             self.advanced.editor(name).value = getattr(config, name)
         for name in ("masking", "noise_model", "psf"):
             self.part(name).value = getattr(config, name)
+        self._greying.later()
+
+    def apply(self, changes: Mapping[str, Any]) -> None:
+        """Set what a diagnosis asks for, and leave the rest as it is.
+
+        Parameters
+        ----------
+        changes : mapping of str to value
+            Settings by dotted name; "recipe" fills the form first.
+
+        Raises
+        ------
+        RequestError
+            If the settings do not fit together.
+        """
+        others = {name: value for name, value in changes.items() if name != "recipe"}
+        if "recipe" in changes:
+            self.recipe.setCurrentIndex(self.recipe.findData(changes["recipe"]))
+            self._fill_from_recipe()
+        config = self._config().override(others)
+        if "budget_s" in others:
+            self.budget.setCurrentText(budget_text(config.budget_s))
+        parts = {name.partition(".")[0] for name in others}
+        for name in parts.intersection(_PARTS):
+            self.part(name).value = getattr(config, name)
+        if parts.difference(_PARTS):
+            self.advanced.value = config
         self._greying.later()
 
     def part(self, name: str) -> UnionForm:
@@ -295,6 +323,7 @@ class Controls(Panel):
     def enable(self, *, layer: bool, teaches: bool, model: bool, running: bool) -> None:
         """Enable what can be pressed now."""
         self.train.setEnabled(layer and teaches and not running)
+        self.diagnose.setEnabled(layer and not self._diagnosing)
         self.stop.setEnabled(running)
         self.cancel.setEnabled(running)
         self.denoise.setEnabled(layer and model and not running)
@@ -303,6 +332,12 @@ class Controls(Panel):
         self.resume.setEnabled(model and not running)
         # While it runs, the time left stands beside the bar.
         self.forecast.setVisible(bool(self.forecast.text()) and not running)
+
+    def show_diagnosing(self, busy: bool) -> None:
+        """Say that a diagnosis goes on; another one may begin when it is done."""
+        self._diagnosing = busy
+        self.diagnose.setText("Diagnosing…" if busy else "Diagnose")
+        self.diagnose.setEnabled(not busy)
 
     def show_stop(self, text: str, tip: str) -> None:
         """Say what Stop does now."""
@@ -319,6 +354,11 @@ class Controls(Panel):
         self.pin.setObjectName("pin")
         self.pin.setToolTip("Keep to this layer, whatever is selected in napari.")
         self.axes = label("axes")
+        self.diagnose = button(
+            "diagnose",
+            "Diagnose",
+            "Measure the noise of this image, and what it asks for; trains nothing.",
+        )
         self.fixes = Fixes()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.corrections = CorrectionsSection()
@@ -419,7 +459,10 @@ class Controls(Panel):
         fix_height(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
-        form = rows(("Layer", beside(self.layer, self.pin)), ("", self.axes))
+        form = rows(
+            ("Layer", beside(self.layer, self.pin)),
+            ("", beside(self.axes, self.diagnose)),
+        )
         form.addRow(self.fixes)
         form.addRow(self.series)
         form.addRow(self.axes_choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from napari_selfdenoise.parts.noise_models import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.parts.noise_models import load_noise_model
 from napari_selfdenoise.plugin.denoise.controls import Controls
 from napari_selfdenoise.plugin.denoise.corrections import corrected_first
+from napari_selfdenoise.plugin.denoise.diagnosing import Diagnoser
 from napari_selfdenoise.plugin.denoise.fixes import Mender
 from napari_selfdenoise.plugin.denoise.forecast import Forecast
 from napari_selfdenoise.plugin.denoise.outcome import outcome
@@ -104,6 +105,7 @@ class DenoiseWidget(Dock):
         self._preview_due = 0.0
         self._forecast = Forecast(self)
         self._mender = Mender(self.controls.fixes, self)
+        self._diagnoser = Diagnoser(napari_viewer, self)
         self._stops = 0
         self._before: TrainedModel | None = None
         self._connect_controls()
@@ -158,6 +160,21 @@ class DenoiseWidget(Dock):
         self._use(results, corrections, estimator)
         self.controls.begin(image)
         self._predict()
+
+    def diagnose(self) -> None:
+        """Measure the noise of the chosen layer, and show what it asks for."""
+        layer = self.controls.layer.currentData()
+        try:
+            self._diagnoser.diagnose(denoisable_image(layer))
+        except (RequestError, DenoisingError) as error:
+            self._complain(error)
+
+    def _apply(self, changes: Mapping[str, Any]) -> None:
+        """Set what a diagnosis asks for."""
+        try:
+            self.controls.apply(changes)
+        except (RequestError, DenoisingError) as error:
+            self._complain(error)
 
     def stop(self) -> None:
         """End the training and go on to denoise; pressed again, end that too."""
@@ -356,6 +373,10 @@ class DenoiseWidget(Dock):
         controls.refused.connect(self._complain)
         controls.settings_changed.connect(self._show_readiness)
         controls.continuing.settings_wanted.connect(self._use_model_settings)
+        controls.diagnose.clicked.connect(self.diagnose)
+        self._diagnoser.wanted.connect(self._apply)
+        self._diagnoser.failed.connect(self._complain)
+        self._diagnoser.busy.connect(controls.show_diagnosing)
         self._forecast.found.connect(controls.show_forecast)
         self._mender.examined.connect(self._show_readiness)
         self._mender.mended.connect(self._on_mended)
@@ -487,6 +508,7 @@ class DenoiseWidget(Dock):
         self._results = None
         self._forecast.cancel()
         self._mender.close()
+        self._diagnoser.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)

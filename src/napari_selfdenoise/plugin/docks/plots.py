@@ -133,6 +133,16 @@ class Plot(QWidget):
             "Drag to zoom in, double-click to see all, right-click to save."
         )
 
+    def _legend_above(self, columns: int = 2) -> pg.LegendItem:
+        """Make a legend above the axes, where it covers no curve."""
+        item = self.plot.getPlotItem()
+        item.legend = pg.LegendItem(
+            colCount=columns, verSpacing=0
+        )  # which items add to
+        item.layout.removeItem(item.titleLabel)  # which is empty
+        item.layout.addItem(item.legend, 0, 1)
+        return item.legend
+
     def _set_up_promise(self) -> None:
         self.promise.setObjectName("promise")
         self.promise.setWordWrap(True)
@@ -254,14 +264,6 @@ class NoisePlot(Plot):
         )
         self.clear()
 
-    def _legend_above(self) -> pg.LegendItem:
-        """Make a legend above the axes, where it covers no curve."""
-        item = self.plot.getPlotItem()
-        item.legend = pg.LegendItem(colCount=2, verSpacing=0)  # which items add to
-        item.layout.removeItem(item.titleLabel)  # which is empty
-        item.layout.addItem(item.legend, 0, 1)
-        return item.legend
-
     def set_curve(self, signal: ArrayLike, std: ArrayLike) -> None:
         """Draw the noise model's standard deviation.
 
@@ -295,6 +297,88 @@ class NoisePlot(Plot):
     def series(self) -> Series:
         """Return what is drawn, by name."""
         return {"predicted": self._predicted, "measured": self._measured}
+
+
+_DIRECTION_COLOURS = {
+    "x": VERMILLION,
+    "y": BLUISH_GREEN,
+    "diagonal": "#E69F00",
+    "antidiagonal": "#56B4E9",
+}
+_DIRECTION_NAMES = {"diagonal": "↘", "antidiagonal": "↗"}
+
+
+class CorrelationPlot(Plot):
+    """Correlation of a pixel's noise with that of pixels some way off."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(
+            "distance (px)",
+            "correlation",
+            parent,
+            "Noise that neighbours share could not be measured.",
+        )
+        self._legend = self._legend_above(columns=4)
+        self._drawn: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
+        self._chance = pg.LinearRegionItem(
+            orientation="horizontal", movable=False, brush=(128, 128, 128, 60), pen=None
+        )
+        self._curves = {
+            name: self.plot.plot(
+                pen=pg.mkPen(colour, width=2),
+                symbol="o",
+                symbolSize=5,
+                symbolBrush=colour,
+                symbolPen=None,
+                name=_DIRECTION_NAMES.get(name, name),
+            )
+            for name, colour in _DIRECTION_COLOURS.items()
+        }
+        self.plot.addItem(self._chance)
+        self.plot.setToolTip(
+            "Grey: what chance does. Points above it are shared by neighbours.\n"
+            + self.plot.toolTip()
+        )
+        self.clear()
+
+    def set_correlation(
+        self, lags: ArrayLike, rho: Mapping[str, ArrayLike], error: float
+    ) -> None:
+        """Draw the correlations.
+
+        Parameters
+        ----------
+        lags : array of int
+            Distances in px; those above zero are drawn, as the others mirror them.
+        rho : mapping of str to array of float
+            Correlations by direction.
+        error : float
+            Standard error of each.
+        """
+        distance = np.asarray(lags, float)
+        ahead = distance > 0
+        self._drawn = {
+            name: (distance[ahead], np.asarray(values, float)[ahead])
+            for name, values in rho.items()
+        }
+        self._chance.setRegion((-2 * error, 2 * error))
+        self._draw()
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        self._drawn = {}
+        self._draw()
+
+    def series(self) -> Series:
+        """Return what is drawn, by name."""
+        return self._drawn
+
+    def _draw(self) -> None:
+        none = np.zeros(0)
+        for name, curve in self._curves.items():
+            curve.setData(*self._drawn.get(name, (none, none)))
+        self._chance.setVisible(bool(self._drawn))
+        self._show_promise()
 
 
 def theme_colours(viewer: Any) -> tuple[str, str]:

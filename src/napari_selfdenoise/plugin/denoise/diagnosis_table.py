@@ -1,0 +1,132 @@
+"""The table of a diagnosis, and buttons that apply what it recommends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_selfdenoise.diagnosis import Diagnosis
+from napari_selfdenoise.plugin.docks.panel import button, label
+from napari_selfdenoise.plugin.docks.plots import CorrelationPlot
+
+COLUMNS = ("What was found", "What it means", "What will be done", "")
+
+_PLOT_WIDTH = 260
+
+
+class DiagnosisTable(QWidget):
+    """A diagnosis as rows, its recommendations below them, and its autocorrelogram.
+
+    Attributes
+    ----------
+    table : QTableWidget
+        One row a finding, then one a recommendation.
+    plot : CorrelationPlot
+        Correlation of the noise with that of its neighbours.
+    """
+
+    wanted = Signal(object)
+    """Settings that are to be applied: values by dotted name."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.summary = label("diagnosis_summary")
+        self.apply_all = button(
+            "apply_all", "Apply all", "Choose recipe, masking and time as recommended."
+        )
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setObjectName("diagnosis_table")
+        self.plot = CorrelationPlot()
+        self.plot.setObjectName("correlation_plot")
+        self.plot.setFixedWidth(_PLOT_WIDTH)
+        self._changes: Mapping[str, Any] = {}
+        self.apply_all.clicked.connect(lambda: self.wanted.emit(self._changes))
+        self._set_up_table()
+        self._lay_out()
+
+    def show_diagnosis(self, diagnosis: Diagnosis) -> None:
+        """Show what was found of an image."""
+        self._changes = diagnosis.changes
+        self.summary.setText(_summary(diagnosis))
+        self.apply_all.setEnabled(bool(self._changes))
+        rows = [
+            (row.subject, (row.found, row.meaning, row.action), row.changes)
+            for row in diagnosis.findings
+        ] + [
+            (f"Recommended {one.setting}", (one.choice, one.reason, ""), one.changes)
+            for one in diagnosis.recommended
+        ]
+        self.table.setRowCount(0)
+        for subject, texts, changes in rows:
+            self._add_row(subject, texts, changes)
+        self.table.setVerticalHeaderLabels([_titled(subject) for subject, *_ in rows])
+        found = diagnosis.autocorrelogram
+        if found is None or not found.pixels:
+            self.plot.clear()
+        else:
+            self.plot.set_correlation(found.lags, found.rho, found.error)
+
+    def _add_row(
+        self, subject: str, texts: Sequence[str], changes: Mapping[str, Any]
+    ) -> None:
+        number = self.table.rowCount()
+        self.table.insertRow(number)
+        for column, text in enumerate(texts):
+            item = QTableWidgetItem(text)
+            item.setToolTip(text)
+            self.table.setItem(number, column, item)
+        if changes:
+            apply = QPushButton("Apply")
+            apply.setObjectName(f"apply.{subject}")
+            apply.setToolTip("Set this in the Denoise dock; other settings stay.")
+            apply.clicked.connect(lambda: self.wanted.emit(changes))
+            self.table.setCellWidget(number, len(texts), apply)
+
+    def _set_up_table(self) -> None:
+        table = self.table
+        table.setHorizontalHeaderLabels(COLUMNS)
+        table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        table.setWordWrap(True)
+        table.setTextElideMode(Qt.TextElideMode.ElideNone)
+        stretch, fit = (
+            QHeaderView.ResizeMode.Stretch,
+            QHeaderView.ResizeMode.ResizeToContents,
+        )
+        across = table.horizontalHeader()
+        for column in range(len(COLUMNS)):
+            across.setSectionResizeMode(column, stretch if column < 3 else fit)
+        # Words wrap otherwise once the table has found its width.
+        across.sectionResized.connect(lambda *_: table.resizeRowsToContents())
+
+    def _lay_out(self) -> None:
+        above = QHBoxLayout()
+        above.addWidget(self.summary, 1)
+        above.addWidget(self.apply_all)
+        below = QHBoxLayout()
+        below.addWidget(self.table, 1)
+        below.addWidget(self.plot)
+        column = QVBoxLayout(self)
+        column.addLayout(above)
+        column.addLayout(below, 1)
+
+
+def _summary(diagnosis: Diagnosis) -> str:
+    forecast = diagnosis.finding("forecast")
+    gain = f" Expected gain: {forecast.found}" if forecast else ""
+    return f"{diagnosis.image}, channel {diagnosis.channel + 1}.{gain}"
+
+
+def _titled(subject: str) -> str:
+    return subject[:1].upper() + subject[1:]
