@@ -79,7 +79,8 @@ def compare_frames(
 ) -> Frames | None:
     """Compare each plane with each other one.
 
-    Of frames far apart in time more has moved than of consecutive ones.
+    All but the last are consecutive; that one may be far away in time, where more has
+    moved.
 
     Parameters
     ----------
@@ -94,7 +95,9 @@ def compare_frames(
         None where there are too few whole blocks in two planes, or no noise.
     """
     power = held(correlation)
-    near = [_compared(*pair, power) for pair in itertools.pairwise(planes)]
+    # The last plane may be far away in time.
+    close = planes[:-1] if len(planes) > 2 else planes
+    near = [_compared(*pair, power) for pair in itertools.pairwise(close)]
     every = [_compared(*pair, power) for pair in itertools.combinations(planes, 2)]
     if not any(near):
         return None
