@@ -87,6 +87,11 @@ def test_the_gain_has_the_units_of_the_image(frames):
     )
 
 
+def test_an_inverted_image_is_not_taken_for_light(frames):
+    row = diagnose(Image(5000 - frames[0], "YX")).finding("photon transfer")
+    assert "inverted" in row.meaning
+
+
 def test_even_noise_has_no_gain(light):
     noise = np.random.default_rng(2).normal(0, 20, light.shape)
     line = measure_photon_transfer([(light + noise).astype(np.float32)])
@@ -160,6 +165,7 @@ def test_replicates_are_told_from_what_moves_and_from_other_scenes(frames, light
     assert compare_frames(moving).kind == "moving"
     assert compare_frames(other).kind == "unrelated"
     assert compare_frames(brighter).kind == "drifting"
+    assert compare_frames(frames[:1]) is None
 
 
 def test_frames_of_a_static_scene_are_used(frames):

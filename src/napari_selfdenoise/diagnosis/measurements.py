@@ -224,10 +224,13 @@ def _transfer(
 ) -> PhotonTransfer | None:
     if frames is None or frames.kind == "unrelated" or len(recorded) < 2:
         return measure_photon_transfer(recorded, correlation=correlation)
-    if frames.static:
-        return measure_photon_transfer(recorded, static=True, correlation=correlation)
-    near = recorded[:-1] if len(recorded) > 2 else recorded  # the last one is far away
-    return measure_photon_transfer(near, frames=True, correlation=correlation)
+    # The last one is far away in time: only of a static scene it is as good.
+    near = (
+        recorded if frames.kind == "static" else recorded[: max(2, len(recorded) - 1)]
+    )
+    return measure_photon_transfer(
+        near, frames=True, static=frames.static, correlation=correlation
+    )
 
 
 def _forecast(

@@ -77,9 +77,9 @@ _KINDS = {
         "Calibrate a noise model from them, and average them for a reference.",
     ),
     "drifting": (
-        "The frames show a static scene whose brightness changes.",
-        "The lamp flickers, or the sample bleaches.",
-        "Noise was measured on differences. Do not calibrate on these frames.",
+        "Consecutive frames show a static scene, which changes slowly.",
+        "The lamp, the stage or the sample drifts, or it bleaches.",
+        "Noise was measured on consecutive frames. Calibrate on few of them.",
     ),
     "moving": (
         "The scene moves or changes between frames.",
@@ -135,6 +135,14 @@ def _light(known: Measurements) -> Finding | None:
     line = known.transfer
     if line is None:
         return None
+    if line.gain < -3 * line.gain_error:
+        return Finding(
+            "photon transfer",
+            "Noise is weaker where the image is brighter.",
+            "That is not how a camera counts light: the image may be inverted, or its "
+            "brightest pixels cut off.",
+            "The gain cannot be measured on this image.",
+        )
     if not line.grows:
         return Finding(
             "photon transfer",
@@ -145,12 +153,13 @@ def _light(known: Measurements) -> Finding | None:
         )
     low, high = line.offset
     found = (
-        f"{line.gain:.3g} ± {line.gain_error:.1g} grey values per photo-electron, from "
-        f"{line.source}. {_read_noise(line)}"
+        f"{line.gain:.3g} ± {_short(line.gain_error)} grey values per photo-electron, "
+        f"from {line.source}. {_read_noise(line)}"
     )
+    least = f"; at least {low:.4g}" if low < high else ""
     meaning = (
         f"Noise variance grows with the signal, as with light. The offset is a guess: "
-        f"{high:.4g}, the darkest signal; at least {low:.4g}."
+        f"{high:.4g}, the darkest signal{least}."
     )
     return Finding("photon transfer", found, meaning, "Calibrate for certainty.")
 
@@ -160,8 +169,8 @@ def _read_noise(line: PhotonTransfer) -> str:
         return "Read noise is too weak to measure, or cut off."
     electrons = line.read_noise_electrons or 0.0
     return (
-        f"Read noise at most {line.read_noise:.3g} ± {line.read_noise_error:.1g} grey "
-        f"values ({electrons:.2g} electrons)."
+        f"Read noise at most {line.read_noise:.3g} ± {_short(line.read_noise_error)} "
+        f"grey values ({electrons:.2g} electrons)."
     )
 
 
@@ -240,7 +249,8 @@ def _greys(known: Measurements) -> Finding | None:
     greys, line = known.greys, known.transfer
     if greys is None or line is None:
         return None
-    std = float(line.variance_at(line.darkest) ** 0.5)
+    # The line may be too low where dark values are cut off.
+    std = max(float(line.variance_at(line.darkest)), float(line.variance[0])) ** 0.5
     clipped = known.clipping
     if clipped is not None and clipped.photons is not None:
         found = f"Single photons were counted, {clipped.photons:.2g} a pixel."
@@ -354,6 +364,11 @@ def _forecast(known: Measurements) -> Finding:
     )
     action = "" if gain.gain_db >= 1 else "There is little to gain: the noise is weak."
     return Finding("forecast", found, meaning, action)
+
+
+def _short(error: float) -> str:
+    """An error with one digit, without an exponent where it is of usual size."""
+    return f"{float(f'{error:.1g}'):g}"
 
 
 def _percent(share: float) -> str:

@@ -20,6 +20,9 @@ MOST_PLANES = 4
 _LEAST_SIDE = 512
 """Side in px of the square of a plane, where there are several, at least."""
 
+_MOST_SIDE = 4096
+"""Side in px of the middle of a lazy plane that is looked at."""
+
 _PLACES = 3
 """Places of the square along each axis that are compared."""
 
@@ -93,20 +96,31 @@ class Sample:
 def thinned(image: Image, channel: int) -> list[NDArray[np.float64]]:
     """Every few rows and columns of some planes of a channel, as stored, (Y, X).
 
+    Of large planes that are not in memory, those of the middle.
+
     NaN where a mask says that nothing was recorded.
     """
     one = _only_channel(image, channel)
     chosen = _chosen_planes(one)
     room = MOST_PIXELS // len(chosen)
-    step = max(1, math.isqrt(math.prod(one.plane_shape) // room))
-    return [_read_thinned(one, plane, slice(None, None, step)) for plane in chosen]
+    # Of a file, every row would be read from end to end: its middle has to do.
+    most = max(one.plane_shape) if one.in_memory else _MOST_SIDE
+    step = max(1, math.isqrt(math.prod(min(n, most) for n in one.plane_shape) // room))
+    rows, columns = (_middle(n, most, step) for n in one.plane_shape)
+    return [_read_thinned(one, plane, rows, columns) for plane in chosen]
 
 
-def _read_thinned(image: Image, plane: PlaneIndex, part: slice) -> NDArray[np.float64]:
-    pixels, mask = (
-        image.read_exact(plane, part, part),
-        image.read_mask(plane, part, part),
-    )
+def _middle(length: int, most: int, step: int) -> slice:
+    """Every few entries of the middle of an axis."""
+    start = max(0, (length - most) // 2)
+    return slice(start, start + min(length, most), step)
+
+
+def _read_thinned(
+    image: Image, plane: PlaneIndex, rows: slice, columns: slice
+) -> NDArray[np.float64]:
+    pixels = image.read_exact(plane, rows, columns)
+    mask = image.read_mask(plane, rows, columns)
     return pixels if mask is None else np.where(mask, pixels, np.nan)
 
 
