@@ -890,3 +890,26 @@ def test_a_mask_of_the_whole_stack_serves_one_of_its_frames(folder, selfdenoise)
         *("--model", folder / "m", *QUICK),
     )
     assert answer.status == 0, answer.err
+
+
+def test_evaluate_checks_what_was_removed_without_a_reference(tmp_path, selfdenoise):
+    signal = np.add.outer(np.arange(96.0), np.arange(96.0))
+    noisy = signal + np.random.default_rng(0).normal(0, 20, signal.shape)
+    write_image(Image(signal, "YX"), tmp_path / "denoised.tif")
+    write_image(Image(noisy, "YX"), tmp_path / "noisy.tif")
+    arguments = [
+        "evaluate",
+        tmp_path / "denoised.tif",
+        "--noisy",
+        tmp_path / "noisy.tif",
+    ]
+    report = selfdenoise(*arguments, "--json").json
+    assert report["verdict"] == "No structure is left in the residual."
+    assert report["structure_left"] is False
+    assert len(report["autocorrelation"]["rho"]["x"]) == 8
+    assert "No structure is left" in selfdenoise(*arguments).out
+    both = selfdenoise(*arguments, tmp_path / "noisy.tif", "--json").json
+    assert {"psnr", "verdict"} <= both.keys()
+    alone = selfdenoise("evaluate", tmp_path / "denoised.tif", "--json")
+    assert alone.status == 2
+    assert "--noisy" in alone.json["hint"]

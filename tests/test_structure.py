@@ -16,9 +16,9 @@ NAME = "napari_selfdenoise"
 FLOORS = [
     {"errors", "version", "long_work"},
     {"images"},
-    {"defects", "parts", "compute", "evaluation"},
+    {"defects", "parts", "compute"},
     {"config", "noise"},
-    {"model"},
+    {"model", "evaluation"},
     {"training"},
     {"prediction"},
     {"run_time"},

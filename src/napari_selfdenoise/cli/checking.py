@@ -16,7 +16,12 @@ from napari_selfdenoise.images import Image
 
 @click.command(name="evaluate")
 @click.argument("prediction")
-@click.argument("reference")
+@click.argument("reference", required=False)
+@click.option(
+    "--noisy",
+    metavar="FILE",
+    help="The image that was denoised: what was removed is checked for structure.",
+)
 @click.option(
     "--range",
     "data_range",
@@ -28,18 +33,39 @@ from napari_selfdenoise.images import Image
 @reports
 def evaluate_verb(
     prediction: str,
-    reference: str,
+    reference: str | None,
+    noisy: str | None,
     data_range: float | None,
     frame: int | None,
     axes: str | None,
 ) -> dict[str, Any]:
-    """Compare PREDICTION with a REFERENCE, plane by plane."""
-    from napari_selfdenoise.evaluation import evaluate
+    """Compare PREDICTION with a REFERENCE, plane by plane, or with the noisy image."""
+    from napari_selfdenoise.evaluation import check_residual, evaluate
+
+    if not (reference or noisy):
+        raise RequestError(
+            "There is nothing to compare with.",
+            "Give a REFERENCE, or the image that was denoised by --noisy.",
+        )
+    report: dict[str, Any] = {}
+    if noisy:
+        denoised, source = _pair(prediction, noisy, frame, axes)
+        report |= check_residual(source, denoised).to_json()
+    if reference:
+        images = _pair(prediction, reference, frame, axes)
+        report |= evaluate(*images, data_range)
+    return report
+
+
+def _pair(
+    prediction: str, other: str, frame: int | None, axes: str | None
+) -> tuple[Image, Image]:
+    """Read a prediction and what it is compared with."""
     from napari_selfdenoise.images import read_image
 
-    images = [read_image(prediction, axes=axes), read_image(reference)]
+    images = [read_image(prediction, axes=axes), read_image(other)]
     if axes is not None and images[1].ndim == images[0].ndim:
-        images[1] = read_image(reference, axes=axes)
+        images[1] = read_image(other, axes=axes)
     if frame is not None:
         if not any(_is_stack(image) for image in images):
             raise RequestError(
@@ -47,7 +73,7 @@ def evaluate_verb(
                 "Leave the frame out.",
             )
         images = [i.frame(frame) if _is_stack(i) else i for i in images]
-    return evaluate(images[0], images[1], data_range)
+    return images[0], images[1]
 
 
 @click.command(name="demo")

@@ -10,6 +10,14 @@ from typing import Any
 
 import click
 
+_ONLY_IN_JSON = (
+    "noise_curve",
+    "images",
+    "histogram",
+    "autocorrelation",
+    "structure",
+)
+
 
 def say(line: str) -> None:
     """Print a line of progress to stderr."""
@@ -87,7 +95,7 @@ def _readable(report: dict[str, Any]) -> str:
     for name, value in report.items():
         if name == "noise_curve":
             lines.append(_noise_line(value))
-        if name in ("noise_curve", "images") or value in (None, "", [], {}):
+        if name in _ONLY_IN_JSON or value in (None, "", [], {}):
             continue
         shown = f"{value:.4g}" if isinstance(value, float) else value
         if isinstance(value, dict):
