@@ -913,3 +913,21 @@ def test_evaluate_checks_what_was_removed_without_a_reference(tmp_path, selfdeno
     alone = selfdenoise("evaluate", tmp_path / "denoised.tif", "--json")
     assert alone.status == 2
     assert "--noisy" in alone.json["hint"]
+
+
+def test_each_run_writes_a_report_where_it_is_asked_for(folder, selfdenoise):
+    noisy, model = folder / "noisy.tif", folder / "model.safetensors"
+    page = folder / "page.html"
+    runs_of = (
+        ("denoise", noisy, folder / "out.tif", *QUICK),
+        ("predict", model, noisy, folder / "out.tif"),
+        ("train", noisy, "--model", folder / "new", *QUICK),
+    )
+    for images, arguments in zip((3, 3, 0), runs_of, strict=True):
+        assert selfdenoise(*arguments, "--report", page).status == 0
+        assert page.read_text(encoding="utf-8").count("<img") == images
+        page.unlink()
+    missing = folder / "none" / "page.html"
+    answer = selfdenoise(*runs_of[0], "--report", missing, "--json")
+    assert answer.status == 2
+    assert "is not there" in answer.json["error"]

@@ -21,7 +21,7 @@ FLOORS = [
     {"model", "evaluation"},
     {"training"},
     {"prediction"},
-    {"run_time"},
+    {"run_time", "report"},
     {"diagnosis"},
     {"__init__", "former"},  # the public names, and import paths of before
     {"demo"},

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from napari_selfdenoise.cli.flags import config_changes, config_options, help_named
+from napari_selfdenoise.cli.html_report import report_option, write_run_report
 from napari_selfdenoise.cli.inputs import (
     Inputs,
     correction_files,
@@ -37,6 +38,7 @@ from napari_selfdenoise.cli.runs import (
 )
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.images import Image
 
 _outputs_option = click.option(
     "--outputs",
@@ -51,11 +53,17 @@ _outputs_option = click.option(
 @click.argument("target", metavar="OUTPUT")
 @click.option("--save-model", metavar="FILE", help="Keep the trained model.")
 @_outputs_option
+@report_option
 @training_options
 @input_options
 @reports
 def denoise_verb(
-    source: str, target: str, save_model: str | None, outputs: str, **values: Any
+    source: str,
+    target: str,
+    save_model: str | None,
+    outputs: str,
+    report_file: str | None,
+    **values: Any,
 ) -> dict[str, Any]:
     """Train on INPUT and write it denoised to OUTPUT, in one go."""
     from napari_selfdenoise.model import save_model as save
@@ -67,6 +75,7 @@ def denoise_verb(
     config = run_config(values)
     require_given(config, paths)
     require_writable(save_model)
+    require_writable(report_file)
     image = inputs.read(source)
     clock = foretell(image, config)
     model = train_with_progress([image], config, None, clock)
@@ -78,6 +87,12 @@ def denoise_verb(
     report = training_report(model, time.perf_counter() - started, kept)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))
+    if report_file:
+        about = report["warnings"], report["seconds"]
+        page = write_run_report(
+            report_file, model, image, paths.get("denoised"), *about
+        )
+        report["report"] = page
     written = {name: str(path) for name, path in paths.items()}
     return report | {"outputs": written, "chosen": result.chosen} | inputs.report()
 
@@ -94,11 +109,16 @@ def denoise_verb(
 @click.option(
     "--resume", is_flag=True, help="Continue from the weights in the model file."
 )
+@report_option
 @training_options
 @input_options
 @reports
 def train_verb(
-    sources: tuple[str, ...], target: str, resume: bool, **values: Any
+    sources: tuple[str, ...],
+    target: str,
+    resume: bool,
+    report_file: str | None,
+    **values: Any,
 ) -> dict[str, Any]:
     """Train on one or more INPUTs and keep the model in FILE.
 
@@ -108,6 +128,7 @@ def train_verb(
 
     started = time.perf_counter()
     require_writable(target)
+    require_writable(report_file)
     start = load_model(target) if resume else None
     inputs = Inputs.take(values)
     config = run_config(values, start.config if start else None)
@@ -116,6 +137,8 @@ def train_verb(
     kept = str(save_model(model, target))
     report = training_report(model, time.perf_counter() - started, kept)
     report["warnings"] = [*left_out, *report["warnings"]]
+    if report_file:
+        report["report"] = write_run_report(report_file, model, warnings=left_out)
     return report | {"outputs": {}} | inputs.report()
 
 
@@ -128,6 +151,7 @@ def train_verb(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0…")
 @click.option("--max-memory", help='Memory a tile may take, such as "2GB".')
 @_outputs_option
+@report_option
 @functools.partial(config_options, part="estimator")
 @input_options
 @reports
@@ -137,6 +161,7 @@ def predict_verb(
     device: str,
     max_memory: str | None,
     outputs: str,
+    report_file: str | None,
     **values: Any,
 ) -> dict[str, Any]:
     """Denoise INPUTs with a saved MODEL, tile by tile, whatever their size.
@@ -149,6 +174,7 @@ def predict_verb(
     *sources, target = paths
     if not sources:
         raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
+    require_writable(report_file)
     memory = _parse_memory(max_memory)
     places = output_places(Path(target), sources)
     names = [output_paths(place, outputs) for place in places]
@@ -166,11 +192,21 @@ def predict_verb(
         result = predict_with_progress(
             model, image, files, device, memory, config.estimator
         )
+        if report_file and source == sources[0]:
+            _report_of(report_file, model, image, files, result)
         return result, image.notes
 
     done = _predict_each(list(zip(sources, names, strict=True)), denoise)
     seconds = time.perf_counter() - started
     return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
+
+
+def _report_of(
+    path: str, model: Any, image: Image, files: dict[str, Path], result: Written
+) -> None:
+    """Write the page of one image that was denoised."""
+    notes = [*image.notes, *result.notes, result.warning]
+    write_run_report(path, model, image, files.get("denoised"), notes)
 
 
 def _predict_each(
