@@ -32,9 +32,8 @@ def diagnosed(desk):
 def texts(table):
     grid = table.table
     return {
-        grid.verticalHeaderItem(row).text(): [
-            item.text() if (item := grid.item(row, column)) else ""
-            for column in range(3)
+        grid.item(row, 0).text(): [
+            grid.item(row, column).text() for column in range(1, 4)
         ]
         for row in range(grid.rowCount())
     }
@@ -60,6 +59,13 @@ def test_what_was_found_is_applied_at_a_press(open_desk):
     table.apply_all.click()
     assert desk.controls.budget.currentText() == "1 min"
     assert desk.controls.part("masking").value.kind == "line"
+
+
+def test_rows_are_as_high_as_their_words(open_desk):
+    desk = open_desk(show=True)
+    desk.viewer.add_image(rows_that_share_noise(), name="rows")
+    grid = diagnosed(desk).table
+    desk.until(lambda: all(grid.rowHeight(row) < 90 for row in range(grid.rowCount())))
 
 
 def test_a_second_diagnosis_takes_the_place_of_the_first(open_desk):

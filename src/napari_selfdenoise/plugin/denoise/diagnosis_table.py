@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
@@ -20,7 +20,7 @@ from napari_selfdenoise.diagnosis import Diagnosis
 from napari_selfdenoise.plugin.docks.panel import button, label
 from napari_selfdenoise.plugin.docks.plots import CorrelationPlot
 
-COLUMNS = ("What was found", "What it means", "What will be done", "")
+COLUMNS = ("Image", "What was found", "What it means", "What will be done", "")
 
 _PLOT_WIDTH = 260
 
@@ -70,7 +70,6 @@ class DiagnosisTable(QWidget):
         self.table.setRowCount(0)
         for subject, texts, changes in rows:
             self._add_row(subject, texts, changes)
-        self.table.setVerticalHeaderLabels([_titled(subject) for subject, *_ in rows])
         found = diagnosis.autocorrelogram
         if found is None or not found.pixels:
             self.plot.clear()
@@ -82,7 +81,7 @@ class DiagnosisTable(QWidget):
     ) -> None:
         number = self.table.rowCount()
         self.table.insertRow(number)
-        for column, text in enumerate(texts):
+        for column, text in enumerate((_titled(subject), *texts)):
             item = QTableWidgetItem(text)
             item.setToolTip(text)
             self.table.setItem(number, column, item)
@@ -91,7 +90,7 @@ class DiagnosisTable(QWidget):
             apply.setObjectName(f"apply.{subject}")
             apply.setToolTip("Set this in the Denoise dock; other settings stay.")
             apply.clicked.connect(lambda: self.wanted.emit(changes))
-            self.table.setCellWidget(number, len(texts), apply)
+            self.table.setCellWidget(number, len(COLUMNS) - 1, apply)
 
     def _set_up_table(self) -> None:
         table = self.table
@@ -106,9 +105,14 @@ class DiagnosisTable(QWidget):
         )
         across = table.horizontalHeader()
         for column in range(len(COLUMNS)):
-            across.setSectionResizeMode(column, stretch if column < 3 else fit)
-        # Words wrap otherwise once the table has found its width.
-        across.sectionResized.connect(lambda *_: table.resizeRowsToContents())
+            words = 0 < column < len(COLUMNS) - 1
+            across.setSectionResizeMode(column, stretch if words else fit)
+        table.verticalHeader().hide()
+        # Words wrap otherwise once all columns have found their width.
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.timeout.connect(table.resizeRowsToContents)
+        across.sectionResized.connect(lambda *_: self._settled.start())
 
     def _lay_out(self) -> None:
         above = QHBoxLayout()
