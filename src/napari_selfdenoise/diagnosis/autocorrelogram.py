@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdenoise.evaluation import DIRECTIONS
 from napari_selfdenoise.noise.correlation import REACH, NoiseCorrelation
 
 FARTHEST = 3
@@ -18,8 +19,6 @@ _CERTAIN = 3.3
 
 _LEAST = 0.04
 """Size of a correlation that is worth mentioning."""
-
-_DIRECTIONS = {"x": (0, 1), "y": (1, 0), "diagonal": (1, 1), "antidiagonal": (1, -1)}
 
 
 class Shared(NamedTuple):
@@ -49,9 +48,8 @@ class Autocorrelogram:
     lags : ndarray
         Lags in px, (7,).
     rho : dict of str to ndarray
-        Correlation at each lag, (7,), by direction: "x", "y", "diagonal" (down and to
-        the right), "antidiagonal". As measured: in flat parts, where a little of the
-        structure may be left.
+        Correlation at each lag, (7,), by direction (`evaluation.DIRECTIONS`). As
+        measured: in flat parts, where a little of the structure may be left.
     error : float
         Standard error of each, by chance.
     pixels : int
@@ -109,7 +107,7 @@ def autocorrelogram(correlation: NoiseCorrelation) -> Autocorrelogram:
     lags = np.arange(-FARTHEST, FARTHEST + 1)
     rho = {
         name: correlation.rho[REACH + y * lags, REACH + x * lags]
-        for name, (y, x) in _DIRECTIONS.items()
+        for name, (y, x) in DIRECTIONS.items()
     }
     reach = {"x": correlation.extent_x, "y": correlation.extent_y}
     shared = tuple(

@@ -181,17 +181,12 @@ def _correlation(known: Measurements) -> Finding | None:
     masking = known.config.masking
     changes = {"masking": masking.model_dump(mode="json")} if masking.correlated else {}
     values = ", ".join(
-        f"{found.next_pixel(name):+.2f} along {_named(name)}" for name in found.rho
+        f"{found.next_pixel(name):+.2f} along {name}" for name in found.rho
     )
     text = f"Correlation at 1 px: {values} (± {found.error:.1g})."
     if not found.pixels:
         text = "No part of the image is flat enough to measure it."
     return Finding("correlation", text, _meaning_of(found), known.on_masking, changes)
-
-
-def _named(direction: str) -> str:
-    named = {"diagonal": "the falling diagonal", "antidiagonal": "the rising one"}
-    return named.get(direction, direction)
 
 
 def _meaning_of(found: Autocorrelogram) -> str:
@@ -207,7 +202,7 @@ def _meaning_of(found: Autocorrelogram) -> str:
     if found.weak:
         sign = "alike" if found.next_pixel(found.weak) > 0 else "opposed"
         return (
-            f"Neighbours along {_named(found.weak)} are slightly {sign}: a little of "
+            f"Neighbours along {found.weak} are slightly {sign}: a little of "
             "the structure or of the noise."
         )
     return "Neighbours share no noise."

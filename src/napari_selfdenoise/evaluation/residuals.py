@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MOST_PLANES = 16
-"""Planes that a check reads, evenly spaced; more tell no more."""
+"""Planes that a check reads, evenly spaced; more would change nothing."""
 
 MOST_PIXELS = 2**23
 """Pixels that a check reads, in as many planes as they fill."""

@@ -51,7 +51,7 @@ _ALIKE_LEAST = 0.05
 _SIZE_LEAST = 0.15
 
 SIZE = "size"
-"""Name of the mean square of residuals beside the directions."""
+"""Name of the mean square of residuals, next to the directions."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class Structure:
         Edges of the denoised image against flat regions of like signal; None where it
         has no edges, or nothing flat.
     places : Excess or None
-        Blocks beside such with much likeness against others; None where there are too
-        few blocks.
+        Blocks diagonal to such with much likeness against others; None where there are
+        too few blocks.
     flat : dict or None
         Mean correlation of pixels one and two steps apart in flat regions, by
         direction; None where there is nothing flat.
@@ -121,7 +121,7 @@ class _Likeness:
     signal : ndarray
         Prediction, raw units, (Y, X).
     slope : ndarray
-        Of the prediction, in noise stds a pixel, (Y, X); NaN beside missing pixels.
+        Of the prediction, in noise stds a pixel, (Y, X); NaN next to missing pixels.
     """
 
     by_direction: dict[str, Array]
@@ -134,7 +134,7 @@ class _Likeness:
         scaled, std = plane.standardised(curve), plane.noise_std(curve)
         slope = gaussian_gradient_magnitude(plane.denoised, 1.5)
         slope = maximum_filter(slope / np.maximum(std, 1e-300), _AROUND)
-        # Beside what was not recorded, the slope is that of its border.
+        # Next to what was not recorded, the slope is that of its border.
         slope[maximum_filter(~plane.recorded, 9)] = np.nan
         level = slope <= _LEVEL
         flat = {

@@ -4,7 +4,7 @@ The lowest room: it imports errors alone. For every other room.
 """
 
 from napari_selfdenoise.images.amounts import bytes_in_words
-from napari_selfdenoise.images.atomic_write import replacing, require_folder
+from napari_selfdenoise.images.atomic_write import replacing, require_folder, saving
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
@@ -74,6 +74,7 @@ __all__ = [
     "replacing",
     "require_denoisable",
     "require_folder",
+    "saving",
     "series_names",
     "sliding_means",
     "sources",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 
 
 @contextmanager
@@ -37,6 +37,35 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def saving(path: Path, what: str) -> Iterator[Path]:
+    """Do as `replacing`, with a sentence for what goes wrong.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file is to be.
+    what : str
+        What is written, such as "model".
+
+    Raises
+    ------
+    RequestError
+        If the folder is not there.
+    DenoisingError
+        If the file cannot be written.
+    """
+    require_folder(path)
+    try:
+        with replacing(path) as part:
+            yield part
+    except OSError as error:
+        raise DenoisingError(
+            f"The {what} could not be written to {path}: {error}.",
+            "Choose a folder you may write to, on a disk with room.",
+        ) from error
 
 
 def require_folder(path: Path) -> None:

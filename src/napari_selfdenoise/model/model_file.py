@@ -14,8 +14,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_selfdenoise.config import TrainingConfig, parse_config
-from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import Normalization, replacing, require_folder
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import Normalization, saving
 from napari_selfdenoise.model.trained_model import (
     ChannelModel,
     LossHistory,
@@ -52,17 +52,9 @@ def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
         If the file cannot be written.
     """
     path = _with_suffix(Path(path))
-    require_folder(path)
-    tensors = _tensors(model)
     metadata = {"selfdenoise": json.dumps(_description(model))}
-    try:
-        with replacing(path) as part:
-            part.write_bytes(save(tensors, metadata))
-    except (OSError, SafetensorError) as error:
-        raise DenoisingError(
-            f"The model could not be written to {path}: {error}.",
-            "Choose a folder you may write to, on a disk with room.",
-        ) from error
+    with saving(path, "model") as part:
+        part.write_bytes(save(_tensors(model), metadata))
     return path
 
 

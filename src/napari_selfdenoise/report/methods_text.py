@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.version import __version__
@@ -98,6 +100,6 @@ def methods_paragraph(model: TrainedModel) -> tuple[str, tuple[str, ...]]:
     return text, tuple(REFERENCES[key] for key in cited)
 
 
-def _word(part: object) -> str:
-    kind: str = getattr(part, "kind", "given")
-    return f"“{kind.replace('_', ' ')}”"
+def _word(part: BaseModel) -> str:
+    """Name of a part, as the window shows it."""
+    return f"“{part.model_config['title']}”"

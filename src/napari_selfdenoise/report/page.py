@@ -1,4 +1,4 @@
-"""The page: one HTML file without anything beside it."""
+"""The page: one HTML file that needs no other file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.evaluation import ResidualCheck
-from napari_selfdenoise.images import Image, replacing, require_folder
+from napari_selfdenoise.images import Image, saving
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.report.methods_text import methods_paragraph
 from napari_selfdenoise.report.pictures import contrast, picture, pixel_size
@@ -61,7 +60,6 @@ def write_report(
         If the file cannot be written.
     """
     path = Path(path)
-    require_folder(path)
     name = noisy.name if noisy else ", ".join(model.provenance.get("images", ()))
     parts = [
         _pictures(noisy, denoised),
@@ -75,14 +73,8 @@ def write_report(
     title = html.escape(f"Denoising of {name}" if name else "Denoising")
     template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     text = Template(template).substitute(title=title, body="".join(parts))
-    try:
-        with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DenoisingError(
-            f"The report could not be written to {path}: {error}.",
-            "Choose a folder you may write to, on a disk with room.",
-        ) from error
+    with saving(path, "report") as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 
@@ -159,7 +151,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         text = ", ".join(map(str, value))
         return text if len(text) < 300 else f"{len(value)} values"
-    return "automatic" if value is None else str(value)
+    return "not set" if value is None else str(value)
 
 
 def _paragraph(text: str) -> str:

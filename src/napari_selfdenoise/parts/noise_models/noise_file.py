@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import replacing, require_folder
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import saving
 from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
 from napari_selfdenoise.parts.noise_models.fitted_noise import FittedNoise
 from napari_selfdenoise.parts.noise_models.models import NoiseModel
@@ -48,16 +48,9 @@ def save_noise_model(fitted: FittedNoise, path: str | os.PathLike[str]) -> Path:
         If the file cannot be written.
     """
     path = _with_suffix(Path(path))
-    require_folder(path)
     text = json.dumps(_description(fitted), allow_nan=False)
-    try:
-        with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DenoisingError(
-            f"The noise model could not be written to {path}: {error}.",
-            "Choose a folder you may write to, on a disk with room.",
-        ) from error
+    with saving(path, "noise model") as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 

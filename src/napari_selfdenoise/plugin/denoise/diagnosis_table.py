@@ -43,7 +43,9 @@ class DiagnosisTable(QWidget):
         super().__init__(parent)
         self.summary = label("diagnosis_summary")
         self.apply_all = button(
-            "apply_all", "Apply all", "Choose recipe, masking and time as recommended."
+            "apply_all",
+            "Apply all",
+            "Set all this in the Denoise dock.",
         )
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setObjectName("diagnosis_table")

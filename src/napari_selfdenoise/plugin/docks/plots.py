@@ -302,10 +302,10 @@ class NoisePlot(Plot):
 _DIRECTION_COLOURS = {
     "x": VERMILLION,
     "y": BLUISH_GREEN,
-    "diagonal": "#E69F00",
-    "antidiagonal": "#56B4E9",
+    "the falling diagonal": "#E69F00",
+    "the rising diagonal": "#56B4E9",
 }
-_DIRECTION_NAMES = {"diagonal": "↘", "antidiagonal": "↗"}
+_DIRECTION_NAMES = {"the falling diagonal": "↘", "the rising diagonal": "↗"}
 
 
 class CorrelationPlot(Plot):
