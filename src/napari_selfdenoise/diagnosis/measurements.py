@@ -178,10 +178,12 @@ def _noise_steps(
 ) -> Generator[float, None, dict[str, Any]]:
     """Measure what needs planes with something in them."""
     recorded = sample.recorded
-    config, on_masking = resolve_masking(config, [sample.clean], [recorded])
+    correlation, frames = _correlation(sample)
+    # A training looks at planes one by one, or at the frames of its own choice.
+    measured = [] if _follow(sample) else [correlation]
+    config, on_masking = resolve_masking(config, [sample.clean], [recorded], measured)
     yield 0.5
     known = [plane.astype(np.float32) for plane in rough if not is_blank(plane)]
-    correlation, frames = _correlation(sample)
     transfer = _transfer(recorded, frames, correlation)
     level = measure_level(recorded)
     yield 0.7
@@ -207,7 +209,7 @@ def _correlation(sample: Sample) -> tuple[NoiseCorrelation, Frames | None]:
     Each helps to measure the other one: what moved is not noise.
     """
     recorded = sample.recorded
-    if not sample.sequence or len(recorded) < 2:
+    if not _follow(sample):
         return measure_correlation(recorded), None
     correlation = measure_correlation(recorded, frames=True)
     frames = compare_frames(recorded, correlation)
@@ -215,6 +217,11 @@ def _correlation(sample: Sample) -> tuple[NoiseCorrelation, Frames | None]:
         return correlation, frames
     correlation = measure_correlation(recorded)
     return correlation, compare_frames(recorded, correlation)
+
+
+def _follow(sample: Sample) -> bool:
+    """Whether there are planes that follow each other in time."""
+    return sample.sequence and len(sample.planes) > 1
 
 
 def _transfer(

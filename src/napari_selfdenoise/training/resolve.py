@@ -12,6 +12,7 @@ from napari_selfdenoise.config import TrainingConfig, why_not
 from napari_selfdenoise.defects import CleanImage, went_through_jpeg
 from napari_selfdenoise.noise import NoiseLevel, measure_level
 from napari_selfdenoise.noise.correlation import (
+    NoiseCorrelation,
     describe,
     measure_correlation,
     recommended_masking,
@@ -34,7 +35,10 @@ _FRAME_PIXELS = 2**24
 
 
 def resolve_masking(
-    config: TrainingConfig, images: Sequence[CleanImage], channels: Sequence[Planes]
+    config: TrainingConfig,
+    images: Sequence[CleanImage],
+    channels: Sequence[Planes],
+    measured: Sequence[NoiseCorrelation] = (),
 ) -> tuple[TrainingConfig, str]:
     """Return a config whose masking follows the noise's correlation, if automatic.
 
@@ -46,6 +50,8 @@ def resolve_masking(
         What to train on.
     channels : sequence of sequence of ndarray
         Planes of each channel, each (Y, X), raw units.
+    measured : sequence of NoiseCorrelation
+        Of the channels, where it is known; otherwise it is measured.
 
     Returns
     -------
@@ -56,7 +62,7 @@ def resolve_masking(
     """
     if not isinstance(config.masking, AutomaticMask):
         return config, ""
-    found = [
+    found = measured or [
         measure_correlation(*_best_view(images, number, planes))
         for number, planes in enumerate(channels)
         if planes
