@@ -95,3 +95,12 @@ def test_what_cannot_be_measured_is_a_row_and_no_error(open_desk):
     found = texts(diagnosed(desk))
     assert not any(name.startswith("Recommended") for name in found)
     assert not desk.widget._diagnoser.table.apply_all.isEnabled()
+
+
+def test_the_channel_in_view_is_diagnosed(open_desk):
+    desk = open_desk()
+    flat = np.full((128, 128), 7, np.uint16)
+    both = np.stack([flat, rows_that_share_noise()])
+    desk.viewer.add_image(both, name="two dyes", axis_labels=("c", "y", "x"))
+    desk.viewer.dims.set_current_step(0, 1)
+    assert "along x" in texts(diagnosed(desk))["Correlation"][0]

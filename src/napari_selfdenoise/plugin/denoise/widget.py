@@ -30,6 +30,7 @@ from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.docks.series import layer_of
 from napari_selfdenoise.plugin.docks.worker import Run
 from napari_selfdenoise.plugin.forms.fields import member_title
+from napari_selfdenoise.plugin.viewer.in_view import channel_in_view
 from napari_selfdenoise.plugin.viewer.layer_choice import is_plain
 from napari_selfdenoise.plugin.viewer.layers import (
     denoisable_image,
@@ -162,10 +163,12 @@ class DenoiseWidget(Dock):
         self._predict()
 
     def diagnose(self) -> None:
-        """Measure the noise of the chosen layer, and show what it asks for."""
+        """Measure the noise of the channel in view, and show what it asks for."""
         layer = self.controls.layer.currentData()
         try:
-            self._diagnoser.diagnose(denoisable_image(layer))
+            image = denoisable_image(layer)
+            channel = channel_in_view(self.viewer, layer, image)
+            self._diagnoser.diagnose(image, channel)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
 

@@ -16,6 +16,7 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import FieldOfView, Image, is_in_memory
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
+from napari_selfdenoise.plugin.viewer.in_view import data_point
 from napari_selfdenoise.plugin.viewer.layers import (
     Box,
     appearance,
@@ -102,7 +103,7 @@ class Results:
         source, ndim = self._source(), self.image.ndim
         if source is None or source.ndim != ndim:  # removed, or other data put in
             return FieldOfView.visible(self.image, (0,) * ndim, np.full((2, ndim), -1))
-        point = _data_point(source, self.viewer.dims.point)
+        point = data_point(source, self.viewer.dims.point)
         return FieldOfView.visible(self.image, point, _corners(source))
 
     def show_preview(self, preview: Preview) -> None:
@@ -323,8 +324,3 @@ def _corners(layer: ImageLayer) -> Any:
     if not layer.multiscale:
         return layer.corner_pixels
     return layer.corner_pixels * layer.downsample_factors[layer.data_level]
-
-
-def _data_point(layer: ImageLayer, point: tuple[float, ...]) -> tuple[int, ...]:
-    """Position in the layer's array of a point in the viewer's space."""
-    return tuple(round(p) for p in layer.world_to_data(point)[-layer.ndim :])
