@@ -116,6 +116,6 @@ def test_at_least_a_quarter_of_a_contrast_is_noise(own, noise):
     contrasts = torch.ones(1024, 3)
     signal = torch.linspace(0, 1, 1024)
     moved = own * PROBE**2 * contrasts  # as noise of `PROBE` stds moves it
-    parts = [Differences(signal, contrasts, moved)]
+    parts = [Differences(signal, contrasts, moved, 0 * signal)]
     _, squared = squared_noise(parts, Normalization(0.0, 1.0))
     np.testing.assert_allclose(squared, noise, rtol=1e-5)

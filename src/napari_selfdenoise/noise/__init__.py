@@ -18,6 +18,7 @@ from napari_selfdenoise.noise.masked_residuals import (
     smoothness,
 )
 from napari_selfdenoise.noise.noise_level import NoiseLevel, measure_level
+from napari_selfdenoise.noise.variance_curve import VarianceCurve
 
 __all__ = [
     "PROBE",
@@ -26,6 +27,7 @@ __all__ = [
     "MaskedPixels",
     "NoiseLevel",
     "Residuals",
+    "VarianceCurve",
     "balanced",
     "binned",
     "block_numbers",

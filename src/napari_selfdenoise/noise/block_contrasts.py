@@ -69,11 +69,15 @@ class Differences(NamedTuple):
         each.
     reaction : Tensor
         The same of the prediction's reaction to noise of `PROBE` stds, (n, 3).
+    mean_residual : Tensor
+        Mean residual of each block, (n,). With it, a block's signal is known without
+        the shrinkage of a smooth prediction, but for a quarter of the noise's variance.
     """
 
     signal: Tensor
     residual: Tensor
     reaction: Tensor
+    mean_residual: Tensor
 
     @classmethod
     def of(
@@ -103,7 +107,8 @@ class Differences(NamedTuple):
             _blocks(values, rows, columns)
             for values in (signal, observation - signal, moved - signal)
         )
-        found = mean.mean(0).ravel(), _contrasts(residual), _contrasts(reaction)
+        contrasts = _contrasts(residual), _contrasts(reaction)
+        found = mean.mean(0).ravel(), *contrasts, residual.mean(0).ravel()
         values = cls(*(values.detach() for values in found))
         if good is None:
             return values
@@ -160,7 +165,7 @@ def squared_noise(
     ]
     if not columns or len(columns[0]) < _LEAST_BLOCKS:
         return np.zeros(0), np.zeros(0)
-    signal, residual, reaction = columns
+    signal, residual, reaction, _ = columns
     centre, whole, own = _grouped(_BINS, signal, residual, reaction)
     share = 1 - own.mean(1) / np.maximum(whole.mean(1), 1e-30)
     wide, whole, own = _grouped(_WIDE_BINS, signal, residual, reaction)

@@ -299,7 +299,7 @@ class ChannelTrainer:
         """Signal and noise std of a pixel, measured in bins of signals; raw, (n,)."""
         if self.phase is Phase.SURE and self._level:
             return np.array(self._level.signal), np.array(self._level.by_signal)
-        signal, std = self.noise.residuals().scatter()
+        signal, std = self.noise.scatter()
         return signal, std * self._pixel_to_bin_std
 
     def noise_curve(self) -> NoiseCurve:

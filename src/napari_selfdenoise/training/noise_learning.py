@@ -12,7 +12,12 @@ from torch import Tensor
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import Normalization
-from napari_selfdenoise.noise import Differences, MaskedPixels, Residuals
+from napari_selfdenoise.noise import (
+    Differences,
+    MaskedPixels,
+    Residuals,
+    VarianceCurve,
+)
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, raw_curve
 from napari_selfdenoise.training.masked_prediction import (
@@ -54,6 +59,8 @@ class NoiseLearner:
         Masked pixels of recent passes; how far more noise moved their prediction.
     contrasts : list of Differences
         Of neighbouring residuals; collected for a fit.
+    variance : VarianceCurve or None
+        Of the noise, by the contrasts; None where there are none.
     """
 
     def __init__(
@@ -70,6 +77,7 @@ class NoiseLearner:
         self.residual_buffer: deque[MaskedPixels] = deque(maxlen=_BUFFERED_PASSES)
         self.probe_buffer: deque[MaskedPixels] = deque(maxlen=_BUFFERED_PASSES)
         self.contrasts: list[Differences] = []
+        self.variance: VarianceCurve | None = None
 
     @property
     def follows_gradient(self) -> bool:
@@ -116,12 +124,31 @@ class NoiseLearner:
         """What is known now of the noise of what the network is shown, raw units."""
         residuals, norm, module = self.residuals(), self.normalization, self.module
         if module is None or not (module.differentiable or self.is_final):
-            return NoiseCurve.gaussian(*residuals.scatter())
+            return self._as_measured(NoiseCurve.gaussian(*residuals.scatter()))
         low, high = (_normalised(value, norm) for value in _range_of(residuals))
         curve = raw_curve(module, low, high, norm.offset, norm.scale)
         if self.is_final:
-            return curve
+            return self._as_measured(curve)
         return curve.less(residuals.own_variance(curve.signal))
+
+    def _as_measured(self, curve: NoiseCurve) -> NoiseCurve:
+        """Return a curve with the variance of the contrasts, where it is free to.
+
+        What learns from residuals at predicted signals mixes unlike ones. A line or a
+        constant was chosen, a calibration given, and a bootstrap taught the network.
+        """
+        module, variance = self.module, self.variance
+        bound = module is not None and module.line() is not None
+        if self.phase is not NoisePhase.FINAL or variance is None or bound:
+            return curve
+        knots = variance.knots(curve.signal[0], curve.signal[-1])
+        return curve.with_variance(knots, variance.at(knots))
+
+    def scatter(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the noise was measured, and its std there, raw units, (n,)."""
+        if self.phase is NoisePhase.FINAL and self.variance:
+            return self.variance.signal, np.sqrt(self.variance.measured)
+        return self.residuals().scatter()
 
     def fit_final(
         self,
@@ -189,7 +216,7 @@ class NoiseLearner:
         """Keep fresh residuals and contrasts of a network, and none from before."""
         self.residual_buffer.clear()
         self.probe_buffer.clear()
-        self.contrasts.clear()
+        self.contrasts, self.variance = [], None
         share, passes = self._passes(predictor, patches_per_pass, flop)
         masking, sparse = self.config.masking, self.config.masking.sparse()
         for _ in range(passes):
@@ -204,6 +231,7 @@ class NoiseLearner:
             contrasts.append(found.thinned(_KEPT_PIXELS))
             yield
         self.contrasts = contrasts
+        self.variance = VarianceCurve.of(contrasts, self.normalization)
 
     def _passes(
         self, predictor: MaskedPredictor, patches_per_pass: int, flop: float

@@ -95,6 +95,22 @@ class NoiseCurve:
         line = weighted_line(self.signal, less.std**2, trust)
         return replace(less, poisson_gaussian=line)
 
+    def with_variance(self, signal: Array, variance: Array) -> NoiseCurve:
+        """Return noise of the same shape that is as strong as was measured.
+
+        Parameters
+        ----------
+        signal : ndarray
+            Increasing grid of the new curve, (n,); beyond the ends of this one, the
+            shape is that at its end.
+        variance : ndarray
+            Variance at each of them, (n,).
+        """
+        shape = self.at(signal)
+        factor = np.sqrt(variance)[:, None] / np.maximum(shape.std, 1e-300)[:, None]
+        means, stds = shape.means * factor, shape.stds * factor
+        return replace(shape, means=means, stds=stds, poisson_gaussian=None)
+
     def scaled(self, factor: float) -> NoiseCurve:
         """Return the curve of noise that is so many times as strong."""
         line = self.poisson_gaussian
