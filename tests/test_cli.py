@@ -118,7 +118,7 @@ def test_steps_and_a_budget_end_with_whichever_is_first(folder, selfdenoise):
 
 
 def test_every_output_is_written(folder, selfdenoise):
-    names = ("denoised", "noise-std", "deconvolved", "posterior-std")
+    names = ("denoised", "noise-std", "deconvolved", "posterior-std", "trust")
     answer = selfdenoise(
         *("denoise", folder / "noisy.tif", folder / "out.tif", "--json", *QUICK),
         *("--signal", "mixture", "--psf", "gaussian", "--psf.sigma", "0.8"),

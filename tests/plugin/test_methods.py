@@ -269,10 +269,11 @@ def test_posterior_std_and_samples_appear(desk, noisy):
     camera.zoom, camera.center = 7.5, (0, 3, 4)
     desk.train()
     assert camera.zoom == 7.5 and camera.center == (0, 3, 4)
-    extra = ["posterior std", "posterior samples"]
+    extra = ["posterior std", "trust", "posterior samples"]
     assert desk.names() == named("denoised", NOISE[0], *extra, NOISE[1])
-    std, drawn = (desk.layer(f"cells {name}") for name in extra)
-    assert not std.visible and not drawn.visible
+    std, trust, drawn = (desk.layer(f"cells {name}") for name in extra)
+    assert not any(layer.visible for layer in (std, trust, drawn))
+    assert trust.contrast_limits == [0, 1] and 0 <= trust.data.min() < 1
     assert std.colormap.name == "viridis" and std.data.shape == noisy.shape
     assert 0 < std.data.min() <= std.data.max() < noisy.std()
     assert std.contrast_limits == [std.data.min(), std.data.max()]
@@ -289,7 +290,7 @@ def test_posterior_std_and_samples_appear(desk, noisy):
     for layer in (std, drawn):
         kept = layer.metadata[METADATA_KEY]["config"]["estimator"]
         assert kept["kind"] == "posterior_samples"
-    assert "posterior std, posterior samples and noise" in desk.status()
+    assert "posterior std, trust, posterior samples and noise" in desk.status()
 
 
 def test_denoise_uses_the_estimator_that_is_chosen(desk, noisy):

@@ -17,6 +17,7 @@ OUTPUTS = (
     "noise-std",
     "deconvolved",
     "posterior-std",
+    "trust",
     "posterior-samples",
 )
 """What can be written, as `--outputs` names it."""
@@ -106,8 +107,8 @@ def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:
     if missing:
         raise RequestError(
             f"These settings give no {' and no '.join(missing)}.",
-            "deconvolved needs --psf, posterior-std a --estimator that is a posterior, "
-            "posterior-samples --estimator posterior_samples.",
+            "deconvolved needs --psf, posterior-std and trust an --estimator that is a "
+            "posterior, posterior-samples --estimator posterior_samples.",
         )
 
 

@@ -235,7 +235,7 @@ def _open_outputs(
     for name, path in paths.items():
         samples = estimator.count if name == "posterior-samples" else 0
         like = image.stack_of(samples) if samples else image
-        if name.endswith("-std"):
+        if name.endswith("-std") or name == "trust":
             like = replace(like, look=None)  # no intensities, to be shown as such
         pixels = stack.enter_context(ImageWriter(path, like)).data
         into[name.replace("-", "_")] = pixels

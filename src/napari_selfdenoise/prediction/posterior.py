@@ -16,6 +16,7 @@ from napari_selfdenoise.parts.likelihood import (
     without_noise,
 )
 from napari_selfdenoise.prediction.image_noise import ImageNoise
+from napari_selfdenoise.prediction.own_share import own_share
 
 # Numbers that the posterior of a pixel takes where the noise is no Gaussian mixture.
 _SAMPLED_WIDTH = 7
@@ -50,8 +51,9 @@ class PosteriorOfTile:
         Returns
         -------
         dict
-            "denoised" and "posterior_std", (Y, X); where the estimator draws samples,
-            "posterior_samples", (samples, Y, X).
+            "denoised", "posterior_std" and "trust", the share of the context in the
+            estimate, (Y, X); where the estimator draws samples, "posterior_samples",
+            (samples, Y, X).
         """
         norm, estimator = self.views.normalization, self.views.config.estimator
         flat, shape = outputs.flatten(1).T, observed.shape  # (n, C)
@@ -61,15 +63,21 @@ class PosteriorOfTile:
             pick = mode if estimator.takes_mode else Mixture.expectation
             generator = self.views.generator
             drawn = [draw(known, generator) for _ in range(estimator.count)]
-            return pick(known), known.variance().sqrt(), *drawn
+            spread = known.variance()
+            context = 1 - own_share(prior.variance(), spread)
+            return pick(known), spread.sqrt(), context, *drawn
 
-        value, std, *drawn = in_chunks(
+        value, std, context, *drawn = in_chunks(
             fuse,
             lambda part: self._prior(flat[part]),
             observed.flatten(),
             self._numbers_a_pixel(),
         )
-        found = {"denoised": norm.invert(value), "posterior_std": std * norm.scale}
+        found = {
+            "denoised": norm.invert(value),
+            "posterior_std": std * norm.scale,
+            "trust": context,
+        }
         if drawn:
             found["posterior_samples"] = norm.invert(torch.stack(drawn))
         return {name: v.reshape(*v.shape[:-1], *shape) for name, v in found.items()}

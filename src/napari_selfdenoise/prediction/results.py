@@ -84,6 +84,14 @@ class Denoised:
         return self.images.get("posterior_std")
 
     @property
+    def trust(self) -> Image | None:
+        """Share of each estimate that came from the context; None as `posterior_std`.
+
+        One minus it came from the pixel's own value.
+        """
+        return self.images.get("trust")
+
+    @property
     def posterior_samples(self) -> Image | None:
         """Draws from the posterior along a first axis; None where none were asked."""
         return self.images.get("posterior_samples")
@@ -106,7 +114,7 @@ def result_names(
         "denoised",
         "noise_std",
         *(["deconvolved"] if config.psf.blurs else []),
-        *(["posterior_std"] if estimator.fuses else []),
+        *(["posterior_std", "trust"] if estimator.fuses else []),
         *(["posterior_samples"] if estimator.count else []),
     ]
 
@@ -147,8 +155,8 @@ def require_places(
             raise RequestError(
                 f"The model gives no {name.replace('_', ' ')}; it gives "
                 f"{', '.join(shapes).replace('_', ' ')}.",
-                "Deconvolved images need a point spread function, posterior stds and "
-                "samples a posterior estimator.",
+                "Deconvolved images need a point spread function, posterior stds, "
+                "trust and samples a posterior estimator.",
             )
         if tuple(data.shape) != shapes[name]:
             raise RequestError(
@@ -170,7 +178,7 @@ def result_image(image: Image, name: str, data: Any) -> Image:
         Of the shape that `result_shapes` gives.
     """
     like = image.stack_of(len(data)) if name == "posterior_samples" else image
-    if name.endswith("_std"):
+    if name.endswith("_std") or name == "trust":
         like = replace(like, look=None)  # no intensities, to be shown as such
     return like.with_data(data, f"{image.name} {name.replace('_', ' ')}")
 

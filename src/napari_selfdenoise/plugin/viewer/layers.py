@@ -212,11 +212,13 @@ def result_appearance(
         return _stacked(look)
     # None: napari finds the limits. What is deconvolved is brighter than its image.
     look = look | {"contrast_limits": None}
-    if name.endswith("_std"):
+    if name.endswith("_std") or name == "trust":
         look |= {"colormap": "viridis", "gamma": 1.0}
     if name == "noise_std":
         highest = max(float(curve.std.max()) for curve in curves)
         look["contrast_limits"] = (0.0, highest)
+    if name == "trust":
+        look["contrast_limits"] = (0.0, 1.0)
     return look
 
 
