@@ -182,7 +182,7 @@ def mode(mixture: Mixture, starts: int = 5, steps: int = 30) -> Tensor:
 
     Points are widened first, by Silverman's rule: alone, they have no mode.
     """
-    mixture = _widened(mixture)
+    mixture = widened(mixture)
     count = min(starts, mixture.mean.shape[-1])
     best = (mixture.log_weight - mixture.log_std).topk(count, dim=-1).indices
     place = mixture.mean.gather(-1, best)  # (..., S)
@@ -205,7 +205,8 @@ def _heights(mixture: Mixture, place: Tensor) -> Tensor:
     return log_normal(place.unsqueeze(-1), wide)
 
 
-def _widened(mixture: Mixture) -> Mixture:
+def widened(mixture: Mixture) -> Mixture:
+    """Mixtures (..., K) with a density: points get a width, by Silverman's rule."""
     if not bool(mixture.log_std.isinf().any()):
         return mixture
     spread = mixture.variance().clamp_min(1e-12).sqrt()

@@ -4,6 +4,8 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.evidence import PixelEvidence
+from napari_selfdenoise.prediction.pixel_probe import PixelProbe, ProbeProgress
 from napari_selfdenoise.prediction.predict import (
     Prediction,
     TilePrediction,
@@ -26,7 +28,10 @@ from napari_selfdenoise.prediction.unfinished import (
 
 __all__ = [
     "Denoised",
+    "PixelEvidence",
+    "PixelProbe",
     "Prediction",
+    "ProbeProgress",
     "TilePrediction",
     "Unfinished",
     "allocate",

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.likelihood import (
     draw,
@@ -15,6 +16,7 @@ from napari_selfdenoise.parts.likelihood import (
     posterior,
     without_noise,
 )
+from napari_selfdenoise.parts.noise_models import NoiseModule
 from napari_selfdenoise.prediction.image_noise import ImageNoise
 from napari_selfdenoise.prediction.own_share import own_share
 
@@ -84,16 +86,34 @@ class PosteriorOfTile:
 
     def _prior(self, outputs: Tensor) -> Mixture:
         """Prior of pixels, from outputs (n, C)."""
-        config = self.views.config
-        rest = outputs[:, 1 : config.signal.outputs]
-        prior = config.signal.prior(outputs[:, 0], rest)
-        if not config.per_image:
-            return prior
-        log_std = prior.log_std + 0.5 * math.log(self.noise.temperature)
-        return without_noise(prior._replace(log_std=log_std), self.noise.module)
+        noise = self.noise
+        return prior_of(outputs, self.views.config, noise.module, noise.temperature)
 
     def _numbers_a_pixel(self) -> int:
         """How many numbers the posterior of one pixel takes."""
         closed = self.noise.module.closed_form
         width = self.noise.curve.weights.shape[1] if closed else _SAMPLED_WIDTH
         return max(8, self.views.config.signal.outputs * width)
+
+
+def prior_of(
+    outputs: Tensor, config: TrainingConfig, noise: NoiseModule, temperature: float
+) -> Mixture:
+    """Prior of pixels, (n, M), normalised: their signal given their context.
+
+    Parameters
+    ----------
+    outputs : Tensor
+        Of the network, (n, C), normalised.
+    config : TrainingConfig
+        Whose signal head reads them.
+    noise : NoiseModule
+        Of the plane; taken out of the total variance where it is fitted to each image.
+    temperature : float
+        By which the total variance is wrong on average, as in `ImageNoise`.
+    """
+    prior = config.signal.prior(outputs[:, 0], outputs[:, 1 : config.signal.outputs])
+    if not config.per_image:
+        return prior
+    log_std = prior.log_std + 0.5 * math.log(temperature)
+    return without_noise(prior._replace(log_std=log_std), noise)

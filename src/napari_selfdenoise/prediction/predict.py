@@ -227,7 +227,7 @@ class _Planes:
         if self.model.channels[channel].is_empty or self.clean.is_blank(plane):
             yield 1.0, self._pass_through(plane)
             return
-        estimator = _estimator(
+        estimator = estimator_of(
             TileViews(
                 self.clean,
                 self.model,
@@ -293,7 +293,8 @@ def _outward(image: Image, first: PlaneIndex | None) -> list[PlaneIndex]:
     return sorted(planes, key=distance)
 
 
-def _estimator(views: TileViews) -> TileEstimator:
+def estimator_of(views: TileViews) -> TileEstimator:
+    """Make what estimates the tiles of a plane, as the config asks."""
     blends = views.config.estimator.blends
     return BlendEstimator(views) if blends else PlainEstimator(views)
 
