@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QColor, QWheelEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.plugin.docks import plot_files
 from napari_selfdenoise.plugin.docks.plots import (
     LossPlot,
     NoisePlot,
@@ -219,4 +222,45 @@ def test_menu_saves_data_and_picture(loss_plot, tmp_path, monkeypatch):
     for action in loss_plot.actions():
         action.trigger()
     assert (tmp_path / "loss.csv").read_text() == loss_plot.to_csv()
-    assert (tmp_path / "loss.png").stat().st_size > 0
+    for suffix in ("png", "svg", "pdf"):
+        assert (tmp_path / f"loss.{suffix}").stat().st_size > 0
+
+
+FORMATS = {
+    "png": (plot_files.save_png, b"\x89PNG"),
+    "svg": (plot_files.save_svg, b"<?xml"),
+    "pdf": (plot_files.save_pdf, b"%PDF"),
+}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_pictures_and_drawings_are_written(noise_plot, tmp_path, suffix):
+    save, head = FORMATS[suffix]
+    path = tmp_path / f"noise.{suffix}"
+    noise_plot.set_curve([0, 100, 200], [40, 50, 54])
+    save(noise_plot.plot, path)
+    curved = path.read_bytes()
+    assert curved.startswith(head)
+    if suffix == "svg":
+        assert b"signal (grey values)" in curved and b"<path" in curved
+    noise_plot.set_curve([0, 100, 200], [40, 90, 54])
+    save(noise_plot.plot, path)  # in the place of the one before
+    assert path.read_bytes() != curved and path.stat().st_size > 2000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_cannot_be_written_leaves_no_file(noise_plot, tmp_path, suffix):
+    save, _ = FORMATS[suffix]
+    taken = tmp_path / f"noise.{suffix}"
+    taken.mkdir()  # a folder where the file should be
+    noise_plot.set_curve([0, 1], [1, 2])
+    with pytest.raises(DenoisingError, match="could not be written"):
+        save(noise_plot.plot, taken)
+    assert list(tmp_path.iterdir()) == [taken]
+    with pytest.raises(RequestError, match="is not there"):
+        save(noise_plot.plot, tmp_path / "gone" / "noise")
+    read_only = Path("/proc")  # even for those who may write everywhere
+    if read_only.is_dir():
+        with pytest.raises(DenoisingError, match="could not be written"):
+            save(noise_plot.plot, read_only / f"noise.{suffix}")

@@ -11,11 +11,20 @@ from weakref import WeakSet
 
 import numpy as np
 import pyqtgraph as pg
+from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+
+from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.plugin.docks.plot_files import (
+    save_pdf,
+    save_png,
+    save_svg,
+    save_text,
+)
 
 # Okabe and Ito's colours that stand out from napari's dark and light background alike.
 VERMILLION = "#D55E00"
@@ -178,6 +187,8 @@ class Plot(QWidget):
             "Show all": self._show_all,
             "Save plot data (CSV)…": self._save_csv,
             "Save picture (PNG)…": self._save_png,
+            "Save drawing (SVG)…": self._save_svg,
+            "Save drawing (PDF)…": self._save_pdf,
         }
         for text, slot in actions.items():
             action = QAction(text, self)
@@ -191,11 +202,25 @@ class Plot(QWidget):
 
     def _save_csv(self) -> None:
         if path := self._ask_path("Save plot data", "CSV (*.csv)", ".csv"):
-            path.write_text(self.to_csv(), encoding="utf-8")
+            self._save(save_text, self.to_csv(), path)
 
     def _save_png(self) -> None:
         if path := self._ask_path("Save picture", "PNG (*.png)", ".png"):
-            self.plot.grab().save(str(path))
+            self._save(save_png, self.plot, path)
+
+    def _save_svg(self) -> None:
+        if path := self._ask_path("Save drawing", "SVG (*.svg)", ".svg"):
+            self._save(save_svg, self.plot, path)
+
+    def _save_pdf(self) -> None:
+        if path := self._ask_path("Save drawing", "PDF (*.pdf)", ".pdf"):
+            self._save(save_pdf, self.plot, path)
+
+    def _save(self, save: Callable[[Any, Path], None], what: Any, path: Path) -> None:
+        try:
+            save(what, path)
+        except (RequestError, DenoisingError) as error:
+            show_error(str(error))
 
     def _ask_path(self, title: str, kinds: str, suffix: str) -> Path | None:
         name, _ = QFileDialog.getSaveFileName(self, title, "", kinds)

@@ -1,0 +1,46 @@
+"""What a noise model says of noise, next to what was measured: all that plots show.
+
+Every figure comes from a `NoiseCurve` and, where pairs of signal and observation are at
+hand, from a `MeasuredNoise` of them.
+"""
+
+from napari_selfdenoise.noise.inspection.figures import (
+    ShapeFigure,
+    SignalDensity,
+    StdFigure,
+    density_figure,
+    shape_figure,
+    std_figure,
+    tables,
+)
+from napari_selfdenoise.noise.inspection.inspected import (
+    InspectedNoise,
+    inspect_curve,
+    inspect_fitted,
+    with_measurement,
+)
+from napari_selfdenoise.noise.inspection.maps import NoiseMaps, noise_maps
+from napari_selfdenoise.noise.inspection.measured import (
+    MeasuredNoise,
+    measure_noise_steps,
+    measure_pairs,
+)
+
+__all__ = [
+    "InspectedNoise",
+    "MeasuredNoise",
+    "NoiseMaps",
+    "ShapeFigure",
+    "SignalDensity",
+    "StdFigure",
+    "density_figure",
+    "inspect_curve",
+    "inspect_fitted",
+    "measure_noise_steps",
+    "measure_pairs",
+    "noise_maps",
+    "shape_figure",
+    "std_figure",
+    "tables",
+    "with_measurement",
+]
