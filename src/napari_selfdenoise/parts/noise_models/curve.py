@@ -106,9 +106,12 @@ class NoiseCurve:
         variance : ndarray
             Variance at each of them, (n,).
         """
-        shape = self.at(signal)
-        factor = np.sqrt(variance)[:, None] / np.maximum(shape.std, 1e-300)[:, None]
-        means, stds = shape.means * factor, shape.stds * factor
+        shape, std = self.at(signal), np.sqrt(variance)[:, None]
+        before = shape.std[:, None]
+        factor = std / np.where(before > 0, before, 1.0)
+        # Where there was no noise, it has no shape either.
+        stds = np.where(before > 0, shape.stds * factor, std)
+        means = shape.means * factor
         return replace(shape, means=means, stds=stds, poisson_gaussian=None)
 
     def scaled(self, factor: float) -> NoiseCurve:
