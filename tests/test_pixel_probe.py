@@ -1,5 +1,6 @@
 """The pixel probe: three curves by Bayes' rule, and the estimate of the prediction."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,10 @@ from napari_selfdenoise import (
     RequestError,
     TrainedModel,
     TrainingConfig,
+    cli,
     denoise,
+    save_model,
+    write_image,
 )
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.long_work import run_to_end
@@ -359,3 +363,56 @@ def test_with_optics_the_prior_is_that_of_the_blurred_signal():
     expected = denoise(image, model, device="cpu").denoised.data[9, 30]
     found = probed(PixelProbe(image, model, device="cpu"), (), 9, 30)
     assert found.estimate == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.fixture
+def command(tmp_path, capsys):
+    """Run `selfdenoise probe` on a stack of two planes: status, output, errors."""
+    pixels = noisy((2, 48, 56))
+    write_image(Image(pixels, "TYX"), tmp_path / "stack.tif")
+    save_model(model_of(pixels), tmp_path / "model")
+
+    def run(*flags):
+        with pytest.raises(SystemExit) as end:
+            cli.main(
+                [
+                    *("probe", str(tmp_path / "model"), str(tmp_path / "stack.tif")),
+                    *(str(flag) for flag in flags),
+                ]
+            )
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_line_prints_the_figures_and_writes_the_curves(command, tmp_path):
+    table = tmp_path / "curves.csv"
+    status, out, _ = command("--at", 7, 9, "--plane", 1, "--csv", table, "--json")
+    assert status == 0
+    report = json.loads(out)
+    pixels = noisy((2, 48, 56))
+    image = Image(pixels, "TYX")
+    found = probed(PixelProbe(image, model_of(pixels), device="cpu"), (1,), 7, 9)
+    for name in ("recorded", "estimate", "prior_mean", "posterior_std", "own_share"):
+        assert report[name] == pytest.approx(getattr(found, name), rel=1e-4), name
+    assert report["plane"] == [1]
+    header, *lines = table.read_text().splitlines()
+    assert header == "signal,prior,likelihood,posterior"
+    rows = np.array([[float(v) for v in line.split(",")] for line in lines])
+    assert trapezoid(rows[:, 3], rows[:, 0]) == pytest.approx(1)
+    _, words, _ = command("--at", 7, 9)
+    assert "The pixel itself:" in words and "signal" not in words
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--at", 99, 0), "There is no pixel 0, 99, 0"),
+        (("--at", 1, 1, "--plane", "x"), "--plane x was not understood"),
+        (("--at", 1, 1, "--plane", "0,1"), "one number for each of the axes T"),
+    ],
+)
+def test_the_command_line_refuses_pixels_that_are_not_there(command, flags, sentence):
+    status, _, errors = command(*flags)
+    assert status == 2
+    assert sentence in errors

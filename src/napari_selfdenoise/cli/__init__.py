@@ -12,6 +12,7 @@ from napari_selfdenoise.cli.checking import demo_verb, doctor_verb, evaluate_ver
 from napari_selfdenoise.cli.denoising import denoise_verb, predict_verb, train_verb
 from napari_selfdenoise.cli.diagnosing import diagnose_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
+from napari_selfdenoise.cli.probing import probe_verb
 from napari_selfdenoise.cli.report import complain
 from napari_selfdenoise.cli.settings import run_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
@@ -32,6 +33,7 @@ for _verb in (
     predict_verb,
     calibrate_verb,
     diagnose_verb,
+    probe_verb,
     evaluate_verb,
     demo_verb,
     doctor_verb,

@@ -16,6 +16,7 @@ _ONLY_IN_JSON = (
     "histogram",
     "autocorrelation",
     "structure",
+    "curves",
 )
 
 

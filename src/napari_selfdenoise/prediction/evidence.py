@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +83,32 @@ class PixelEvidence:
     own_share: float | None = None
     reason: str = ""
     final: bool = True
+
+    @property
+    def curves(self) -> dict[str, Array]:
+        """The densities that there are, (n,), by name."""
+        found = {
+            "prior": self.prior,
+            "likelihood": self.likelihood,
+            "posterior": self.posterior,
+        }
+        return {name: curve for name, curve in found.items() if curve is not None}
+
+    def figures(self) -> dict[str, Any]:
+        """All of it but the curves, by name; None for what is not known."""
+        curves = ("signal", "prior", "likelihood", "posterior")
+        found = {name: v for name, v in vars(self).items() if name not in curves}
+        found |= {n: None for n, v in found.items() if v != v}  # NaN
+        return found | {"plane": list(self.plane)}
+
+    def to_csv(self) -> str:
+        """The curves as text: signal, prior, likelihood and posterior a line."""
+        columns = {"signal": self.signal} | self.curves
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(zip(*(v.tolist() for v in columns.values()), strict=True))
+        return text.getvalue()
 
     @property
     def sentences(self) -> list[str]:

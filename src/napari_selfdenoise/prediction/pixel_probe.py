@@ -98,8 +98,7 @@ class PixelProbe:
         model.require_fits(image)
         self.image, self.model, self.denoised = image, model, denoised
         self._device = resolve_device(device)
-        side = _SIDES["cpu" if self._device.type == "cpu" else "gpu"]
-        self._side = -(-side // model.config.stride) * model.config.stride
+        self._side = _side(model, self._device)
         self._clean = CleanImage(image, model.config.line_offsets == "subtract")
         self._planes: OrderedDict[PlaneIndex, TileProbing] = OrderedDict()
         self._tiles: OrderedDict[Tile, ProbedTile] = OrderedDict()
@@ -283,6 +282,16 @@ class PixelProbe:
         return ProbedTile(
             tile, self.model.config, known.normalization, noise, raw, clean
         )
+
+
+def _side(model: TrainedModel, device: torch.device) -> int:
+    """Side of the tiles in px: small, but not far below the margin around them."""
+    least, stride = (
+        _SIDES["cpu" if device.type == "cpu" else "gpu"],
+        model.config.stride,
+    )
+    side = min(max(least, margin_of(model)), tile_side(model, device))
+    return -(-side // stride) * stride
 
 
 def _prepared(probing: TileProbing) -> Iterator[ProbeProgress]:
