@@ -4,6 +4,13 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.intervals import (
+    Coverage,
+    IntervalProgress,
+    Intervals,
+    interval_steps,
+    measure_intervals,
+)
 from napari_selfdenoise.prediction.predict import (
     Prediction,
     TilePrediction,
@@ -25,15 +32,20 @@ from napari_selfdenoise.prediction.unfinished import (
 )
 
 __all__ = [
+    "Coverage",
     "Denoised",
+    "IntervalProgress",
+    "Intervals",
     "Prediction",
     "TilePrediction",
     "Unfinished",
     "allocate",
     "denoise",
     "in_words",
+    "interval_steps",
     "largest_side",
     "low_pass_radius",
+    "measure_intervals",
     "over_raw",
     "predict_over_raw",
     "predict_tiles",
