@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import kstest
 from torch import nn
 
 from napari_selfdenoise import Image, NoiseCurve, TrainedModel, TrainingConfig, denoise
@@ -10,7 +11,11 @@ from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.parts.estimators import PosteriorMean
 from napari_selfdenoise.parts.networks import UNet
+from napari_selfdenoise.parts.noise_models import NoiseFromFile
 from napari_selfdenoise.parts.signal_heads import GaussianSignal
+from napari_selfdenoise.prediction.context_spread import Context, fit_spread
+from napari_selfdenoise.prediction.held_out import probability_below
+from napari_selfdenoise.prediction.intervals import Coverage, measure_intervals
 from napari_selfdenoise.prediction.own_share import own_share
 
 MEAN, SPREAD, NOISE = 500.0, 20.0, 40.0
@@ -31,13 +36,17 @@ class Constant(nn.Module):
 
 
 def model_of(spread: float = SPREAD, noise: float = NOISE) -> TrainedModel:
-    """A model with a Gaussian prior of this std, and Gaussian noise of this std."""
+    """A model with a Gaussian prior of this std, and Gaussian noise of this std.
+
+    The noise is given: signals that are drawn pixel by pixel look like noise.
+    """
+    curve = NoiseCurve.gaussian(np.array([0.0, 1000.0]), np.full(2, noise))
     config = TrainingConfig(
         network=UNet(width=4, depth=1),
         signal=GaussianSignal(),
         estimator=PosteriorMean(),
+        noise_model=NoiseFromFile.taken(curve.to_json()),
     )
-    curve = NoiseCurve.gaussian(np.array([0.0, 1000.0]), np.full(2, noise))
     norm = Normalization(MEAN, SCALE)
     return TrainedModel(config, (ChannelModel(Constant(spread), None, norm, curve),))
 
@@ -65,3 +74,56 @@ def test_trust_is_the_share_of_the_context():
     np.testing.assert_allclose(result.denoised.data, blended, rtol=1e-3)
     std = result.posterior_std.data
     assert std == pytest.approx(NOISE * np.sqrt(1 - share), rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("too_narrow", [1.0, 2.0])
+def test_a_prior_that_is_too_narrow_is_corrected(too_narrow):
+    signal, image = field()
+    found = measure_intervals(image, model_of(SPREAD / too_narrow))
+    assert found.temperature == pytest.approx(too_narrow**2, rel=0.35)
+    assert found.coverage.half == pytest.approx(0.5, abs=0.02)
+    assert found.coverage.nine_tenths == pytest.approx(0.9, abs=0.015)
+    assert found.uncorrected.half <= found.coverage.half + 0.01
+    assert found.histogram == pytest.approx(np.full(20, 0.05), abs=0.012)
+    result = denoise(image, model_of(SPREAD / too_narrow), device="cpu")
+    scaled = np.abs(result.denoised.data - signal) / result.posterior_std.data
+    assert np.mean(scaled < 0.6745) == pytest.approx(0.5, abs=0.03)
+    assert np.mean(scaled < 1.645) == pytest.approx(0.9, abs=0.03)
+
+
+def test_probabilities_are_spread_evenly_where_prior_and_noise_are_right():
+    _, image = field(64)
+    noise = np.full(image.data.size, NOISE**2)
+    nothing = np.zeros_like(noise)
+    context = Context(np.full_like(noise, MEAN), noise, nothing, nothing)
+    curve = model_of().noise_curves[0]
+    observed = image.data.ravel().astype(float)
+    below = probability_below(context, np.full_like(noise, SPREAD**2), observed, curve)
+    assert Coverage.of(below).half == pytest.approx(0.5, abs=0.02)
+    assert kstest(below, "uniform").pvalue > 0.01
+    narrow = probability_below(context, nothing + 1e-9, observed, curve)
+    assert Coverage.of(narrow).half < 0.47
+
+
+def test_what_foretells_the_squared_error_is_found_with_its_weight():
+    rng = np.random.default_rng(0)
+    noise, views, prior = (rng.uniform(1, 9, 60_000) for _ in range(3))
+    context = Context(np.zeros_like(noise), noise, views, prior)
+    variance = 0.2 * noise + 3 * views
+    observed = rng.normal(0, np.sqrt(variance + noise))
+    spread = fit_spread(context, observed)
+    assert spread.of_noise == pytest.approx(0.2, abs=0.1)
+    assert spread.of_views == pytest.approx(3, abs=0.2)
+    assert spread.of_prior == pytest.approx(0, abs=0.1)
+    assert fit_spread(context.at(slice(100)), observed[:100]) is None
+
+
+def test_one_hot_pixel_does_not_widen_all_intervals():
+    _, image = field(64)
+    noise = np.full(image.data.size, NOISE**2)
+    context = Context(np.full_like(noise, MEAN), noise, 0 * noise, 0 * noise)
+    observed = image.data.ravel().astype(float)
+    before = fit_spread(context, observed).of_noise
+    observed[7] = 60_000
+    assert fit_spread(context, observed).of_noise < before + 0.02

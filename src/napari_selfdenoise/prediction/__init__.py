@@ -5,6 +5,13 @@ For run_time, demo, command line and window.
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
 from napari_selfdenoise.prediction.evidence import PixelEvidence
+from napari_selfdenoise.prediction.intervals import (
+    Coverage,
+    IntervalProgress,
+    Intervals,
+    interval_steps,
+    measure_intervals,
+)
 from napari_selfdenoise.prediction.pixel_probe import PixelProbe, ProbeProgress
 from napari_selfdenoise.prediction.predict import (
     Prediction,
@@ -27,7 +34,10 @@ from napari_selfdenoise.prediction.unfinished import (
 )
 
 __all__ = [
+    "Coverage",
     "Denoised",
+    "IntervalProgress",
+    "Intervals",
     "PixelEvidence",
     "PixelProbe",
     "Prediction",
@@ -37,8 +47,10 @@ __all__ = [
     "allocate",
     "denoise",
     "in_words",
+    "interval_steps",
     "largest_side",
     "low_pass_radius",
+    "measure_intervals",
     "over_raw",
     "predict_over_raw",
     "predict_tiles",

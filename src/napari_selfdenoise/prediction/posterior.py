@@ -84,6 +84,30 @@ class PosteriorOfTile:
             found["posterior_samples"] = norm.invert(torch.stack(drawn))
         return {name: v.reshape(*v.shape[:-1], *shape) for name, v in found.items()}
 
+    def prior_variance(self, outputs: Tensor) -> Tensor:
+        """Variance of each pixel's prior as the signal head has it, squared raw units.
+
+        Parameters
+        ----------
+        outputs : Tensor
+            Of the network, (C, Y, X), normalised.
+
+        Returns
+        -------
+        Tensor
+            (Y, X); 0 for a head that gives points.
+        """
+        if not self.views.config.signal.spreads:
+            return torch.zeros_like(outputs[0])
+        flat = outputs.flatten(1).T
+        (variance,) = in_chunks(
+            lambda prior, _: (prior.variance(),),
+            lambda part: self._prior(flat[part]),
+            flat[:, 0],
+            max(8, self.views.config.signal.outputs),
+        )
+        return variance.view_as(outputs[0]) * self.views.normalization.scale**2
+
     def _prior(self, outputs: Tensor) -> Mixture:
         """Prior of pixels, from outputs (n, C)."""
         noise = self.noise

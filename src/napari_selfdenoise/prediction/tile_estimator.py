@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
 from napari_selfdenoise.images import Tile
+from napari_selfdenoise.prediction.context_spread import ContextSpread, fit_spread
+from napari_selfdenoise.prediction.held_out import (
+    HoldOut,
+    all_good,
+    context_of,
+    hold_out_steps,
+    sample_tiles,
+)
 from napari_selfdenoise.prediction.image_noise import ImageNoise
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.sure import Blend
-from napari_selfdenoise.prediction.tile_views import Estimates, TileViews
+from napari_selfdenoise.prediction.tile_views import Estimates, TileViews, Views
+
+# Pixels of a plane that the spread of the context is measured on before it is denoised.
+_SPREAD_PIXELS = 2**15
 
 
 class TileEstimator(Protocol):
@@ -82,13 +94,34 @@ class PlainEstimator:
         self.prepared = 0.0
         self.blend: Blend | None = None
         self._posterior = PosteriorOfTile(self.noise)
+        self._hold_out = HoldOut(views, self.noise)
+        self._spread: ContextSpread | None = None
 
     def prepare(self, tiles: Sequence[Tile]) -> Iterator[float]:
-        """Fit the noise to the plane, if it follows each image; as `TileEstimator`."""
+        """Fit noise and spread to the plane where they follow it; as `TileEstimator`.
+
+        The noise, if it is that of each image; the spread of the context, where each
+        pixel is left out of its prior anyway.
+        """
         config = self.views.config
         if config.per_image:
             for _ in self.noise.fit(tiles, masked=config.estimator.masks_pixels):
                 yield 0.0
+        if config.estimator.fuses and config.estimator.masks_pixels:
+            yield from self._measure_spread(tiles)
+
+    def _measure_spread(self, tiles: Sequence[Tile]) -> Iterator[float]:
+        """Fit how far the context leaves the signal open, to a sample of the plane."""
+        sample = sample_tiles(self.views, tiles[0].plane, _SPREAD_PIXELS)
+        steps = hold_out_steps(self._hold_out, sample)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                context, observed, _ = all_good(end.value)
+                self._spread = fit_spread(context, observed)
+                return
+            yield 0.0
 
     def estimate(
         self, tile: Tile, wanted: Mapping[str, object]
@@ -101,13 +134,13 @@ class PlainEstimator:
                 yield share, None
         assert found is not None
         observed = self.views.normalization.apply(raw)[0, 0][inner]
-        yield 1.0, self._results(found.mean, observed, wanted)
+        yield 1.0, self._results(found, observed, wanted)
 
     def _results(
-        self, outputs: Tensor, observed: Tensor, wanted: Mapping[str, object]
+        self, views: Views, observed: Tensor, wanted: Mapping[str, object]
     ) -> Estimates:
-        """What is made of averaged outputs (C, Y, X), raw units."""
-        norm = self.views.normalization
+        """What is made of the views of a tile, raw units."""
+        norm, outputs = self.views.normalization, views.mean
         found: dict[str, Tensor] = {}
         if self.views.channel.optics:
             found["deconvolved"] = norm.invert(outputs[-1])
@@ -116,5 +149,9 @@ class PlainEstimator:
         else:
             found["denoised"] = norm.invert(outputs[0])
         results = {name: values.cpu().numpy() for name, values in found.items()}
+        if self._spread is not None and "posterior_std" in wanted:
+            context = context_of(views, self._posterior, self._hold_out.curve)
+            std = self._spread.std_of_estimate(context, results["trust"])
+            results["posterior_std"] = std.astype(np.float32)
         results["noise_std"] = self.noise.curve.std_at(results["denoised"])
         return {name: results[name] for name in results if name in wanted}

@@ -41,10 +41,14 @@ class Views(NamedTuple):
         Mean of the signal from the image as it lies, (Y, X).
     mean : Tensor
         All outputs, averaged over the orientations, (C, Y, X).
+    scatter: Tensor
+        Variance of the mean of the signal between the orientations, (Y, X); 0 where
+        there is one alone.
     """
 
     first: Tensor
     mean: Tensor
+    scatter: Tensor
 
 
 class TileViews:
@@ -135,16 +139,17 @@ class TileViews:
         Views or None
             With the last share, not before.
         """
-        mean, first = PairwiseMean(), torch.zeros(0)
+        mean, scatter, first = PairwiseMean(), Scatter(), torch.zeros(0)
         for number, turn in enumerate(self.turns):
             for share, outputs in self._passes(raw, tile, turn, masked):
                 if outputs is not None:
                     outputs = outputs[(..., *inner)]
                     first = first if number else outputs[0].clone()
                     mean.add(outputs)
+                    scatter.add(outputs[0] - first)
                 if number + share < len(self.turns):
                     yield (number + share) / len(self.turns), None
-        yield 1.0, Views(first, mean.value())
+        yield 1.0, Views(first, mean.value(), scatter.variance())
 
     def unturned(self, raw: Tensor, tile: Tile, masked: bool) -> Tensor:
         """Outputs of the image as it lies, (C, Y, X), normalised; as `views`."""
@@ -204,6 +209,27 @@ class TileViews:
         with torch.no_grad():
             outputs = run(channel.network, channel.optics, image, self.precision, size)
         return torch.cat(outputs if channel.optics else outputs[:2], dim=1)[0]
+
+
+class Scatter:
+    """Variance of a few tensors of one shape, which lie close to zero."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = self._squares = torch.zeros(())
+
+    def add(self, values: Tensor) -> None:
+        """Add one."""
+        self._count += 1
+        self._sum = values + self._sum.to(values)
+        self._squares = values.square() + self._squares.to(values)
+
+    def variance(self) -> Tensor:
+        """Return the variance between all that were added; 0 of one alone."""
+        if self._count < 2:
+            return torch.zeros_like(self._sum)
+        apart = self._squares - self._sum.square() / self._count
+        return apart.clamp_min(0) / (self._count - 1)
 
 
 class PairwiseMean:
