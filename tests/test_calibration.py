@@ -403,8 +403,8 @@ def test_a_scene_that_jumps_to_and_fro_is_warned_of(count, spots):
     still = [noisy(spots, rng) for _ in range(count)]
     assert not warnings_of(still)
     jumping = [noisy(np.roll(spots, n % 2, axis=1), rng) for n in range(count)]
-    (warning,) = warnings_of(jumping)
-    assert "the scene moves" in warning and "share" in warning
+    shared = [one for one in warnings_of(jumping) if "share" in one]
+    assert len(shared) == 1 and "the scene moves" in shared[0]
 
 
 @pytest.mark.parametrize("count", [3, 4])
@@ -415,8 +415,7 @@ def test_few_frames_that_fade_are_warned_of(count):
     frames = [
         noisy(np.tile(1500 * (1 + n * fading), (112, 1)), rng) for n in range(count)
     ]
-    (warning,) = warnings_of(frames)
-    assert "Consecutive frames share" in warning
+    assert any("Consecutive frames share" in one for one in warnings_of(frames))
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -510,6 +509,7 @@ def test_any_training_can_use_it(config, pairs, tmp_path):
 def test_files_that_are_no_noise_model_are_refused_with_a_sentence(fitted, tmp_path):
     path = save_noise_model(fitted, tmp_path / "camera")
     content = json.loads(path.read_text())
+    knots = len(content["curve"]["signal"])
     wrong = {
         "is not a noise model": "not JSON at all",
         "something else": json.dumps([1, 2]),
@@ -517,7 +517,7 @@ def test_files_that_are_no_noise_model_are_refused_with_a_sentence(fitted, tmp_p
         "does not fit": json.dumps({**content, "curve": {}}),
         "settings are not known": json.dumps({**content, "config": {"kind": "x"}}),
         "must be positive": json.dumps(
-            {**content, "curve": {**content["curve"], "stds": [[0.0]] * 256}}
+            {**content, "curve": {**content["curve"], "stds": [[0.0]] * knots}}
         ),
         "differ in length": json.dumps(
             {**content, "curve": {**content["curve"], "stds": [[1.0]]}}

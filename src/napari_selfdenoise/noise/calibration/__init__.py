@@ -11,6 +11,12 @@ from napari_selfdenoise.noise.calibration.fit import (
     fit_steps,
     range_warning,
 )
+from napari_selfdenoise.noise.calibration.frame_check import (
+    Finding,
+    FrameCheck,
+    check_stack,
+    check_steps,
+)
 from napari_selfdenoise.noise.calibration.frames import (
     calibrate,
     calibrate_steps,
@@ -22,10 +28,14 @@ from napari_selfdenoise.noise.calibration.pairs import MAX_PAIRS
 
 __all__ = [
     "MAX_PAIRS",
+    "Finding",
     "Fit",
+    "FrameCheck",
     "bits_per_pixel",
     "calibrate",
     "calibrate_steps",
+    "check_stack",
+    "check_steps",
     "fit_noise",
     "fit_poisson_gaussian",
     "fit_steps",

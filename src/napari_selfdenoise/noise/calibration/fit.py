@@ -23,6 +23,7 @@ from napari_selfdenoise.noise.calibration.pairs import (
     least_std,
     std_floor,
 )
+from napari_selfdenoise.noise.calibration.variance_match import with_measured_variance
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
@@ -156,7 +157,10 @@ def _fit_module(
     for number, _ in enumerate(steps, 1):
         yield number / _STEPS
     low, high = float(signal.min()), float(signal.max())
-    return raw_curve(module.eval(), low, high, norm.offset, norm.scale)
+    curve = raw_curve(module.eval(), low, high, norm.offset, norm.scale)
+    if not config.any_variance:
+        return curve
+    return with_measured_variance(curve, *pairs, (floor * norm.scale) ** 2)
 
 
 def _interruptible(

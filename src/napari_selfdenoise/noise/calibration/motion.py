@@ -7,11 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdenoise.noise.calibration.drift import slow_waves
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
-
-_DRIFT = 0.15
-"""Standard deviation of the mean level that is too much, in units of the noise's."""
 
 _SHARED = 0.05
 """Part of the variance that is too much if it is no noise of single pixels."""
@@ -22,7 +21,9 @@ _CHANCE = 3.0
 _LEAST_NEIGHBOURS = 32
 
 
-def motion_warnings(observed: Array, places: Indices, width: int) -> list[str]:
+def motion_warnings(
+    observed: Array, places: Indices, width: int, waves: int = 1
+) -> list[str]:
     """Warnings that a scene was not static, at most one.
 
     Noise of single pixels has nothing to do with that of the next frame or the next
@@ -39,29 +40,27 @@ def motion_warnings(observed: Array, places: Indices, width: int) -> list[str]:
         Where they are in the raveled frame, (n,), increasing.
     width : int
         Pixels in a row of the frame.
+    waves : int
+        Slow waves in time that were taken out of each pixel, the mean included.
     """
     residual = observed - observed.mean(0)
-    noise = residual.std() * math.sqrt(len(observed) / (len(observed) - 1))
+    count = len(observed)
+    noise = residual.std() * math.sqrt(count / (count - waves))
     if noise == 0:
         return ["All frames are equal: there is no noise in them."]
-    drift = residual.mean(1)
-    if drift.std() > _DRIFT * noise:
-        return [
-            "The noise is overestimated: the lamp flickers, the scene bleaches or "
-            "moves, or this is a Z-stack. The mean brightness changes from frame to "
-            f"frame by {_rounded(np.ptp(drift))} (noise std {_rounded(noise)})."
-        ]
-    level = (residual - drift[:, None]) / noise
-    return _in_time(level, places, width) or _in_space(level, places, width)
+    level = (residual - residual.mean(1)[:, None]) / noise
+    return _in_time(level, places, width, waves) or _in_space(level, places, width)
 
 
-def _in_time(level: Array, places: Indices, width: int) -> list[str]:
+def _in_time(level: Array, places: Indices, width: int, waves: int) -> list[str]:
     """What consecutive frames have in common, for residuals in units of the noise."""
     count = len(level)
     if count < 3:  # the second residual is the first one's mirror image
         return []
     # Taking the mean of the frames out leaves noise with a covariance of -1 / count.
-    products = (level[1:] * level[:-1]).mean(0) + 1 / count
+    slow = slow_waves(count)[:, : waves - 1]
+    taken_out = 1 / count + float((slow[1:] * slow[:-1]).sum(1).mean())
+    products = (level[1:] * level[:-1]).mean(0) + taken_out
     shared = _beyond_chance(products, places, width)
     if shared <= _SHARED:
         return []
@@ -95,11 +94,6 @@ def _too_few_to_judge(frames: int) -> list[str]:
         f"The scene may have moved: that does not show in {frames} frames with so few "
         "neighbouring pixels. Record ten or more."
     ]
-
-
-def _rounded(value: float) -> str:
-    """A number of three digits, without an exponent where it is of usual size."""
-    return f"{float(f'{value:.3g}'):g}"
 
 
 def _beyond_chance(products: Array, places: Indices, width: int) -> float:

@@ -59,6 +59,9 @@ class NoiseConfig(BaseModel):
     follows_gradient: ClassVar[bool] = True
     """Whether it can be learned with the network, by the likelihood."""
 
+    any_variance: ClassVar[bool] = False
+    """Whether a calibration may set its variance at each signal to what it measured."""
+
     @property
     def uncertainty_weight(self) -> float:
         """How strongly training prefers small uncertainty of the prediction."""

@@ -67,6 +67,10 @@ class NoiseCurve:
         # A grid of one place would be none; images may have any unit.
         least = np.nextafter(np.float32(low), np.float32(np.inf)) if low else 1e-30
         signal = np.linspace(low, max(high, float(least)), _KNOTS)
+        if a > 0:  # where the line begins to rise, or interpolation cuts the corner
+            corner = (std_floor**2 - b) / a
+            inside = signal[0] < corner < signal[-1]
+            signal = np.union1d(signal, [corner]) if inside else signal
         std = np.sqrt(np.maximum(a * signal + b, std_floor**2))
         return replace(cls.gaussian(signal, std), poisson_gaussian=(a, b))
 

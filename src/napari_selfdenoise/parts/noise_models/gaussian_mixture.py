@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import ConfigDict, Field
@@ -31,6 +31,7 @@ class GaussianMixtureNoise(NoiseConfig):
     model_config = ConfigDict(title="Gaussian mixture (PPN2V)")
 
     kind: Literal["gaussian_mixture"] = "gaussian_mixture"
+    any_variance: ClassVar[bool] = True
     components: int = Field(
         3,
         ge=1,

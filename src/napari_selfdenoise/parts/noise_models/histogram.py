@@ -43,6 +43,7 @@ class HistogramNoise(NoiseConfig):
 
     kind: Literal["histogram"] = "histogram"
     follows_gradient: ClassVar[bool] = False
+    any_variance: ClassVar[bool] = True
     bins: int = Field(
         32,
         ge=16,

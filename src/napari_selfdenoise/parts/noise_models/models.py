@@ -238,6 +238,7 @@ class NoiseNetwork(NoiseConfig):
     model_config = ConfigDict(title="Learned while training (N-net)")
 
     kind: Literal["network"] = "network"
+    any_variance: ClassVar[bool] = True
     components: int = Field(
         1,
         ge=1,
