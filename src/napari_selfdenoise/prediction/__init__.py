@@ -4,6 +4,7 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.doubt import REASONS, Doubt, doubt_steps
 from napari_selfdenoise.prediction.intervals import (
     Coverage,
     IntervalProgress,
@@ -32,8 +33,10 @@ from napari_selfdenoise.prediction.unfinished import (
 )
 
 __all__ = [
+    "REASONS",
     "Coverage",
     "Denoised",
+    "Doubt",
     "IntervalProgress",
     "Intervals",
     "Prediction",
@@ -41,6 +44,7 @@ __all__ = [
     "Unfinished",
     "allocate",
     "denoise",
+    "doubt_steps",
     "in_words",
     "interval_steps",
     "largest_side",
