@@ -931,3 +931,24 @@ def test_each_run_writes_a_report_where_it_is_asked_for(folder, selfdenoise):
     answer = selfdenoise(*runs_of[0], "--report", missing, "--json")
     assert answer.status == 2
     assert "is not there" in answer.json["error"]
+
+
+def test_intervals_are_measured_and_doubts_written(folder, selfdenoise):
+    rng = np.random.default_rng(0)
+    noisy = rng.normal(500, 40, (96, 96)).astype(np.float32)
+    write_image(Image(noisy, "YX"), folder / "flat.tif")
+    trained = selfdenoise(
+        *("train", folder / "flat.tif", "--model", folder / "flat", *QUICK),
+        *("--objective", "squared_error", "--signal", "gaussian"),
+    )
+    assert trained.status == 0, trained.err
+    answer = selfdenoise(
+        *("intervals", folder / "flat", folder / "flat.tif", "--json"),
+        *("--doubt", folder / "doubt.tif"),
+    )
+    assert answer.status == 0, answer.err
+    assert answer.json["coverage"]["90 %"] == pytest.approx(90, abs=4)
+    assert len(answer.json["histogram"]) == 20
+    assert answer.json["intervals"].startswith("Intervals of 90 % hold")
+    doubt = read_image(folder / "doubt.tif")
+    assert doubt.shape == noisy.shape and doubt.dtype == np.uint8

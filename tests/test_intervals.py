@@ -1,21 +1,48 @@
 """Intervals of posteriors, on images whose prior and noise are known exactly."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest
 from torch import nn
 
-from napari_selfdenoise import Image, NoiseCurve, TrainedModel, TrainingConfig, denoise
+from napari_selfdenoise import (
+    STOP,
+    Image,
+    NoiseCurve,
+    RequestError,
+    TrainedModel,
+    TrainingConfig,
+    denoise,
+)
 from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.parts.estimators import PosteriorMean
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.parts.noise_models import NoiseFromFile
 from napari_selfdenoise.parts.signal_heads import GaussianSignal
-from napari_selfdenoise.prediction.context_spread import Context, fit_spread
-from napari_selfdenoise.prediction.held_out import probability_below
-from napari_selfdenoise.prediction.intervals import Coverage, measure_intervals
+from napari_selfdenoise.prediction import doubt_steps
+from napari_selfdenoise.prediction.context_spread import (
+    Context,
+    ContextSpread,
+    fit_spread,
+)
+from napari_selfdenoise.prediction.doubt import (
+    IMPROBABLE,
+    MENDED,
+    UNSURE,
+    where_not_to_trust,
+)
+from napari_selfdenoise.prediction.held_out import HeldOut, probability_below
+from napari_selfdenoise.prediction.intervals import (
+    Coverage,
+    interval_steps,
+    measure_intervals,
+)
 from napari_selfdenoise.prediction.own_share import own_share
 
 MEAN, SPREAD, NOISE = 500.0, 20.0, 40.0
@@ -127,3 +154,54 @@ def test_one_hot_pixel_does_not_widen_all_intervals():
     before = fit_spread(context, observed).of_noise
     observed[7] = 60_000
     assert fit_spread(context, observed).of_noise < before + 0.02
+
+
+def test_doubt_falls_on_what_the_context_does_not_explain():
+    _, image = field()
+    pixels = image.data.copy()
+    pixels[40:44, 60:64] += 200.0  # less than five stds in each pixel, but in many
+    pixels[90, 20] = 20_000.0
+    pixels[10:12, 100:110] = np.nan
+    found = run_to_end(doubt_steps(image.with_data(pixels), model_of(), device="cpu"))
+    assert (found.labels[41:43, 61:63] == IMPROBABLE).all()
+    assert found.labels[90, 20] == MENDED
+    assert (found.labels[10:12, 100:110] == MENDED).all()
+    assert np.count_nonzero(found.labels == IMPROBABLE) < 40
+    assert 0 < found.share < 0.01
+
+
+def test_doubt_falls_on_wide_intervals_of_little_own():
+    _, image = field(64)
+    noise = np.full(image.shape, NOISE**2)
+    context = Context(np.full_like(noise, MEAN), noise, 0 * noise, 0 * noise)
+    good = np.ones(image.shape, bool)
+    held_out = HeldOut(context, image.data.astype(float), good)
+    spread = ContextSpread(0.2, 0.0, 0.0)  # std of the estimate: 16.3
+    plane = SimpleNamespace(curve=model_of().noise_curves[0])
+    in_doubt = where_not_to_trust(held_out, spread, 200.0, plane)
+    assert (in_doubt == UNSURE).mean() > 0.99
+    assert (where_not_to_trust(held_out, spread, 400.0, plane) == 0).mean() > 0.99
+
+
+def test_a_model_that_is_not_blind_is_refused_with_a_way_out():
+    _, image = field(64)
+    model = model_of()
+    config = model.config.model_copy(update={"objective": "sure"})
+    with pytest.raises(RequestError, match="pixel's own value"):
+        measure_intervals(image, replace(model, config=config))
+    small = image.with_data(image.data[:40, :40])
+    with pytest.raises(RequestError, match="larger image"):
+        measure_intervals(small, model)
+    blank = image.with_data(np.full((64, 64), 7, np.float32))
+    with pytest.raises(RequestError, match="blank"):
+        measure_intervals(blank, model)
+
+
+def test_a_stop_ends_a_measurement_without_a_result():
+    _, image = field(64)
+    for steps in (doubt_steps(image, model_of()), interval_steps(image, model_of())):
+        next(steps)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                steps.send(STOP)
+        assert end.value.value is None

@@ -11,6 +11,7 @@ from napari_selfdenoise.cli.calibrating import calibrate_verb
 from napari_selfdenoise.cli.checking import demo_verb, doctor_verb, evaluate_verb
 from napari_selfdenoise.cli.denoising import denoise_verb, predict_verb, train_verb
 from napari_selfdenoise.cli.diagnosing import diagnose_verb
+from napari_selfdenoise.cli.intervals import intervals_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
 from napari_selfdenoise.cli.probing import probe_verb
 from napari_selfdenoise.cli.report import complain
@@ -35,6 +36,7 @@ for _verb in (
     diagnose_verb,
     probe_verb,
     evaluate_verb,
+    intervals_verb,
     demo_verb,
     doctor_verb,
 ):

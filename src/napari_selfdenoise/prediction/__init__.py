@@ -4,6 +4,7 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.doubt import REASONS, Doubt, doubt_steps
 from napari_selfdenoise.prediction.evidence import PixelEvidence
 from napari_selfdenoise.prediction.intervals import (
     Coverage,
@@ -34,8 +35,10 @@ from napari_selfdenoise.prediction.unfinished import (
 )
 
 __all__ = [
+    "REASONS",
     "Coverage",
     "Denoised",
+    "Doubt",
     "IntervalProgress",
     "Intervals",
     "PixelEvidence",
@@ -46,6 +49,7 @@ __all__ = [
     "Unfinished",
     "allocate",
     "denoise",
+    "doubt_steps",
     "in_words",
     "interval_steps",
     "largest_side",

@@ -92,6 +92,8 @@ class Intervals:
     histogram : ndarray
         Share of the held-out pixels in each twentieth of the probability of a smaller
         observation, (20,): flat where intervals are right at every level.
+    contrast : float
+        Range of the signal, but for the outer percents, raw units.
     pixels : int
         That were judged.
     """
@@ -101,6 +103,7 @@ class Intervals:
     uncorrected: Coverage | None
     temperature: float | None
     histogram: NDArray[np.float64]
+    contrast: float
     pixels: int
 
     def __str__(self) -> str:
@@ -283,5 +286,6 @@ def _judged(found: Sequence[HeldOut], hold_out: HoldOut) -> Intervals:
         before,
         float(variance.mean()) / heads if heads > 0 else None,
         counts / len(below),
+        float(np.ptp(np.percentile(context.mean, (1, 99)))),
         len(below),
     )
