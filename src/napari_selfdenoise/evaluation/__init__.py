@@ -1,6 +1,7 @@
 """Scores of a prediction: against a reference, or from its residual alone.
 
-Knows images, their defects and noise models. For report, demo, command line and window.
+Knows images, their defects and their noise. What needs the network is in `prediction`.
+For report, demo, command line and window.
 """
 
 from napari_selfdenoise.evaluation.autocorrelation import (
@@ -8,7 +9,16 @@ from napari_selfdenoise.evaluation.autocorrelation import (
     Autocorrelation,
     autocorrelation,
 )
-from napari_selfdenoise.evaluation.evaluation import evaluate
+from napari_selfdenoise.evaluation.evaluation import compare_steps, evaluate
+from napari_selfdenoise.evaluation.figures import (
+    HELD_OUT_BITS,
+    QUANTITIES,
+    STEIN_ERROR,
+    STEIN_GAIN,
+    Evaluation,
+    Figure,
+    Quantity,
+)
 from napari_selfdenoise.evaluation.metrics import (
     frc_resolution,
     psnr,
@@ -20,24 +30,57 @@ from napari_selfdenoise.evaluation.residual_check import (
     ResidualCheck,
     check_residual,
 )
-from napari_selfdenoise.evaluation.residuals import residual_image, residual_planes
+from napari_selfdenoise.evaluation.residuals import (
+    ResidualPlane,
+    require_pair,
+    residual_image,
+    residual_planes,
+)
+from napari_selfdenoise.evaluation.single_image_frc import (
+    RingCorrelation,
+    measured_curve,
+    noise_std_of,
+    require_white,
+    single_image_frc,
+)
 from napari_selfdenoise.evaluation.structure import Excess, Structure, find_structure
+from napari_selfdenoise.evaluation.without_reference import (
+    examine_steps,
+    resolution_steps,
+)
 
 __all__ = [
     "DIRECTIONS",
+    "HELD_OUT_BITS",
+    "QUANTITIES",
+    "STEIN_ERROR",
+    "STEIN_GAIN",
     "Autocorrelation",
+    "Evaluation",
     "Excess",
+    "Figure",
     "Histogram",
+    "Quantity",
     "ResidualCheck",
+    "ResidualPlane",
+    "RingCorrelation",
     "Structure",
     "autocorrelation",
     "check_residual",
+    "compare_steps",
     "evaluate",
+    "examine_steps",
     "find_structure",
     "frc_resolution",
+    "measured_curve",
+    "noise_std_of",
     "psnr",
+    "require_pair",
+    "require_white",
     "residual_image",
     "residual_planes",
+    "resolution_steps",
     "scale_invariant_psnr",
+    "single_image_frc",
     "ssim",
 ]

@@ -6,6 +6,10 @@ For run_time, demo, command line and window.
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
 from napari_selfdenoise.prediction.doubt import REASONS, Doubt, doubt_steps
 from napari_selfdenoise.prediction.evidence import PixelEvidence
+from napari_selfdenoise.prediction.held_out_likelihood import (
+    HeldOutBits,
+    held_out_bits_steps,
+)
 from napari_selfdenoise.prediction.intervals import (
     Coverage,
     IntervalProgress,
@@ -13,6 +17,7 @@ from napari_selfdenoise.prediction.intervals import (
     interval_steps,
     measure_intervals,
 )
+from napari_selfdenoise.prediction.model_evaluation import evaluate_model_steps
 from napari_selfdenoise.prediction.pixel_probe import PixelProbe, ProbeProgress
 from napari_selfdenoise.prediction.predict import (
     Prediction,
@@ -26,6 +31,7 @@ from napari_selfdenoise.prediction.results import (
     result_names,
     result_shapes,
 )
+from napari_selfdenoise.prediction.stein_risk import SteinRisk, stein_risk_steps
 from napari_selfdenoise.prediction.sure import in_words, raw_share_in_words
 from napari_selfdenoise.prediction.tile_size import largest_side
 from napari_selfdenoise.prediction.unfinished import (
@@ -39,17 +45,21 @@ __all__ = [
     "Coverage",
     "Denoised",
     "Doubt",
+    "HeldOutBits",
     "IntervalProgress",
     "Intervals",
     "PixelEvidence",
     "PixelProbe",
     "Prediction",
     "ProbeProgress",
+    "SteinRisk",
     "TilePrediction",
     "Unfinished",
     "allocate",
     "denoise",
     "doubt_steps",
+    "evaluate_model_steps",
+    "held_out_bits_steps",
     "in_words",
     "interval_steps",
     "largest_side",
@@ -61,4 +71,5 @@ __all__ = [
     "raw_share_in_words",
     "result_names",
     "result_shapes",
+    "stein_risk_steps",
 ]
