@@ -52,9 +52,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, help="side of a cropped image, in px")
     parser.add_argument("--recipes", nargs="+", default=["fast", "ollion"])
     parser.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
-    parser.add_argument(
-        "--psnr", action="store_true", help="denoise, too"
-    )
+    parser.add_argument("--psnr", action="store_true", help="denoise, too")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
     changes: dict[str, Any] = {"seed": options.seed, "device": options.device}
@@ -100,7 +98,7 @@ def _row(
 
 def _psnr(model: TrainedModel, image: Image, clean: Pixels) -> str:
     """PSNR of the denoised frames in dB, over the range of each clean one."""
-    denoised = denoise(image, model).denoised.pixels
+    denoised = denoise(image, model).denoised.data
     frames = zip(denoised.reshape(clean.shape), clean, strict=True)
     each = [psnr(one, true, float(np.ptp(true))) for one, true in frames]
     return f"{np.mean(each):.2f} dB"

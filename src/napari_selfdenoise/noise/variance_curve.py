@@ -47,11 +47,14 @@ _EVIDENCE = 9.0
 _OUTLYING = 3.0
 """Standard errors from which on a group counts less in the parabola."""
 
-_REACHES = (0.03, 0.06, 0.12, 0.25)
+_REACHES = (0.05, 0.15, 0.5)
 """How far a departure reaches, on the scale of `VarianceCurve._place`."""
 
-_SIZES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Std of departures, as shares of the parabola's variance."""
+_SIZES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Std of departures: of the logarithm of the variance over the parabola's."""
+
+_ROUNDS = 20
+"""Times that a fit is repeated, as outlying groups show in it: more change nothing."""
 
 _LEAST_SHARE = 0.25
 """Of the variance at the nearest measured signal, that there is beyond, at least."""
@@ -72,7 +75,8 @@ class VarianceCurve:
         Constant, slope and curvature over the signal above the darkest group, in units
         of the span of all groups, (3,).
     departure : ndarray
-        Weight of each group's place in the departure from the parabola, (n,).
+        Weight of each group's place in the logarithm of the variance over that of the
+        parabola, (n,).
     reach : float
         How far departures reach, in shares of the span, counted in noise stds.
     """
@@ -131,17 +135,16 @@ class VarianceCurve:
         groups = _Groups.of(predicted, mean_residual, squared)
         parabola, none = groups.parabola(), np.zeros_like(groups.signal)
         smooth = cls(groups.signal, groups.variance, parabola, none, _REACHES[0])
-        ratio = groups.variance / smooth._by_parabola(groups.signal, groups.spread)
-        found = _departure(smooth._place(groups.signal), ratio - 1, groups.error)
+        value = smooth._by_parabola(groups.signal, groups.spread)
+        ratio = _log_ratio(groups.variance, value)
+        found = _departure(smooth._place(groups.signal), ratio, groups.error)
         return cls(groups.signal, groups.variance, parabola, *found)
 
     def at(self, signal: Array) -> Array:
         """Variance of the noise at signals (n,), raw units."""
         places = self._place(signal), self._place(self.signal)
         departure = _kernel(*places, self.reach) @ self.departure
-        return np.maximum(
-            self._by_parabola(signal) * (1 + departure), self._least(signal)
-        )
+        return np.asarray(self._by_parabola(signal) * np.exp(departure))
 
     def knots(self, low: float, high: float, count: int = 256) -> Array:
         """Increasing signals, dense where the noise is weak.
@@ -166,9 +169,10 @@ class VarianceCurve:
         return np.asarray(np.maximum(value, self._least(signal)))
 
     def _least(self, signal: Array) -> Array:
-        """Variance that a curve has at least: its extrapolation may be wrong."""
+        """Variance that a parabola has at least: its extrapolation may be wrong."""
         nearest = np.interp(signal, self.signal, self.measured)
-        return np.maximum(_LEAST_SHARE * nearest, 1e-30)
+        usual = float(np.median(self.measured))
+        return np.maximum(_LEAST_SHARE * nearest, max(1e-6 * usual, 1e-30))
 
     def _place(self, signal: Array) -> Array:
         """Signals counted in noise stds, scaled to 0 to 1 where they were measured."""
@@ -240,7 +244,8 @@ class _Fit:
     coefficients : ndarray
         Constant, slope and curvature, (3,).
     misfit : float
-        Sum of squared deviations in standard errors; large ones count linearly.
+        Sum of squared deviations of logarithms, in standard errors; large ones count
+        linearly.
     """
 
     coefficients: Array
@@ -256,22 +261,26 @@ class _Fit:
         value = np.full_like(t, np.median(groups.variance))
         least = max(1e-3 * float(np.median(groups.variance)), 1e-30)
         found = np.zeros(3)
-        for _ in range(30):
-            error = groups.error * np.maximum(value, least)
-            away = np.abs(groups.variance - value) / error
-            weight = np.sqrt(np.minimum(1, _OUTLYING / np.maximum(away, 1e-9))) / error
-            rows = powers * weight[:, None]
-            solved = np.linalg.lstsq(rows, groups.variance * weight, rcond=None)[0]
+        for _ in range(_ROUNDS):
+            error = groups.error * value
+            away = _log_ratio(groups.variance, value) / groups.error
+            weight = np.sqrt(np.minimum(1, _OUTLYING / np.maximum(abs(away), 1e-9)))
+            # Deviations of logarithms: a group twice too high counts as one half as
+            # high as it should be.
+            target = value + away * error
+            rows = powers * (weight / error)[:, None]
+            solved = np.linalg.lstsq(rows, target * weight / error, rcond=None)[0]
             found[: degree + 1] = solved
-            value = powers @ solved
-        return cls(found, _misfit(groups, np.maximum(value, least)))
+            value = np.maximum(powers @ solved, least)
+        away = np.abs(_log_ratio(groups.variance, value)) / groups.error
+        linear = _OUTLYING * (2 * away - _OUTLYING)
+        misfit = np.where(away < _OUTLYING, away**2, linear).sum()
+        return cls(found, float(misfit))
 
 
-def _misfit(groups: _Groups, value: Array) -> float:
-    """Sum of squared deviations in standard errors; large ones count linearly."""
-    away = np.abs(groups.variance / value - 1) / groups.error
-    linear = _OUTLYING * (2 * away - _OUTLYING)
-    return float(np.where(away < _OUTLYING, away**2, linear).sum())
+def _log_ratio(variance: Array, value: Array) -> Array:
+    """Logarithm of a measured variance over a fitted one; no noise is a thousandth."""
+    return np.asarray(np.log(np.maximum(variance / value, 1e-3)))
 
 
 def _bins(predicted: Array) -> list[NDArray[np.intp]]:
@@ -309,17 +318,31 @@ def _alike(before: Array, count: float, after: Array) -> bool:
 
 
 def _kernel(first: Array, second: Array, reach: float) -> Array:
-    apart = (first[:, None] - second) / reach
-    return np.asarray(np.exp(-0.5 * apart**2))
+    """Covariance of departures over their variance: a smoother one overshoots."""
+    return np.asarray(np.exp(-np.abs(first[:, None] - second) / reach))
 
 
 def _departure(place: Array, ratio: Array, error: Array) -> tuple[Array, float]:
-    """Weights of groups in a Gaussian process, and its reach, of largest evidence."""
-    sizes = itertools.product(_SIZES, _REACHES)
+    """Weights of groups in a Gaussian process, and its reach, of largest evidence.
+
+    What a prediction misses of the structure adds to a variance and never takes from
+    it: so groups that lie far above the others count less.
+    """
+    trusted = error
+    for _ in range(_ROUNDS):
+        size, reach = _likeliest(place, ratio, trusted)
+        kernel = size**2 * _kernel(place, place, reach)
+        weights = np.linalg.solve(kernel + np.diag(trusted**2), ratio)
+        above = (ratio - kernel @ weights) / error
+        trusted = error * np.sqrt(np.maximum(1, above / _OUTLYING))
+    return size**2 * weights, reach
+
+
+def _likeliest(place: Array, ratio: Array, error: Array) -> tuple[float, float]:
+    """Size and reach of departures (n,), of largest evidence."""
     evidence = partial(_evidence, place, ratio, error)
-    size, reach = min(sizes, key=lambda choice: evidence(*choice))
-    covariance = size**2 * _kernel(place, place, reach) + np.diag(error**2)
-    return size**2 * np.linalg.solve(covariance, ratio), reach
+    choices = itertools.product(_SIZES, _REACHES)
+    return min(choices, key=lambda choice: evidence(*choice))
 
 
 def _evidence(
