@@ -4,6 +4,7 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.denoised_resolution import denoised_resolution_steps
 from napari_selfdenoise.prediction.held_out_likelihood import (
     HeldOutBits,
     held_out_bits_steps,
@@ -39,6 +40,7 @@ __all__ = [
     "Unfinished",
     "allocate",
     "denoise",
+    "denoised_resolution_steps",
     "evaluate_model_steps",
     "held_out_bits_steps",
     "in_words",
