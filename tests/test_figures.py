@@ -177,7 +177,13 @@ def test_the_residual_of_the_truth_is_as_strong_as_the_noise():
     curve = NoiseCurve.gaussian(np.array([0.0, 9e4]), np.full(2, 1e3))
     assert examine(noisy, clean, [curve]).value("residual_over_noise") < 0.2
     assert found.value("noisy_resolution_px") > 2
-    for key in ("sure_rmse", "sure_gain_db", "held_out_bits"):
+    needs_model = (
+        "denoised_resolution_px",
+        "sure_rmse",
+        "sure_gain_db",
+        "held_out_bits",
+    )
+    for key in needs_model:
         assert found.value(key) is None
         assert "model" in found.figure(key).reason
     assert not found.notes

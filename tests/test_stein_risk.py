@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -14,11 +15,13 @@ from napari_selfdenoise import (
     TrainingConfig,
     denoise,
 )
+from napari_selfdenoise.evaluation import frc_resolution
 from napari_selfdenoise.images import Normalization, poisson_gaussian_stack
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.model import ChannelModel
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.prediction import (
+    denoised_resolution_steps,
     evaluate_model_steps,
     held_out_bits_steps,
     stein_risk_steps,
@@ -32,6 +35,15 @@ class Blur(nn.Module):
 
     def forward(self, image):
         return F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), 3, 1)
+
+
+class Grain(Blur):
+    """The mean of 3 x 3 pixels and a fine pattern of its own, whatever the image."""
+
+    def forward(self, image):
+        rng = np.random.default_rng(0)
+        pattern = rng.normal(size=image.shape[-2:]).astype(np.float32)
+        return super().forward(image) + 0.5 * torch.from_numpy(pattern)
 
 
 class Constant(nn.Module):
@@ -166,3 +178,23 @@ def test_a_network_that_was_shown_each_pixel_holds_none_out():
         )
     )
     assert "not shown" in found.figure("held_out_bits").reason
+
+
+def test_the_resolution_of_a_result_is_that_with_a_second_noisy_frame():
+    noisy, clean, curve = cells(256)
+    second = clean + np.random.default_rng(9).normal(size=clean.shape) * curve.std_at(
+        clean
+    )
+    image, model = Image(noisy, "YX"), model_of(Blur(), noisy, curve)
+    result = denoise(image, model, device="cpu").denoised
+    steps = denoised_resolution_steps(image, result, model, device="cpu")
+    found = run_to_end(steps).value("denoised_resolution_px")
+    assert found == pytest.approx(frc_resolution(result.data, second), rel=0.15)
+
+
+def test_detail_that_a_result_invents_is_not_confirmed():
+    noisy, _, curve = cells(256)
+    image, model = Image(noisy, "YX"), model_of(Grain(), noisy, curve)
+    result = denoise(image, model, device="cpu").denoised
+    steps = denoised_resolution_steps(image, result, model, device="cpu")
+    assert run_to_end(steps).value("denoised_resolution_px") > 4

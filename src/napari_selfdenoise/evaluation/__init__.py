@@ -11,6 +11,7 @@ from napari_selfdenoise.evaluation.autocorrelation import (
 )
 from napari_selfdenoise.evaluation.evaluation import compare_steps, evaluate
 from napari_selfdenoise.evaluation.figures import (
+    DENOISED_RESOLUTION,
     HELD_OUT_BITS,
     QUANTITIES,
     STEIN_ERROR,
@@ -18,6 +19,7 @@ from napari_selfdenoise.evaluation.figures import (
     Evaluation,
     Figure,
     Quantity,
+    mean_of,
 )
 from napari_selfdenoise.evaluation.metrics import (
     frc_resolution,
@@ -38,6 +40,7 @@ from napari_selfdenoise.evaluation.residuals import (
 )
 from napari_selfdenoise.evaluation.single_image_frc import (
     RingCorrelation,
+    confirmed_resolution,
     measured_curve,
     noise_std_of,
     require_white,
@@ -50,6 +53,7 @@ from napari_selfdenoise.evaluation.without_reference import (
 )
 
 __all__ = [
+    "DENOISED_RESOLUTION",
     "DIRECTIONS",
     "HELD_OUT_BITS",
     "QUANTITIES",
@@ -68,10 +72,12 @@ __all__ = [
     "autocorrelation",
     "check_residual",
     "compare_steps",
+    "confirmed_resolution",
     "evaluate",
     "examine_steps",
     "find_structure",
     "frc_resolution",
+    "mean_of",
     "measured_curve",
     "noise_std_of",
     "psnr",

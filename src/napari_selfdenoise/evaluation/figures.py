@@ -89,6 +89,13 @@ NOISY_RESOLUTION = Quantity(
     False,
     "Period of the finest detail that two such noisy images would share.",
 )
+DENOISED_RESOLUTION = Quantity(
+    "denoised_resolution_px",
+    "Resolution of the result",
+    "px",
+    False,
+    "Period of the finest detail that the result would share with another noisy frame.",
+)
 RESIDUAL_STD = Quantity(
     "residual_over_noise",
     "Residual over noise",
@@ -125,6 +132,7 @@ QUANTITIES = (
     MICRO_SSIM,
     FRC,
     NOISY_RESOLUTION,
+    DENOISED_RESOLUTION,
     RESIDUAL_STD,
     STEIN_ERROR,
     STEIN_GAIN,

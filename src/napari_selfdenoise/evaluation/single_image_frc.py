@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.evaluation.metrics import (
     crossing_period,
+    fourier_ring_correlation,
     ring_powers,
     spectral_window,
 )
@@ -94,6 +95,37 @@ def single_image_frc(image: ArrayLike, noise_std: ArrayLike) -> RingCorrelation:
     return RingCorrelation(
         frequency, correlation, crossing_period(frequency, correlation)
     )
+
+
+def confirmed_resolution(denoised: Array, other: Array, noisy: Array) -> float:
+    """Period of the finest detail that a denoised image shares with a noisy one.
+
+    Parameters
+    ----------
+    denoised : ndarray
+        Result, (Y, X).
+    other : ndarray
+        Observation with independent noise, (Y, X), which may be stronger than usual.
+    noisy : ndarray
+        Observation with noise of the usual strength, (Y, X): the period is that of a
+        comparison with such an image.
+
+    Returns
+    -------
+    float
+        In pixels, where the correlation falls below 1/7.
+
+    Raises
+    ------
+    RequestError
+        If a plane is too small, constant or not finite.
+    """
+    for plane in (denoised, other, noisy):
+        _require_measurable(plane)
+    frequency, correlation = fourier_ring_correlation(denoised, other)
+    powers = [ring_powers(plane)[1] for plane in (other, noisy)]
+    ratio = uniform_filter1d(powers[0], 5) / uniform_filter1d(powers[1], 5)
+    return crossing_period(frequency, correlation * np.sqrt(ratio))
 
 
 def noise_std_of(

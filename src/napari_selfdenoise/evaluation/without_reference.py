@@ -9,6 +9,7 @@ import numpy as np
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.evaluation.figures import (
+    DENOISED_RESOLUTION,
     HELD_OUT_BITS,
     NOISY_RESOLUTION,
     RESIDUAL_STD,
@@ -38,7 +39,7 @@ from napari_selfdenoise.parts.noise_models import NoiseCurve
 _MOST_MISSING = 0.1
 """Share of the pixels that may be missing where detail is measured."""
 
-_OF_MODEL = (STEIN_ERROR, STEIN_GAIN, HELD_OUT_BITS)
+_OF_MODEL = (DENOISED_RESOLUTION, STEIN_ERROR, STEIN_GAIN, HELD_OUT_BITS)
 _NEEDS_MODEL = "This needs the model that made the result: two images are not enough."
 
 
@@ -75,7 +76,8 @@ def examine_steps(
     figures = [resolution, _residual_over_noise(noisy, denoised, curves)]
     yield 1.0
     figures += [Figure.missing(q, _NEEDS_MODEL) for q in _OF_MODEL]
-    return Evaluation(tuple(figures), tuple(_notes(noisy, denoised)))
+    found = Evaluation(tuple(figures), tuple(_notes(noisy, denoised)))
+    return Evaluation.joined([found])
 
 
 def resolution_steps(

@@ -4,6 +4,7 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.denoised_resolution import denoised_resolution_steps
 from napari_selfdenoise.prediction.doubt import REASONS, Doubt, doubt_steps
 from napari_selfdenoise.prediction.evidence import PixelEvidence
 from napari_selfdenoise.prediction.held_out_likelihood import (
@@ -57,6 +58,7 @@ __all__ = [
     "Unfinished",
     "allocate",
     "denoise",
+    "denoised_resolution_steps",
     "doubt_steps",
     "evaluate_model_steps",
     "held_out_bits_steps",

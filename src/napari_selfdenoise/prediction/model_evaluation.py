@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.evaluation import (
+    DENOISED_RESOLUTION,
     HELD_OUT_BITS,
     STEIN_ERROR,
     STEIN_GAIN,
@@ -18,12 +19,14 @@ from napari_selfdenoise.images import Image
 from napari_selfdenoise.long_work import Command
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
+from napari_selfdenoise.prediction.denoised_resolution import (
+    STOPPED,
+    denoised_resolution_steps,
+)
 from napari_selfdenoise.prediction.held_out_likelihood import held_out_bits_steps
 from napari_selfdenoise.prediction.stein_risk import stein_risk_steps
 
 Result = TypeVar("Result")
-
-_STOPPED = "It was stopped before this was measured."
 
 
 def evaluate_model_steps(
@@ -55,11 +58,13 @@ def evaluate_model_steps(
     Returns
     -------
     Evaluation
-        Error and gain by SURE, held-out bits; a reason where one cannot be measured.
+        Error and gain by SURE, resolution of the result, held-out bits; a reason where
+        one cannot be measured.
     """
     stein = yield from _stein(noisy, denoised, model, curves, device)
+    detail = yield from _resolution(noisy, denoised, model, curves, device)
     bits = yield from _held_out(noisy, model, device)
-    return Evaluation.joined([stein, bits])
+    return Evaluation.joined([stein, detail, bits])
 
 
 def _stein(
@@ -71,10 +76,24 @@ def _stein(
 ) -> Generator[float, Command | None, Evaluation]:
     steps = stein_risk_steps(noisy, denoised, model, curves, device=device)
     try:
-        risk = yield from _scaled(steps, 0.0, 0.6)
+        risk = yield from _scaled(steps, 0.0, 0.5)
     except RequestError as error:
         return _missing(str(error), STEIN_ERROR, STEIN_GAIN)
-    return risk.evaluation() if risk else _missing(_STOPPED, STEIN_ERROR, STEIN_GAIN)
+    return risk.evaluation() if risk else _missing(STOPPED, STEIN_ERROR, STEIN_GAIN)
+
+
+def _resolution(
+    noisy: Image,
+    denoised: Image,
+    model: TrainedModel,
+    curves: Sequence[NoiseCurve] | None,
+    device: str,
+) -> Generator[float, Command | None, Evaluation]:
+    steps = denoised_resolution_steps(noisy, denoised, model, curves, device=device)
+    try:
+        return (yield from _scaled(steps, 0.5, 0.75))
+    except RequestError as error:
+        return _missing(str(error), DENOISED_RESOLUTION)
 
 
 def _held_out(
@@ -82,10 +101,10 @@ def _held_out(
 ) -> Generator[float, Command | None, Evaluation]:
     steps = held_out_bits_steps(noisy, model, device=device)
     try:
-        bits = yield from _scaled(steps, 0.6, 1.0)
+        bits = yield from _scaled(steps, 0.75, 1.0)
     except RequestError as error:
         return _missing(str(error), HELD_OUT_BITS)
-    return bits.evaluation() if bits else _missing(_STOPPED, HELD_OUT_BITS)
+    return bits.evaluation() if bits else _missing(STOPPED, HELD_OUT_BITS)
 
 
 def _missing(reason: str, *quantities: Quantity) -> Evaluation:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,24 +26,23 @@ from napari_selfdenoise.evaluation import (
     Evaluation,
     Figure,
     ResidualPlane,
-    require_pair,
     require_white,
     residual_planes,
 )
-from napari_selfdenoise.images import Image, PlaneIndex
+from napari_selfdenoise.images import Image
 from napari_selfdenoise.long_work import STOP, Command
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.noise import PROBE
 from napari_selfdenoise.parts.noise_models import NoiseCurve
-from napari_selfdenoise.prediction.predict import predict_tiles
+from napari_selfdenoise.prediction.evaluated_planes import (
+    crop,
+    of_channel,
+    predicted,
+    some_planes,
+)
 from napari_selfdenoise.prediction.sure import CAUTION, Risk
 
 Array = NDArray[np.float64]
-
-MOST_PIXELS = 2**20
-"""Pixels that the risk is estimated from, in as many planes as they fill."""
-
-_SIDE = 1024  # px; of larger planes the middle is predicted
 
 _ENOUGH, _MOST_DRAWS = 2**18, 4
 """Pixels whose slopes are averaged: smaller images are predicted several times."""
@@ -150,13 +149,13 @@ def stein_risk_steps(
             "that they do not share.",
             "Compare with a reference instead.",
         )
-    planes = _some_planes(noisy, denoised)
+    planes = some_planes(noisy, denoised)
     known: list[_Terms] = []
     for number, (source, target) in enumerate(planes):
-        plane = _PlaneRisk(_crop(noisy, source), _crop(denoised, target))
+        plane = _PlaneRisk(crop(noisy, source), crop(denoised, target))
         channel = noisy.channel_of(source)
         curve = (curves or model.noise_curves)[channel]
-        for share in plane.steps(_of_channel(model, channel), curve, device):
+        for share in plane.steps(of_channel(model, channel), curve, device):
             if (yield (number + share) / len(planes)) is STOP:
                 return _risk(known)
         known.append(plane.terms)
@@ -198,7 +197,7 @@ class _PlaneRisk:
             probe = np.where(self.plane.good, PROBE * std * signs, 0)
             found: list[Array] = []
             for moved in (probe, -probe):
-                for share, result in self._predicted(model, moved, device):
+                for share, result in predicted(self.noisy, moved, model, device):
                     yield (number + (len(found) + share) / 2) / draws
                     found += [] if result is None else [result]
             self._require_same((found[0] + found[1]) / 2, std)
@@ -207,20 +206,6 @@ class _PlaneRisk:
         if model.config.line_offsets == "subtract":
             plane = plane.without_lines()
         self.terms = _terms(plane, np.mean(slopes, axis=0), std**2)
-
-    def _predicted(
-        self, model: TrainedModel, moved: Array, device: str
-    ) -> Iterator[tuple[float, Array | None]]:
-        """Predict the plane with something (Y, X) added; the result comes last."""
-        pixels = (self.noisy.read_exact(()) + moved).astype(np.float32)
-        image = replace(self.noisy.with_data(pixels), mask=self.noisy.mask)
-        steps = predict_tiles(image, model, device=device)
-        while True:
-            try:
-                yield next(steps).fraction, None
-            except StopIteration as end:
-                yield 1.0, end.value.denoised.read_exact(())
-                return
 
     def _require_same(self, again: Array, std: Array) -> None:
         """Raise an error if the model makes something else of the noisy image."""
@@ -274,49 +259,3 @@ def _risk(known: Sequence[_Terms]) -> SteinRisk | None:
         slope,
         int(whole.pixels),
     )
-
-
-def _some_planes(noisy: Image, denoised: Image) -> list[tuple[PlaneIndex, PlaneIndex]]:
-    """Planes that hold at most so many pixels, evenly spaced; one at least.
-
-    Raises
-    ------
-    RequestError
-        If the images do not fit each other, or none is left.
-    """
-    require_pair(noisy, denoised)
-    clean = CleanImage(noisy)
-    pairs = list(zip(noisy.planes(), denoised.planes(), strict=True))
-    size = math.prod(min(side, _SIDE) for side in noisy.plane_shape)
-    every = -(-len(pairs) // max(1, MOST_PIXELS // size))
-    chosen = [
-        (source, target)
-        for source, target in pairs[::every]
-        if not (clean.is_blank(source) or _is_missing(denoised, target))
-    ]
-    if not chosen:
-        raise RequestError(
-            "No plane holds both an image and its denoised one.",
-            "Denoise the image to its end first.",
-        )
-    return chosen
-
-
-def _is_missing(denoised: Image, plane: PlaneIndex) -> bool:
-    """Whether a stopped prediction did not reach a plane."""
-    return bool(np.isnan(denoised.read_plane(plane)).all())
-
-
-def _crop(image: Image, plane: PlaneIndex) -> Image:
-    """Return the middle of one plane as an image of its own."""
-    rows, columns = (
-        slice(max(0, (side - _SIDE) // 2), max(0, (side - _SIDE) // 2) + _SIDE)
-        for side in image.plane_shape
-    )
-    mask = image.read_mask(plane, rows, columns)
-    return Image(image.read_stored(plane, rows, columns), "YX", mask=mask)
-
-
-def _of_channel(model: TrainedModel, channel: int) -> TrainedModel:
-    """Return the model of one channel alone."""
-    return replace(model, channels=(model.channels[channel],))
