@@ -106,7 +106,7 @@ class HoldOut:
         elif not (config.noise_model.is_given or config.masking.correlated):
             measured = SampleNoise(self.noise)
             yield from measured.measure(tiles)
-            self.curve = measured.curve
+            self.curve = _as_strong(self.noise.curve, measured.curve)
 
     def tile(self, tile: Tile) -> Iterator[tuple[float, HeldOut | None]]:
         """Predict each pixel of a tile without it.
@@ -121,6 +121,16 @@ class HoldOut:
         observed = raw[0, 0][inner].double().cpu().numpy()
         context = context_of(found, self._posterior, self.curve)
         yield 1.0, HeldOut(context, observed, self.views.good(tile))
+
+
+def _as_strong(curve: NoiseCurve, measured: NoiseCurve) -> NoiseCurve:
+    """A noise curve of the same shape, on average as strong as one that was measured.
+
+    Its places are bins of equally many pixels, in each of which it is less certain.
+    """
+    known = curve.std_at(measured.signal.astype(np.float32))
+    ratio = (measured.std / np.maximum(known, 1e-30)) ** 2
+    return curve.scaled(float(np.sqrt(ratio.mean())))
 
 
 def sample_tiles(views: TileViews, plane: PlaneIndex, pixels: int) -> list[Tile]:

@@ -271,11 +271,11 @@ def _judged(found: Sequence[HeldOut], hold_out: HoldOut) -> Intervals:
         raise DenoisingError(
             "The model predicts values that are not finite.", "Train again."
         )
-    variance, seen = spread.variance(other), observed[~half]
-    below = probability_below(other, variance, seen, hold_out.curve)
+    variance, judged = spread.variance(other), observed[~half]
+    below = probability_below(other, variance, judged, hold_out.curve)
     heads = float(other.prior.mean())
     before = (
-        Coverage.of(probability_below(other, other.prior, seen, hold_out.curve))
+        Coverage.of(probability_below(other, other.prior, judged, hold_out.curve))
         if heads > 0
         else None
     )

@@ -39,6 +39,7 @@ from napari_selfdenoise.parts.psf import PSF
 from napari_selfdenoise.plugin.denoise.axes_choice import AxesChoice
 from napari_selfdenoise.plugin.denoise.continuing import Continuing
 from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
+from napari_selfdenoise.plugin.denoise.doubting import DoubtButton
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
 from napari_selfdenoise.plugin.docks.panel import (
     Panel,
@@ -156,6 +157,7 @@ class Controls(Panel):
             line(self.train, self.stop, self.cancel),
             line(self.denoise, self.save_model, self.load_model),
             line(self.resume, self.keep),
+            line(self.doubt),
             self.continuing,
             self.bar(),
             # The unfolded settings push nothing out of sight that a run needs but
@@ -449,6 +451,7 @@ class Controls(Panel):
         )
         self.save_model = button("save_model", "Save model…", "Keep the model.")
         self.load_model = button("load_model", "Load model…", "Take a saved model.")
+        self.doubt = DoubtButton()
         self.continuing = Continuing()
         self.resume = self.continuing.box
 

@@ -23,6 +23,7 @@ from napari_selfdenoise.parts.noise_models import load_noise_model
 from napari_selfdenoise.plugin.denoise.controls import Controls
 from napari_selfdenoise.plugin.denoise.corrections import corrected_first
 from napari_selfdenoise.plugin.denoise.diagnosing import Diagnoser
+from napari_selfdenoise.plugin.denoise.doubting import Doubter
 from napari_selfdenoise.plugin.denoise.fixes import Mender
 from napari_selfdenoise.plugin.denoise.forecast import Forecast
 from napari_selfdenoise.plugin.denoise.outcome import outcome
@@ -107,6 +108,7 @@ class DenoiseWidget(Dock):
         self._forecast = Forecast(self)
         self._mender = Mender(self.controls.fixes, self)
         self._diagnoser = Diagnoser(napari_viewer, self)
+        self._doubter = Doubter(napari_viewer, self.controls.doubt, self)
         self._stops = 0
         self._before: TrainedModel | None = None
         self._connect_controls()
@@ -171,6 +173,23 @@ class DenoiseWidget(Dock):
             self._diagnoser.diagnose(image, channel)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
+
+    def doubt(self) -> None:
+        """Mark where what the model in hand makes of the layer is not to be trusted."""
+        layer = self.controls.layer.currentData()
+        if self.model is None:
+            return
+        try:
+            self._require_idle()
+            image = denoisable_image(layer)
+            self.model.require_fits(image)
+            corrections = self.controls.corrections.value(image)
+        except (RequestError, DenoisingError) as error:
+            self._complain(error)
+            return
+        self._forget_files()
+        device = self.controls.device.currentData()
+        self._doubter.begin(layer, image, self.model, corrections, device)
 
     def _apply(self, changes: Mapping[str, Any]) -> None:
         """Set what a diagnosis asks for."""
@@ -270,6 +289,7 @@ class DenoiseWidget(Dock):
     ) -> None:
         """Begin with these results, made of a corrected image."""
         self._forget_files()
+        self._doubter.close()
         self._results, self._corrections = results, corrections
         self._estimator, self._before, self._stops = estimator, self.model, 0
         results.made_with = {"corrections": corrections.names()} if corrections else {}
@@ -377,6 +397,9 @@ class DenoiseWidget(Dock):
         controls.settings_changed.connect(self._show_readiness)
         controls.continuing.settings_wanted.connect(self._use_model_settings)
         controls.diagnose.clicked.connect(self.diagnose)
+        controls.doubt.clicked.connect(self.doubt)
+        self._doubter.found.connect(controls.say)
+        self._doubter.failed.connect(self._complain)
         self._diagnoser.wanted.connect(self._apply)
         self._diagnoser.failed.connect(self._complain)
         self._diagnoser.busy.connect(controls.show_diagnosing)
@@ -452,6 +475,7 @@ class DenoiseWidget(Dock):
             model=self.model is not None,
             running=self._run is not None,
         )
+        self.controls.doubt.offer(self.model, ready and self._run is None)
         self._foretell(teaches=not obstacle and not other)
 
     def _obstacle(self, layer: ImageLayer) -> str:
@@ -512,6 +536,7 @@ class DenoiseWidget(Dock):
         self._forecast.cancel()
         self._mender.close()
         self._diagnoser.close()
+        self._doubter.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)

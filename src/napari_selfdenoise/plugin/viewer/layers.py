@@ -177,6 +177,18 @@ def layer_from_image(image: Image) -> tuple[Any, dict[str, Any]]:
 
 def appearance(layer: ImageLayer) -> dict[str, Any]:
     """Place and look of a layer, for results that belong on top of it."""
+    return place_of(layer) | {
+        "colormap": layer.colormap,
+        "contrast_limits": layer.contrast_limits,
+        "gamma": layer.gamma,
+        "blending": layer.blending,
+        "interpolation2d": layer.interpolation2d,
+        "rgb": False,
+    }
+
+
+def place_of(layer: ImageLayer) -> dict[str, Any]:
+    """Place of a layer, for others that lie on it pixel by pixel."""
     return {
         "scale": layer.scale,
         "translate": layer.translate,
@@ -185,12 +197,6 @@ def appearance(layer: ImageLayer) -> dict[str, Any]:
         "affine": layer.affine,
         "units": layer.units,
         "axis_labels": layer.axis_labels,
-        "colormap": layer.colormap,
-        "contrast_limits": layer.contrast_limits,
-        "gamma": layer.gamma,
-        "blending": layer.blending,
-        "interpolation2d": layer.interpolation2d,
-        "rgb": False,
     }
 
 
