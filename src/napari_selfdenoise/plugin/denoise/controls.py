@@ -40,6 +40,7 @@ from napari_selfdenoise.plugin.denoise.axes_choice import AxesChoice
 from napari_selfdenoise.plugin.denoise.continuing import Continuing
 from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
+from napari_selfdenoise.plugin.denoise.probe_panel import ProbePanel
 from napari_selfdenoise.plugin.docks.panel import (
     Panel,
     bare,
@@ -164,6 +165,7 @@ class Controls(Panel):
             self.method,
             self.corrections,
             self.folded,
+            self.probe,
             self.loss_plot,
             self.noise_plot,
         )
@@ -330,6 +332,7 @@ class Controls(Panel):
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
         self.resume.setEnabled(model and not running)
+        self.probe.box.setEnabled(model or self.probe.box.isChecked())
         # While it runs, the time left stands beside the bar.
         self.forecast.setVisible(bool(self.forecast.text()) and not running)
 
@@ -457,6 +460,7 @@ class Controls(Panel):
         self.loss_plot.setObjectName("loss_plot")
         self.noise_plot.setObjectName("noise_plot")
         fix_height(self.loss_plot, self.noise_plot)
+        self.probe = ProbePanel(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
         form = rows(
