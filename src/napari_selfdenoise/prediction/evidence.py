@@ -18,6 +18,10 @@ Kind = Literal["observed", "saturated", "cut off", "outlier", "missing", "blank"
 """What the camera recorded at a pixel: a value that counts, or why it does not."""
 
 
+_VISIBLE = 0.005
+"""Share of its peak below which a curve looks like zero."""
+
+
 @dataclass(frozen=True, eq=False)
 class PixelEvidence:
     """What the estimate of one pixel is made of, in the image's units.
@@ -93,6 +97,16 @@ class PixelEvidence:
             "posterior": self.posterior,
         }
         return {name: curve for name, curve in found.items() if curve is not None}
+
+    def in_view(self) -> tuple[float, float] | None:
+        """Signals between which a curve, the value or the estimate is worth drawing."""
+        worth = [
+            self.signal[curve > _VISIBLE * curve.max()]
+            for curve in self.curves.values()
+        ]
+        marks = np.array([self.observation, self.estimate])
+        ends = np.concatenate([*worth, marks[np.isfinite(marks)]])
+        return (float(ends.min()), float(ends.max())) if len(ends) else None
 
     def figures(self) -> dict[str, Any]:
         """All of it but the curves, by name; None for what is not known."""

@@ -41,6 +41,7 @@ from napari_selfdenoise.plugin.denoise.continuing import Continuing
 from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.denoise.doubting import DoubtButton
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
+from napari_selfdenoise.plugin.denoise.probe_panel import ProbePanel
 from napari_selfdenoise.plugin.docks.panel import (
     Panel,
     bare,
@@ -166,6 +167,7 @@ class Controls(Panel):
             self.method,
             self.corrections,
             self.folded,
+            self.probe,
             self.loss_plot,
             self.noise_plot,
         )
@@ -332,6 +334,7 @@ class Controls(Panel):
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
         self.resume.setEnabled(model and not running)
+        self.probe.box.setEnabled(model or self.probe.box.isChecked())
         # While it runs, the time left stands beside the bar.
         self.forecast.setVisible(bool(self.forecast.text()) and not running)
 
@@ -460,6 +463,7 @@ class Controls(Panel):
         self.loss_plot.setObjectName("loss_plot")
         self.noise_plot.setObjectName("noise_plot")
         fix_height(self.loss_plot, self.noise_plot)
+        self.probe = ProbePanel(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
         form = rows(

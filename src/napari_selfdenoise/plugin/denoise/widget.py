@@ -27,6 +27,7 @@ from napari_selfdenoise.plugin.denoise.doubting import Doubter
 from napari_selfdenoise.plugin.denoise.fixes import Mender
 from napari_selfdenoise.plugin.denoise.forecast import Forecast
 from napari_selfdenoise.plugin.denoise.outcome import outcome
+from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.docks.series import layer_of
 from napari_selfdenoise.plugin.docks.worker import Run
@@ -99,7 +100,8 @@ class DenoiseWidget(Dock):
     def __init__(self, napari_viewer: Viewer) -> None:
         self.controls = Controls(partial(sources, napari_viewer))
         plots = self.controls.loss_plot, self.controls.noise_plot
-        super().__init__(napari_viewer, self.controls, *plots)
+        drawn = (*plots, self.controls.probe.plot)
+        super().__init__(napari_viewer, self.controls, *drawn)
         self.model: TrainedModel | None = None
         self._results: Results | None = None
         self._estimator: Estimator | None = None
@@ -109,6 +111,7 @@ class DenoiseWidget(Dock):
         self._mender = Mender(self.controls.fixes, self)
         self._diagnoser = Diagnoser(napari_viewer, self)
         self._doubter = Doubter(napari_viewer, self.controls.doubt, self)
+        self._prober = Prober(napari_viewer, self.controls.probe, self)
         self._stops = 0
         self._before: TrainedModel | None = None
         self._connect_controls()
@@ -330,6 +333,9 @@ class DenoiseWidget(Dock):
             self._report_nothing_denoised()
         else:
             self._results.finish(self.model, result, self.controls.keep.isChecked())
+            if result.complete and not self._corrections:
+                made = self._results.unfinished
+                self._prober.know(self.model, made.image, made.array)
             hidden, changed = self._results.hidden(), self._results.source_is_changed
             text, more = outcome(self.model, result, hidden, changed)
             self.controls.show_fraction(text, 1.0, more)
@@ -391,6 +397,8 @@ class DenoiseWidget(Dock):
         controls.layer.activated.connect(self._forget_other_image)
         for combo in controls.corrections.combos.values():
             combo.activated.connect(self._forget_other_image)
+            combo.currentIndexChanged.connect(self._show_probed)
+        controls.device.currentIndexChanged.connect(self._show_probed)
         controls.budget.currentTextChanged.connect(controls.forget_problem)
         controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
@@ -454,7 +462,24 @@ class DenoiseWidget(Dock):
         self._mender.examine(_image_of(layer))
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
         self._show_readiness()
+        self._show_probed()
         self.changed.emit()
+
+    def _show_probed(self, *_: Any) -> None:
+        busy, there = self._run is not None, self.model is not None
+        self._prober.use(self._probed(), busy=busy, has_model=there)
+
+    def _probed(self) -> Subject | None:
+        """What the probe answers about: model in hand, layer and corrections."""
+        layer, device = self.controls.layer.currentData(), self.controls.device
+        if self.model is None or layer is None:
+            return None
+        try:
+            image = denoisable_image(layer)
+            corrections = self.controls.corrections.value(image)
+        except (RequestError, DenoisingError):
+            return None
+        return Subject(self.model, layer, image, corrections, device.currentData())
 
     def _show_readiness(self) -> None:
         """Show how the layer is understood, or why it cannot be denoised."""
@@ -537,6 +562,7 @@ class DenoiseWidget(Dock):
         self._mender.close()
         self._diagnoser.close()
         self._doubter.close()
+        self._prober.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)
