@@ -22,7 +22,14 @@ from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 pytestmark = pytest.mark.gl
 
 NAMES = ["frames", "signal", "noise_model", "calibrate", "stop", "save_noise_model"]
-NAMES += ["load_noise_model", "use_for_denoising", "progress", "status", "noise_plot"]
+NAMES += [
+    "inspect",
+    "load_noise_model",
+    "use_for_denoising",
+    "progress",
+    "status",
+    "noise_plot",
+]
 
 GAIN, OFFSET = 2.0, 100.0
 
@@ -127,22 +134,23 @@ def test_every_control_has_its_name_and_each_state_its_buttons(
         buttons = desk.widget.findChildren(QPushButton)
         return {b.objectName() for b in buttons if b.isEnabled() and b.objectName()}
 
-    assert enabled() == {"load_noise_model"}
+    assert enabled() == {"load_noise_model", "inspect"}
     desk.viewer.add_image(frames, name="camera")
-    assert enabled() == {"calibrate", "load_noise_model"}
+    assert enabled() == {"calibrate", "load_noise_model", "inspect"}
     desk.kind("network")
     with monkeypatch.context() as patch:
         patch.setattr(fit, "_STEPS", 100_000)  # not over before the stop
         desk.press("calibrate")
-        assert enabled() == {"stop"}
+        assert enabled() == {"stop", "inspect"}
         desk.press("stop")
         desk.finish()
     assert desk.status() == "Stopped: nothing was measured."
-    assert enabled() == {"calibrate", "load_noise_model"}
+    assert enabled() == {"calibrate", "load_noise_model", "inspect"}
     desk.kind("gaussian")
     desk.calibrate()
     assert enabled() == {
         "calibrate",
+        "inspect",
         "save_noise_model",
         "load_noise_model",
         "use_for_denoising",

@@ -5,15 +5,19 @@ hand, from a `MeasuredNoise` of them.
 """
 
 from napari_selfdenoise.noise.inspection.figures import (
+    Figures,
     ShapeFigure,
     SignalDensity,
     StdFigure,
+    all_figures,
     density_figure,
     shape_figure,
     std_figure,
     tables,
 )
 from napari_selfdenoise.noise.inspection.inspected import (
+    ELECTRONS,
+    GREY_VALUES,
     InspectedNoise,
     inspect_curve,
     inspect_fitted,
@@ -27,12 +31,16 @@ from napari_selfdenoise.noise.inspection.measured import (
 )
 
 __all__ = [
+    "ELECTRONS",
+    "GREY_VALUES",
+    "Figures",
     "InspectedNoise",
     "MeasuredNoise",
     "NoiseMaps",
     "ShapeFigure",
     "SignalDensity",
     "StdFigure",
+    "all_figures",
     "density_figure",
     "inspect_curve",
     "inspect_fitted",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from napari_selfdenoise.noise.inspection.inspected import InspectedNoise
+from napari_selfdenoise.noise.inspection.maps import NoiseMaps, noise_maps
 from napari_selfdenoise.noise.inspection.measured import MeasuredNoise
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 
@@ -85,6 +86,11 @@ class SignalDensity:
     std: float
     skewness: float
 
+    @property
+    def middles(self) -> Array:
+        """Middles of the cells of the measured histogram, (m,)."""
+        return np.asarray(0.5 * (self.edges[1:] + self.edges[:-1]))
+
 
 @dataclass(frozen=True, eq=False)
 class ShapeFigure:
@@ -109,6 +115,11 @@ class ShapeFigure:
     measured: NDArray[np.bool_]
     dots: tuple[Array, Array, Array, Array]
     misfit: Array
+
+    def split(self, values: Array) -> tuple[Array, Array]:
+        """Values where noise was measured, and where it was not; NaN elsewhere."""
+        solid = np.where(self.measured, values, np.nan)
+        return solid, np.where(beyond(self.measured), values, np.nan)
 
 
 def beyond(measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -186,6 +197,29 @@ def gaussian_divergence(curve: NoiseCurve) -> Array:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """All that is drawn of a noise model, but for single signals.
+
+    Parameters
+    ----------
+    noise : InspectedNoise
+        The noise model, in the unit of the figures.
+    std, shape, maps
+        The figures.
+    """
+
+    noise: InspectedNoise
+    std: StdFigure
+    shape: ShapeFigure
+    maps: NoiseMaps
+
+
+def all_figures(noise: InspectedNoise) -> Figures:
+    """Compute all figures of a noise model; some tenths of a second."""
+    return Figures(noise, std_figure(noise), shape_figure(noise), noise_maps(noise))
+
+
 def tables(
     noise: InspectedNoise, signal: float | None = None
 ) -> Mapping[str, tuple[Array, Array]]:
@@ -212,9 +246,8 @@ def tables(
     }
     if signal is not None:
         density = density_figure(noise, signal)
-        middle = 0.5 * (density.edges[1:] + density.edges[:-1])
         found["density"] = density.observation, density.density
-        found["density, measured"] = middle, density.counted
+        found["density, measured"] = density.middles, density.counted
     return {name: (x, y) for name, (x, y) in found.items() if len(x)}
 
 
@@ -224,6 +257,10 @@ def _signals(noise: InspectedNoise, count: int) -> Array:
     first, last = min(low, noise.curve.signal[0]), max(high, noise.curve.signal[-1])
     room = _BEYOND * (last - first)
     least = first if first <= 0 else max(first - room, 0.0)
+    if noise.gain is not None and noise.curve.poisson_gaussian:
+        a, b = noise.curve.poisson_gaussian
+        # No signal is darker than where a line has no noise left.
+        least = min(max(least, -b / a), first)
     even = np.linspace(least, last + room, count)
     # The ends themselves, so that lines change where the measurement does.
     return np.unique(np.concatenate((even, [low, high])))

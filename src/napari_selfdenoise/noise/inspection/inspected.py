@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -46,6 +47,8 @@ class InspectedNoise:
         Of signals and residuals: "grey values" or "electrons".
     kind : str
         Of the noise model, such as "histogram"; empty where it is not known.
+    conversion : tuple of float
+        Grey values a unit, and the grey value of zero.
     """
 
     name: str
@@ -55,6 +58,7 @@ class InspectedNoise:
     measured: MeasuredNoise | None = None
     unit: str = GREY_VALUES
     kind: str = ""
+    conversion: tuple[float, float] = (1.0, 0.0)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -73,6 +77,20 @@ class InspectedNoise:
         """The darkest signal of the span, as a guess of the signal without light."""
         return self.span[0]
 
+    @property
+    def middle(self) -> float:
+        """The middle of the span."""
+        return 0.5 * sum(self.span)
+
+    def from_grey_values(self, value: float) -> float:
+        """A grey value in the unit of this noise model."""
+        step, zero = self.conversion
+        return (value - zero) / step
+
+    def is_measured_at(self, signal: float) -> bool:
+        """Whether noise was measured at a signal."""
+        return bool(self.is_measured(np.array([signal], float))[0])
+
     def is_measured(self, signal: Array) -> NDArray[np.bool_]:
         """Whether noise was measured at signals (...)."""
         if self.measured is not None:
@@ -86,8 +104,32 @@ class InspectedNoise:
         There the shape is that of the end, and the variance goes on along its line.
         """
         curve = self.curve.at(np.asarray(signal, float))
-        stretch = _stretch(self.curve, curve.signal)[:, None]
+        stretch = self._stretch(curve.signal)[:, None]
         return replace(curve, means=curve.means * stretch, stds=curve.stds * stretch)
+
+    def _stretch(self, signal: Array) -> Array:
+        """Noise std over that at the nearest end of the curve, (n,); 1 within it."""
+        low, high = float(self.curve.signal[0]), float(self.curve.signal[-1])
+        outside = (signal < low) | (signal > high)
+        if not outside.any():
+            return np.ones(len(signal))
+        std, (first, last) = self._std(signal), self._std(np.array([low, high]))
+        return np.where(outside, std / np.where(signal < low, first, last), 1.0)
+
+    def _std(self, signal: Array) -> Array:
+        """Noise std as a prediction tabulates it, at any signal (n,)."""
+        low, scale = self._tabulated.units.offset, self._tabulated.units.scale
+        scaled = torch.from_numpy(((signal - low) / scale).astype(np.float32))
+        return self._tabulated.std(scaled).double().numpy()
+
+    @cached_property
+    def _tabulated(self) -> TabulatedModule:
+        low, high = float(self.curve.signal[0]), float(self.curve.signal[-1])
+        units = NoiseUnits(low, max(high - low, 1e-30), _TINY_STD)
+        # Only widths are asked for: of one Gaussian they are tabulated at once.
+        curve = NoiseCurve.gaussian(self.curve.signal, self.curve.std)
+        line = self.curve.poisson_gaussian
+        return TabulatedModule(units, replace(curve, poisson_gaussian=line))
 
     def in_electrons(self, offset: float | None = None) -> InspectedNoise:
         """The same in photo-electrons, counted from an offset on.
@@ -128,6 +170,7 @@ class InspectedNoise:
             line=line,
             measured=measured,
             unit=ELECTRONS,
+            conversion=(gain, dark),
         )
 
 
@@ -178,15 +221,3 @@ def with_measurement(fitted: FittedNoise, measured: MeasuredNoise) -> FittedNois
     """Return a noise model that keeps, also in its file, what it was fitted to."""
     provenance = {**fitted.provenance, "measured": measured.to_json()}
     return replace(fitted, provenance=provenance)
-
-
-def _stretch(curve: NoiseCurve, signal: Array) -> Array:
-    """Noise std over that at the nearest end of the curve, (n,); 1 within it."""
-    low, high = float(curve.signal[0]), float(curve.signal[-1])
-    span = max(high - low, 1e-30)
-    module = TabulatedModule(NoiseUnits(low, span, _TINY_STD), curve)
-    scaled = torch.from_numpy(((signal - low) / span).astype(np.float32))
-    ends = torch.tensor([0.0, 1.0])
-    std, (first, last) = module.std(scaled).numpy(), module.std(ends).tolist()
-    beyond = np.where(signal < low, std / first, std / last)
-    return np.where((signal < low) | (signal > high), beyond, 1.0)

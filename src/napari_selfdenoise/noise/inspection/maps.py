@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,15 @@ class NoiseMaps:
     measured: Array
     signal: tuple[float, float]
     residual: tuple[float, float]
+
+    def rows(self, what: str) -> Iterator[tuple[float, float, float]]:
+        """Signal, residual and value of each cell of "predicted" or "measured"."""
+        values = self.predicted if what == "predicted" else self.measured
+        residuals = _middles(*self.residual, values.shape[0])
+        signals = _middles(*self.signal, values.shape[1])
+        for column, signal in enumerate(signals.tolist()):
+            for row, residual in enumerate(residuals.tolist()):
+                yield signal, residual, float(values[row, column])
 
 
 def noise_maps(noise: InspectedNoise) -> NoiseMaps:

@@ -22,6 +22,9 @@ _BINS = 32
 _LEAST = 256
 """Pairs of a bin, at least."""
 
+_LEAST_FOR_SHAPE = 1000
+"""Pairs of a bin from which on chance hides no divergence of some hundredths."""
+
 _CELLS = 64
 """Even cells of the signal, of which it is noted whether pixels lie in them."""
 
@@ -132,14 +135,18 @@ class MeasuredNoise:
         return np.asarray(found / self._kept_skewness() ** 2)
 
     def divergence_from(self, expected: Array) -> Array:
-        """Kullback-Leibler divergence of each bin from probabilities (n, cells)."""
+        """Kullback-Leibler divergence of each bin from probabilities (n, cells).
+
+        NaN where too few pixels are in a bin.
+        """
         expected = np.maximum(expected, 1e-12)
         expected = expected / expected.sum(1, keepdims=True)
         shares = self._shares()
         ratio = np.where(shares > 0, shares, 1.0) / expected
         found = np.where(shares > 0, shares * np.log(ratio), 0.0).sum(1)
+        few = self.count < _LEAST_FOR_SHAPE
         by_chance = (np.maximum((shares > 0).sum(1) - 3, 0)) / (2 * self._totals())
-        return np.asarray(np.maximum(found - by_chance, 0.0))
+        return np.where(few, np.nan, np.maximum(found - by_chance, 0.0))
 
     def in_units(self, gain: float, offset: float) -> MeasuredNoise:
         """The same, in units of `gain` from `offset` on."""

@@ -36,6 +36,9 @@ _LEGEND_ROW = 24
 _LEGEND_HEIGHT = 130
 """Least height in px of a plot in which a legend leaves room for what it names."""
 
+_ANY_WIDTH = 16_777_215
+"""Qt's own word for no limit of a width."""
+
 Series = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
 """Name of a series: its x and y, 1-D arrays of equal length."""
 
@@ -61,6 +64,14 @@ class _ZoomBox(pg.ViewBox):
             event.ignore()
 
 
+class _Axis(pg.AxisItem):
+    """An axis that counts in plain numbers, few of them where it is logarithmic."""
+
+    def logTickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
+        """Label 1, 2 and 5 of each decade."""
+        return [_decade_text(10.0**value * scale) for value in values]
+
+
 class Plot(QWidget):
     """A pair of axes that takes napari's colours and can be saved.
 
@@ -81,12 +92,19 @@ class Plot(QWidget):
         Says what will be drawn, while there is nothing.
     """
 
+    legend_rows = 1
+    """Rows of names that the legend has room for."""
+
+    legend_width = 0
+    """Least width in px of a plot that has room for a legend."""
+
     def __init__(
         self, x: str, y: str, parent: QWidget | None = None, promise: str = ""
     ) -> None:
         super().__init__(parent)
         self.setMinimumHeight(160)
-        self.plot = pg.PlotWidget(viewBox=_ZoomBox())
+        axes = {side: _Axis(side) for side in ("left", "bottom")}
+        self.plot = pg.PlotWidget(viewBox=_ZoomBox(), axisItems=axes)
         self.plot.setLabels(bottom=x, left=y)
         self._legend: pg.LegendItem | None = None
         layout = QVBoxLayout(self)
@@ -178,8 +196,11 @@ class Plot(QWidget):
             self.plot.getPlotItem().showAxis(side, drawn)
         if self._legend is not None:
             room = drawn and self.height() >= _LEGEND_HEIGHT
+            room = room and self.width() >= self.legend_width
             self._legend.setVisible(room)
-            self._legend.setMaximumHeight(_LEGEND_ROW if room else 0)
+            self._legend.setMaximumHeight(_LEGEND_ROW * self.legend_rows if room else 0)
+            self._legend.setMinimumWidth(0)
+            self._legend.setMaximumWidth(_ANY_WIDTH if room else 0)
 
     def _add_actions(self) -> None:
         # pyqtgraph's own menu offers SVG, which fails with Qt 6.11.
@@ -446,6 +467,12 @@ def _finite(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.bool_]:
 def _line(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     # Where no point is finite pyqtgraph warns at every repaint, and napari shows it.
     return (x, y) if _finite(x, y).any() else (x[:0], y[:0])
+
+
+def _decade_text(value: float) -> str:
+    """A number as a label of a logarithmic axis; empty where labels would crowd."""
+    first = f"{value:e}"[0]
+    return f"{value:g}" if first in "125" else ""
 
 
 def _curve(name: str | None = None) -> pg.PlotDataItem:

@@ -118,6 +118,14 @@ class NoiseModelControls(Panel):
             "Save it, if that is still to be done, and train with it: opens Denoise.",
         )
 
+        self.inspect = button(
+            "inspect",
+            "Inspect…",
+            "Look at noise models below the image, several over each other: how noise "
+            "depends on the signal, and its distribution. What the plots tell is in "
+            "the documentation: “What your noise plot tells you”.",
+        )
+
     def _grid_of_buttons(self) -> QGridLayout:
         grid = QGridLayout()
         grid.addWidget(self.calibrate, 0, 0)
@@ -125,4 +133,5 @@ class NoiseModelControls(Panel):
         grid.addWidget(self.save, 1, 0)
         grid.addWidget(self.load, 1, 1)
         grid.addWidget(self.use, 2, 0, 1, 2)
+        grid.addWidget(self.inspect, 3, 0, 1, 2)
         return grid

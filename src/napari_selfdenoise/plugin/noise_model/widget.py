@@ -25,6 +25,10 @@ from napari_selfdenoise.parts.noise_models import (
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
 from napari_selfdenoise.plugin.forms.fields import member_title
 from napari_selfdenoise.plugin.noise_model.controls import NoiseModelControls
+from napari_selfdenoise.plugin.noise_model.inspecting import (
+    Inspector,
+    keep_measurement,
+)
 from napari_selfdenoise.plugin.viewer.layers import (
     Box,
     bounding_box,
@@ -70,6 +74,7 @@ class NoiseModelWidget(Dock):
         self._path: Path | None = None
         self._name = ""
         self._place: tuple[Box, Origin] | None = None
+        self.inspector = Inspector(napari_viewer, self)
         self._connect_controls()
         self._list_layers()
         self._show_state()
@@ -133,6 +138,16 @@ class NoiseModelWidget(Dock):
         if self._path is None and not self.save():
             return
         open_dock(self.viewer, "Denoise").use_noise_model(self._path)
+
+    def inspect(self) -> None:
+        """Show the noise model in hand, and others, below the image."""
+        self.inspector.show_fitted(self._inspected_name(), self.fitted)
+
+    def _inspected_name(self) -> str:
+        if self._path is not None:
+            return self._path.name.removesuffix(SUFFIX)
+        kind = "" if self.fitted is None else self.fitted.kind.replace("_", " ")
+        return f"{self._name} {kind}".strip()
 
     def _open(self, path: Path) -> None:
         """Open a TIFF file as a layer; take a noise model from its file."""
@@ -201,6 +216,8 @@ class NoiseModelWidget(Dock):
         controls.save.clicked.connect(lambda: self.save())
         controls.load.clicked.connect(lambda: self.load())
         controls.use.clicked.connect(self.use_for_denoising)
+        controls.inspect.clicked.connect(self.inspect)
+        self.inspector.failed.connect(self._complain)
         controls.frames.currentIndexChanged.connect(self._show_state)
 
     def _list_layers(self, event: Any = None) -> None:
@@ -227,6 +244,7 @@ class NoiseModelWidget(Dock):
         self.controls.frames_box.choose(layer)
 
     def _let_go(self) -> None:
+        self.inspector.close()
         self.controls.list_layers([], None)
 
 
@@ -258,6 +276,7 @@ def _calibrating(
 ) -> Generator[float, object, Calibration | None]:
     """Calibrate in a worker, and measure the dots of the plot."""
     fitted = yield from calibrate_steps(stack, config, signal=signal)
+    fitted = yield from keep_measurement(fitted, stack, signal)
     if fitted is None:
         return None
     return Calibration(fitted, measured_scatter(stack, signal))
