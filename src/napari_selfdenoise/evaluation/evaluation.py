@@ -15,7 +15,7 @@ from napari_selfdenoise.evaluation.metrics import (
     scale_invariant_psnr,
     ssim,
 )
-from napari_selfdenoise.images import Image
+from napari_selfdenoise.images import Image, PlaneIndex
 
 Plane = NDArray[np.float32]
 
@@ -44,7 +44,10 @@ def evaluate(
     RequestError
         If the sizes differ, values are not finite or a reference is constant.
     """
-    pairs = _pairs(prediction, reference)
+    pairs = [
+        (prediction.read_plane(p), reference.read_plane(r))
+        for p, r in plane_pairs(prediction, reference)
+    ]
     measures: dict[str, Callable[[Plane, Plane], float]] = {
         "psnr": lambda p, r: psnr(p, r, data_range),
         "psnr_scale_invariant": scale_invariant_psnr,
@@ -58,7 +61,16 @@ def evaluate(
     return means | {"images": lists}
 
 
-def _pairs(prediction: Image, reference: Image) -> list[tuple[Plane, Plane]]:
+def plane_pairs(
+    prediction: Image, reference: Image
+) -> list[tuple[PlaneIndex, PlaneIndex]]:
+    """Planes that are compared with each other, as their indices.
+
+    Raises
+    ------
+    RequestError
+        If neither has a single plane and their numbers differ.
+    """
     predicted, expected = list(prediction.planes()), list(reference.planes())
     if len(predicted) != len(expected) and 1 not in (len(predicted), len(expected)):
         raise RequestError(
@@ -67,11 +79,10 @@ def _pairs(prediction: Image, reference: Image) -> list[tuple[Plane, Plane]]:
             "Compare as many, or name one with --frame.",
         )
     count = max(len(predicted), len(expected))
-    return [
-        (prediction.read_plane(p), reference.read_plane(r))
-        for p, r in zip(
+    return list(
+        zip(
             predicted * (count // len(predicted)),
             expected * (count // len(expected)),
             strict=True,
         )
-    ]
+    )
