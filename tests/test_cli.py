@@ -910,9 +910,29 @@ def test_evaluate_checks_what_was_removed_without_a_reference(tmp_path, selfdeno
     assert "No structure is left" in selfdenoise(*arguments).out
     both = selfdenoise(*arguments, tmp_path / "noisy.tif", "--json").json
     assert {"psnr", "verdict"} <= both.keys()
+    figures = {figure["name"]: figure for figure in both["figures"]}
+    assert figures["psnr"]["value"] == both["psnr"]
+    assert figures["sure_rmse"]["value"] is None
+    assert "needs the model" in figures["sure_rmse"]["reason"]
     alone = selfdenoise("evaluate", tmp_path / "denoised.tif", "--json")
     assert alone.status == 2
     assert "--noisy" in alone.json["hint"]
+
+
+def test_evaluate_estimates_the_error_with_the_model_that_made_the_result(
+    folder, selfdenoise
+):
+    noisy, model, out = folder / "noisy.tif", folder / "model.safetensors", "out.tif"
+    selfdenoise("predict", model, noisy, folder / out)
+    arguments = ["evaluate", folder / out, "--noisy", noisy, "--model", model]
+    figures = selfdenoise(*arguments, "--json").json["figures"]
+    found = {figure["name"]: figure for figure in figures}
+    assert 1 < found["held_out_bits"]["value"] < 16
+    assert found["sure_rmse"]["value"] or "too small" in found["sure_rmse"]["reason"]
+    assert "Held-out bits" in selfdenoise(*arguments).out
+    wrong = selfdenoise("evaluate", folder / out, noisy, "--model", model, "--json")
+    assert wrong.status == 2
+    assert "--noisy" in wrong.json["hint"]
 
 
 def test_each_run_writes_a_report_where_it_is_asked_for(folder, selfdenoise):

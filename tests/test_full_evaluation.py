@@ -7,11 +7,11 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.evaluation import (
     BeforeAfter,
     evaluation_steps,
-    figures_of,
     line_profile,
 )
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.long_work import STOP, run_to_end
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 
 @pytest.fixture(scope="module")
@@ -25,40 +25,32 @@ def pair():
 
 def test_the_residual_of_the_signal_is_the_noise(pair):
     noisy, signal = pair
-    found = run_to_end(evaluation_steps(noisy, signal))
+    curve = NoiseCurve.line(0.0, 100.0, 150.0, 250.0, 10.0)
+    found = run_to_end(evaluation_steps(noisy, signal, curves=[curve]))
     expected = noisy.data - signal.data
     assert np.nanmax(np.abs(found.residual.data - expected)) < 1e-3
     assert "No structure" in found.check.verdict
-    named = {figure.name: figure for figure in found.figures}
-    assert named["residual rms"].value == pytest.approx(10, rel=0.05)
-    assert named["residual rms"].text.endswith("grey values")
+    assert found.check.rms == pytest.approx(10, rel=0.05)
+    assert found.measured.value("residual_over_noise") == pytest.approx(1, rel=0.1)
     assert 2.5 * 10 < found.reach < 4.5 * 10  # nearly all of a Gaussian
-    assert "PSNR" not in named and not found.notes
+    assert found.measured.figure("psnr") is None and not found.measured.notes
 
 
 def test_against_a_reference_there_are_its_figures_first(pair):
     noisy, signal = pair
     nearly = signal.with_data(signal.data + 5.0)
     found = run_to_end(evaluation_steps(noisy, nearly, signal))
-    named = {figure.name: figure.value for figure in found.figures}
-    assert next(iter(named)) == "PSNR"
-    assert named["PSNR"] == pytest.approx(20 * np.log10(np.ptp(signal.data) / 5), 1e-3)
-    assert named["scale-invariant PSNR"] > 60
-    assert named["residual mean"] == pytest.approx(-5, abs=0.5)
+    assert found.measured.figures[0].quantity.key == "psnr"
+    expected = 20 * np.log10(np.ptp(signal.data) / 5)
+    assert found.measured.value("psnr") == pytest.approx(expected, 1e-3)
+    assert found.measured.value("psnr_scale_invariant") > 60
 
 
-@pytest.mark.parametrize(
-    "reference",
-    [Image(np.zeros((3, 96, 96)), "TYX"), Image(np.ones((90, 96)), "YX")],
-    ids=["constant", "another shape"],
-)
-def test_a_reference_that_does_not_fit_is_a_note(pair, reference):
-    found = run_to_end(evaluation_steps(*pair, reference))
-    assert found.notes[0].startswith("Not compared with the reference: ")
-    assert [figure.name for figure in found.figures] == [
-        "residual rms",
-        "residual mean",
-    ]
+def test_a_reference_that_does_not_fit_is_a_note(pair):
+    for reference in (Image(np.zeros((0, 96)), "YX"), Image(np.ones((90, 96)), "YX")):
+        found = run_to_end(evaluation_steps(*pair, reference))
+        assert found.measured.notes[0].startswith("Not compared with the reference: ")
+        assert found.measured.figure("psnr") is None
 
 
 def test_of_a_stack_figures_are_means_and_stop_ends_it(pair):
@@ -72,11 +64,6 @@ def test_of_a_stack_figures_are_means_and_stop_ends_it(pair):
     with pytest.raises(StopIteration) as end:
         steps.send(STOP)
     assert end.value.value is None
-
-
-def test_an_unknown_measure_has_its_key_as_its_name():
-    (figure,) = figures_of({"bits_per_pixel": 6.25, "images": {}, "white": True})
-    assert (figure.name, figure.text) == ("bits per pixel", "6.25")
 
 
 def test_along_a_ramp_a_profile_is_the_ramp():

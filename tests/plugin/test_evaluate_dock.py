@@ -64,6 +64,11 @@ def figures(controls):
     }
 
 
+def tips(controls):
+    table = controls.figures
+    return [table.item(row, 1).toolTip() for row in range(table.rowCount())]
+
+
 def state(viewer):
     """What a comparison must leave as it was."""
     return [
@@ -82,12 +87,14 @@ def test_the_residual_is_a_layer_in_the_place_of_the_image(bench, noisy):
     expected = noisy.astype(float) - smooth(noisy)
     assert np.nanmax(np.abs(residual.data - expected)) < 1e-3
     assert "residual" in controls.verdict.text()
-    assert "residual rms" in figures(controls) and "PSNR" not in figures(controls)
+    found = figures(controls)
+    assert found["Held-out bits"] == "–" and "PSNR" not in found
+    assert any("needs the model" in tip for tip in tips(controls))
     assert controls.histogram.series()["residual"][1].sum() == pytest.approx(100)
     assert set(controls.correlation.series()) >= {"x", "y"}
     pick(bench, reference="light")
     pick(bench, result="cells residual")  # another scale, but of the same size
-    assert "scale-invariant PSNR" in figures(evaluated(bench))
+    assert "Scale-invariant PSNR" in figures(evaluated(bench))
     assert bench.names().count("cells residual") == 1
 
 
@@ -252,7 +259,7 @@ def test_a_run_is_a_row_whose_settings_come_back(bench, tmp_path):
     bench.evaluate.show_runs()
     table = bench.evaluate.runs.table
     names = [table.horizontalHeaderItem(n).text() for n in range(table.columnCount())]
-    assert "residual rms (grey values)" in names
+    assert {"Residual over noise", "Held-out bits (bits per pixel)"} <= set(names)
     # The report, and why there is none.
     page = tmp_path / "run"
     bench.widget.save_report(page)

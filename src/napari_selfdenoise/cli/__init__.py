@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import click
 
 from napari_selfdenoise.cli.calibrating import calibrate_verb
-from napari_selfdenoise.cli.checking import demo_verb, doctor_verb, evaluate_verb
+from napari_selfdenoise.cli.checking import demo_verb, doctor_verb
 from napari_selfdenoise.cli.denoising import denoise_verb, predict_verb, train_verb
 from napari_selfdenoise.cli.diagnosing import diagnose_verb
+from napari_selfdenoise.cli.evaluating import evaluate_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
 from napari_selfdenoise.cli.report import complain
 from napari_selfdenoise.cli.settings import run_config

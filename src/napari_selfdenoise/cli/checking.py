@@ -1,4 +1,4 @@
-"""The verbs that check: `evaluate` a result, `demo` and `doctor` the program."""
+"""The verbs that check the program: `demo` and `doctor`."""
 
 from __future__ import annotations
 
@@ -7,73 +7,8 @@ from typing import Any
 
 import click
 
-from napari_selfdenoise.cli.inputs import axes_option
 from napari_selfdenoise.cli.report import reports, say
 from napari_selfdenoise.config import parse_budget, recipe
-from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import Image
-
-
-@click.command(name="evaluate")
-@click.argument("prediction")
-@click.argument("reference", required=False)
-@click.option(
-    "--noisy",
-    metavar="FILE",
-    help="The image that was denoised: what was removed is checked for structure.",
-)
-@click.option(
-    "--range",
-    "data_range",
-    type=float,
-    help="Range of the data, such as 255; default: the reference's.",
-)
-@click.option("--frame", type=int, help="Take this frame of a stack on either side.")
-@axes_option
-@reports
-def evaluate_verb(
-    prediction: str,
-    reference: str | None,
-    noisy: str | None,
-    data_range: float | None,
-    frame: int | None,
-    axes: str | None,
-) -> dict[str, Any]:
-    """Compare PREDICTION with a REFERENCE, plane by plane, or with the noisy image."""
-    from napari_selfdenoise.evaluation import check_residual, evaluate
-
-    if not (reference or noisy):
-        raise RequestError(
-            "There is nothing to compare with.",
-            "Give a REFERENCE, or the image that was denoised by --noisy.",
-        )
-    report: dict[str, Any] = {}
-    if noisy:
-        denoised, source = _pair(prediction, noisy, frame, axes)
-        report |= check_residual(source, denoised).to_json()
-    if reference:
-        images = _pair(prediction, reference, frame, axes)
-        report |= evaluate(*images, data_range)
-    return report
-
-
-def _pair(
-    prediction: str, other: str, frame: int | None, axes: str | None
-) -> tuple[Image, Image]:
-    """Read a prediction and what it is compared with."""
-    from napari_selfdenoise.images import read_image
-
-    images = [read_image(prediction, axes=axes), read_image(other)]
-    if axes is not None and images[1].ndim == images[0].ndim:
-        images[1] = read_image(other, axes=axes)
-    if frame is not None:
-        if not any(_is_stack(image) for image in images):
-            raise RequestError(
-                f"Frame {frame} was asked for, but neither side is a stack.",
-                "Leave the frame out.",
-            )
-        images = [i.frame(frame) if _is_stack(i) else i for i in images]
-    return images[0], images[1]
 
 
 @click.command(name="demo")
@@ -103,7 +38,3 @@ def doctor_verb() -> dict[str, Any]:
     from napari_selfdenoise.compute import examine
 
     return examine()
-
-
-def _is_stack(image: Image) -> bool:
-    return any(axis not in "CS" for axis in image.outer_axes)

@@ -1,6 +1,7 @@
 """Scores of a prediction: against a reference, or from its residual alone.
 
-Knows images, their defects and noise models. For report, demo, command line and window.
+Knows images, their defects and their noise. What needs the network is in `prediction`.
+For report, demo, command line and window.
 """
 
 from napari_selfdenoise.evaluation.autocorrelation import (
@@ -9,9 +10,20 @@ from napari_selfdenoise.evaluation.autocorrelation import (
     autocorrelation,
 )
 from napari_selfdenoise.evaluation.before_after import BeforeAfter
-from napari_selfdenoise.evaluation.evaluation import evaluate
-from napari_selfdenoise.evaluation.figures import Figure, figures_of
-from napari_selfdenoise.evaluation.full_evaluation import Evaluation, evaluation_steps
+from napari_selfdenoise.evaluation.evaluation import compare_steps, evaluate
+from napari_selfdenoise.evaluation.figures import (
+    HELD_OUT_BITS,
+    QUANTITIES,
+    STEIN_ERROR,
+    STEIN_GAIN,
+    Evaluation,
+    Figure,
+    Quantity,
+)
+from napari_selfdenoise.evaluation.full_evaluation import (
+    FullEvaluation,
+    evaluation_steps,
+)
 from napari_selfdenoise.evaluation.metrics import (
     frc_resolution,
     psnr,
@@ -25,32 +37,63 @@ from napari_selfdenoise.evaluation.residual_check import (
     check_residual,
     check_steps,
 )
-from napari_selfdenoise.evaluation.residuals import residual_image, residual_planes
+from napari_selfdenoise.evaluation.residuals import (
+    ResidualPlane,
+    require_pair,
+    residual_image,
+    residual_planes,
+)
+from napari_selfdenoise.evaluation.single_image_frc import (
+    RingCorrelation,
+    measured_curve,
+    noise_std_of,
+    require_white,
+    single_image_frc,
+)
 from napari_selfdenoise.evaluation.structure import Excess, Structure, find_structure
+from napari_selfdenoise.evaluation.without_reference import (
+    examine_steps,
+    resolution_steps,
+)
 
 __all__ = [
     "DIRECTIONS",
+    "HELD_OUT_BITS",
+    "QUANTITIES",
+    "STEIN_ERROR",
+    "STEIN_GAIN",
     "Autocorrelation",
     "BeforeAfter",
     "Evaluation",
     "Excess",
     "Figure",
+    "FullEvaluation",
     "Histogram",
     "LineProfile",
+    "Quantity",
     "ResidualCheck",
+    "ResidualPlane",
+    "RingCorrelation",
     "Structure",
     "autocorrelation",
     "check_residual",
     "check_steps",
+    "compare_steps",
     "evaluate",
     "evaluation_steps",
-    "figures_of",
+    "examine_steps",
     "find_structure",
     "frc_resolution",
     "line_profile",
+    "measured_curve",
+    "noise_std_of",
     "psnr",
+    "require_pair",
+    "require_white",
     "residual_image",
     "residual_planes",
+    "resolution_steps",
     "scale_invariant_psnr",
+    "single_image_frc",
     "ssim",
 ]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.evaluation.evaluation import evaluate, plane_pairs
-from napari_selfdenoise.evaluation.figures import Figure, figures_of
+from napari_selfdenoise.evaluation.evaluation import compare_steps
+from napari_selfdenoise.evaluation.figures import Evaluation
 from napari_selfdenoise.evaluation.residual_check import ResidualCheck, check_steps
 from napari_selfdenoise.evaluation.residuals import residual_steps
+from napari_selfdenoise.evaluation.without_reference import examine_steps
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.long_work import STOP
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 Result = TypeVar("Result")
 
@@ -26,7 +28,7 @@ _SAMPLE = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class FullEvaluation:
     """What was measured of a result.
 
     Parameters
@@ -37,22 +39,22 @@ class Evaluation:
         Residuals from -reach to reach are to be shown, raw units; above zero.
     check : ResidualCheck
         The verdict on the residual.
-    figures : tuple of Figure
-        Those against the reference first.
-    notes : tuple of str
-        Why something was not measured, in sentences.
+    measured : Evaluation
+        All figures, and notes on what was not measured.
     """
 
     residual: Image
     reach: float
     check: ResidualCheck
-    figures: tuple[Figure, ...]
-    notes: tuple[str, ...] = ()
+    measured: Evaluation
 
 
 def evaluation_steps(
-    noisy: Image, denoised: Image, reference: Image | None = None
-) -> Generator[float, Any, Evaluation | None]:
+    noisy: Image,
+    denoised: Image,
+    reference: Image | None = None,
+    curves: Sequence[NoiseCurve] | None = None,
+) -> Generator[float, Any, FullEvaluation | None]:
     """Measure what a denoising has removed, and how close it came to a reference.
 
     Parameters
@@ -60,7 +62,9 @@ def evaluation_steps(
     noisy, denoised : Image
         With equally many planes of one size.
     reference : Image, optional
-        As for `evaluate`; where it does not fit, a note says so.
+        As for `compare_steps`; where it does not fit, a note says so.
+    curves : sequence of NoiseCurve, optional
+        Of the noise of each channel, raw units, for `examine_steps`.
 
     Yields
     ------
@@ -69,7 +73,7 @@ def evaluation_steps(
 
     Returns
     -------
-    Evaluation or None
+    FullEvaluation or None
         None after STOP.
 
     Raises
@@ -78,13 +82,14 @@ def evaluation_steps(
         If the images do not fit, or nothing was removed.
     """
     try:
-        residual = yield from _part(residual_steps(noisy, denoised), 0.0, 0.3)
-        check = yield from _part(check_steps(noisy, denoised), 0.3, 0.4)
-        found, notes = yield from _part(_comparing(denoised, reference), 0.7, 0.3)
+        residual = yield from _part(residual_steps(noisy, denoised), 0.0, 0.2)
+        check = yield from _part(check_steps(noisy, denoised), 0.2, 0.3)
+        examined = yield from _part(examine_steps(noisy, denoised, curves), 0.5, 0.2)
+        compared = yield from _part(_comparing(denoised, reference), 0.7, 0.3)
     except _StoppedError:
         return None
-    figures = found + figures_of({"rms": check.rms, "bias": check.bias})
-    return Evaluation(residual, _reach(residual), check, figures, notes)
+    measured = Evaluation.joined([examined, compared])
+    return FullEvaluation(residual, _reach(residual), check, measured)
 
 
 class _StoppedError(Exception):
@@ -113,29 +118,15 @@ def _part(
 
 def _comparing(
     denoised: Image, reference: Image | None
-) -> Generator[float, Any, tuple[tuple[Figure, ...], tuple[str, ...]]]:
-    """Compare with the reference, plane by plane: means, and why there are none."""
-    yield 0.0
+) -> Generator[float, Any, Evaluation]:
+    """Compare with the reference; where it does not fit, a note says why."""
     if reference is None:
-        return (), ()
-    measured: dict[str, list[float]] = {}
+        return Evaluation(())
     try:
-        pairs = plane_pairs(denoised, reference)
-        for done, (ours, theirs) in enumerate(pairs, 1):
-            planes = _plane(denoised, ours), _plane(reference, theirs)
-            for name, value in evaluate(*planes).items():
-                if isinstance(value, int | float):
-                    measured.setdefault(name, []).append(value)
-            yield done / len(pairs)
+        return (yield from compare_steps(denoised, reference))
     except RequestError as error:
-        return (), (f"Not compared with the reference: {error.message}",)
-    means = {name: float(np.mean(values)) for name, values in measured.items()}
-    return figures_of(means), ()
-
-
-def _plane(image: Image, place: tuple[int, ...]) -> Image:
-    pixels = image.read_plane(place)
-    return replace(Image(pixels, "YX"), name=image.name)
+        note = f"Not compared with the reference: {error.message}"
+        return Evaluation((), (note,))
 
 
 def _reach(residual: Image) -> float:

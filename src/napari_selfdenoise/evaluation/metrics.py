@@ -152,7 +152,22 @@ def frc_resolution(a: ArrayLike, b: ArrayLike) -> float:
     RequestError
         As for `fourier_ring_correlation`.
     """
-    frequency, correlation = fourier_ring_correlation(a, b)
+    return crossing_period(*fourier_ring_correlation(a, b))
+
+
+def crossing_period(frequency: Array, correlation: Array) -> float:
+    """Period in pixels at which a ring correlation (n,) first falls below 1/7.
+
+    Parameters
+    ----------
+    frequency, correlation : ndarray
+        As of `fourier_ring_correlation`.
+
+    Returns
+    -------
+    float
+        2 if the curve stays above 1/7; infinite if it is never above.
+    """
     smooth = uniform_filter1d(correlation, 5, mode="nearest")  # single rings are noisy
     below = np.flatnonzero(smooth < FRC_THRESHOLD)
     if not below.size:
@@ -161,6 +176,19 @@ def frc_resolution(a: ArrayLike, b: ArrayLike) -> float:
         return float("inf")
     crossing = [below[0], below[0] - 1]  # np.interp wants the lower value first
     return float(1 / np.interp(FRC_THRESHOLD, smooth[crossing], frequency[crossing]))
+
+
+def roughness(image: ArrayLike) -> float:
+    """Typical difference of diagonal neighbours of a plane (Y, X): mostly its noise.
+
+    The mixed second difference, which ramps and straight edges along the axes do not
+    change; scaled to the std of white noise.
+    """
+    pixels = np.asarray(image, dtype=np.float64)
+    if min(pixels.shape) < 2:
+        return 0.0
+    mixed = np.diff(np.diff(pixels, axis=0), axis=1)
+    return float(np.median(np.abs(mixed))) / (2 * 0.6745)
 
 
 def _pair(prediction: ArrayLike, reference: ArrayLike) -> tuple[Array, Array]:
@@ -217,9 +245,30 @@ def _planes(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     return first, second
 
 
+def ring_powers(image: Array) -> tuple[Array, Array]:
+    """Mean power of an image (Y, X) in each ring of frequencies, (n,).
+
+    Returns
+    -------
+    frequency : ndarray
+        In cycles per pixel, up to 0.5, (n,).
+    power : ndarray
+        Mean squared size of the ring's Fourier coefficients, after the window.
+    """
+    spectrum = _spectrum(image)
+    ring, frequency = _rings(spectrum.shape)
+    total = _ring_sums(np.abs(spectrum) ** 2, ring, len(frequency))
+    count = _ring_sums(np.ones(spectrum.shape), ring, len(frequency))
+    return frequency, total / np.maximum(count, 1)
+
+
+def spectral_window(shape: tuple[int, ...]) -> Array:
+    """Tukey window that fades an image out at its edges, (Y, X)."""
+    return np.asarray(np.outer(*(tukey(n, 0.5) for n in shape)))
+
+
 def _spectrum(image: Array) -> NDArray[np.complex128]:
-    window = np.outer(*(tukey(n, 0.5) for n in image.shape))
-    return np.fft.fft2((image - image.mean()) * window)
+    return np.fft.fft2((image - image.mean()) * spectral_window(image.shape))
 
 
 def _rings(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], Array]:

@@ -4,6 +4,11 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.held_out_likelihood import (
+    HeldOutBits,
+    held_out_bits_steps,
+)
+from napari_selfdenoise.prediction.model_evaluation import evaluate_model_steps
 from napari_selfdenoise.prediction.predict import (
     Prediction,
     TilePrediction,
@@ -16,6 +21,7 @@ from napari_selfdenoise.prediction.results import (
     result_names,
     result_shapes,
 )
+from napari_selfdenoise.prediction.stein_risk import SteinRisk, stein_risk_steps
 from napari_selfdenoise.prediction.sure import in_words, raw_share_in_words
 from napari_selfdenoise.prediction.tile_size import largest_side
 from napari_selfdenoise.prediction.unfinished import (
@@ -26,11 +32,15 @@ from napari_selfdenoise.prediction.unfinished import (
 
 __all__ = [
     "Denoised",
+    "HeldOutBits",
     "Prediction",
+    "SteinRisk",
     "TilePrediction",
     "Unfinished",
     "allocate",
     "denoise",
+    "evaluate_model_steps",
+    "held_out_bits_steps",
     "in_words",
     "largest_side",
     "low_pass_radius",
@@ -40,4 +50,5 @@ __all__ = [
     "raw_share_in_words",
     "result_names",
     "result_shapes",
+    "stein_risk_steps",
 ]

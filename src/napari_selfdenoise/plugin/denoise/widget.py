@@ -353,7 +353,8 @@ class DenoiseWidget(Dock):
         """Write the run into the record of the viewer, and offer its report."""
         seconds = time.monotonic() - self._since
         config = self._settings or model.config
-        record_of(self.viewer).add(finished_run(results, model, config, seconds))
+        run = finished_run(results, model, config, seconds)
+        record_of(self.viewer).add(run, model)
         denoised = made.denoised.with_data(results.shown)
         self._reporter.last = LastRun(
             model, seconds, made.notes, results.image, denoised, self._corrections

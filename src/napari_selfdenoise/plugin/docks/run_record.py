@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
@@ -56,9 +56,16 @@ class RunRecord(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.runs: list[FinishedRun] = []
+        self._models: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
-    def add(self, run: FinishedRun) -> None:
-        """Add a run that has just ended."""
+    def model_of(self, run: Any) -> Any:
+        """Return the model of a run; None where nobody holds it any longer."""
+        return self._models.get(run)
+
+    def add(self, run: FinishedRun, model: Any = None) -> None:
+        """Add a run that has just ended; its model is not kept alive here."""
+        if model is not None:
+            self._models[run.run] = model
         self.runs.append(run)
         self.added.emit()
         self.changed.emit()
@@ -71,9 +78,13 @@ class RunRecord(QObject):
         run : int
             As the metadata of its layers name it.
         figures : iterable of Figure
-            Those of the same name are replaced.
+            Those of the same title are replaced; what has no value is left out.
         """
-        found = {figure.name: (figure.value, figure.unit) for figure in figures}
+        found = {
+            figure.quantity.title: (figure.value, figure.quantity.unit)
+            for figure in figures
+            if figure.value is not None
+        }
         for place, known in enumerate(self.runs):
             if known.run == run:
                 self.runs[place] = replace(known, figures={**known.figures, **found})

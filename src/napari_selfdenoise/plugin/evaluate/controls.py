@@ -9,7 +9,7 @@ from napari.layers import Image as ImageLayer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSlider, QWidget
 
-from napari_selfdenoise.evaluation import Evaluation
+from napari_selfdenoise.evaluation import FullEvaluation
 from napari_selfdenoise.plugin.docks.panel import (
     Panel,
     button,
@@ -75,10 +75,10 @@ class EvaluateControls(Panel):
         for one in (self.swipe, self.blink, self.profile):
             one.setEnabled(pair)
 
-    def show_evaluation(self, found: Evaluation) -> None:
+    def show_evaluation(self, found: FullEvaluation) -> None:
         """Show verdict, figures and plots."""
-        self.verdict.setText(" ".join([found.check.verdict, *found.notes]))
-        self.figures.show_figures(found.figures)
+        self.verdict.setText(" ".join([found.check.verdict, *found.measured.notes]))
+        self.figures.show_figures(found.measured.figures)
         self.histogram.show_check(found.check)
         self.correlation.show_check(found.check)
 

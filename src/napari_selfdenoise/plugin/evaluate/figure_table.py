@@ -28,9 +28,10 @@ class FigureTable(QTableWidget):
         """Show figures in the place of those before."""
         self.setRowCount(len(figures))
         for row, figure in enumerate(figures):
-            for column, text in enumerate((figure.name, figure.text)):
+            tip = " ".join(filter(None, (figure.quantity.meaning, figure.reason)))
+            for column, text in enumerate((figure.quantity.title, figure.text)):
                 item = QTableWidgetItem(text)
-                item.setToolTip(figure.meaning or text)
+                item.setToolTip(tip)
                 self.setItem(row, column, item)
         self.resizeRowsToContents()
         self.setVisible(bool(figures))

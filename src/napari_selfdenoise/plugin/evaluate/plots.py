@@ -98,6 +98,7 @@ class ProfilePlot(Plot):
         )
         self._drawn: dict[str, Curve] = {}
         self._legend = self._legend_above(columns=3)
+        self._legend.layout.setHorizontalSpacing(6)  # all three fit a narrow dock
         self._curves = {
             name: self.plot.plot(pen=pg.mkPen(colour, width=2), name=name)
             for name, colour in _PROFILE_COLOURS.items()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +14,14 @@ from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.evaluation import Evaluation, evaluation_steps
+from napari_selfdenoise.evaluation import (
+    Evaluation,
+    FullEvaluation,
+    evaluation_steps,
+)
+from napari_selfdenoise.images import Image
+from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, record_of
 from napari_selfdenoise.plugin.docks.worker import sentence
@@ -24,6 +33,7 @@ from napari_selfdenoise.plugin.viewer.layer_choice import reference_for, result_
 from napari_selfdenoise.plugin.viewer.layers import denoisable_image
 from napari_selfdenoise.plugin.viewer.marks import marks
 from napari_selfdenoise.plugin.viewer.residual_layer import add_residual
+from napari_selfdenoise.prediction import evaluate_model_steps
 
 RUNS = "Runs"
 
@@ -77,7 +87,10 @@ class EvaluateWidget(Dock):
         self.controls.clear()
         # Neither is to be kept alive by a run.
         self._measured = weakref.ref(noisy), weakref.ref(result)
-        make = partial(evaluation_steps, images[0], images[1], known)
+        model = self.record.model_of(marks(result.metadata).get("run"))
+        curves = _curves_of(result, images[0])
+        steps = partial(evaluation_steps, images[0], images[1], known, curves)
+        make = partial(_evaluating, images[0], images[1], steps, model)
         self._begin(make, self._on_progress, self._on_evaluated)
 
     def draw_profile(self) -> None:
@@ -125,7 +138,7 @@ class EvaluateWidget(Dock):
     def _on_progress(self, fraction: float) -> None:
         self.controls.show_fraction("Measuring what was removed", fraction)
 
-    def _on_evaluated(self, found: Evaluation | None) -> None:
+    def _on_evaluated(self, found: FullEvaluation | None) -> None:
         self._ended()
         if found is None:
             self.controls.say("Stopped: nothing was evaluated.")
@@ -139,7 +152,7 @@ class EvaluateWidget(Dock):
         self.controls.say(f'Done: see "{layer.name}" in the layer list.')
         run = marks(result.metadata).get("run") if result is not None else None
         if run is not None:
-            self.record.note(run, found.figures)
+            self.record.note(run, found.measured.figures)
 
     def _on_profiles(self, profiles: Profiles) -> None:
         self.controls.profile_plot.show_profiles(profiles.by_role, profiles.unit)
@@ -236,6 +249,27 @@ class EvaluateWidget(Dock):
         self._blink.close()
         self._profiler.close()
         self.controls.list_layers([], None, None, None)
+
+
+def _evaluating(
+    noisy: Image,
+    denoised: Image,
+    steps: Callable[[], Generator[float, Any, FullEvaluation | None]],
+    model: TrainedModel | None,
+) -> Generator[float, Any, FullEvaluation | None]:
+    """Measure all, in a worker; with the model where it is still there."""
+    found = yield from steps()
+    if found is None or model is None:
+        return found
+    more = yield from evaluate_model_steps(noisy, denoised, model)
+    return replace(found, measured=Evaluation.joined([found.measured, more]))
+
+
+def _curves_of(result: ImageLayer, noisy: Image) -> Sequence[NoiseCurve] | None:
+    """Noise curves that a result of this plugin was made with, one a channel."""
+    found = marks(result.metadata).get("noise_curves", [])
+    curves = [NoiseCurve.from_json(curve) for curve in found]
+    return curves if len(curves) == noisy.channels else None
 
 
 def _image(layer: ImageLayer | None) -> Any:

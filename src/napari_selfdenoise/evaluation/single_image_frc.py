@@ -1,0 +1,186 @@
+"""Fourier ring correlation of one noisy image: what two such images would share.
+
+Two images of one object differ by their noise. The power of each ring of frequencies is
+that of the object plus that of the noise; the correlation of two images is the object's
+share of it. Where noise is white, its power is the same in all rings, and equal to the
+sum of its variances. So one image and its noise curve give the curve of two.
+
+Rieger et al. split the counts of an image at random into two images of half the light,
+which have independent noise. The mean over all splits is computed here at once, for any
+white noise of known variance, and for images of the full light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter
+
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.evaluation.metrics import (
+    crossing_period,
+    ring_powers,
+    spectral_window,
+)
+from napari_selfdenoise.noise import measure_level
+from napari_selfdenoise.noise.correlation import measure_correlation
+from napari_selfdenoise.parts.noise_models import NoiseCurve
+
+Array = NDArray[np.float64]
+
+LEAST_SIDE = 64
+"""Side in px of a plane below which rings hold too few frequencies."""
+
+_HIGHEST = 0.1
+"""Share of the rings whose power bounds that of the noise."""
+
+_SMOOTH = 2.0  # px; std of the Gaussian that makes a signal of an observation
+
+
+@dataclass(frozen=True, eq=False)
+class RingCorrelation:
+    """A Fourier ring correlation curve and where it falls below 1/7.
+
+    Parameters
+    ----------
+    frequency : ndarray
+        In cycles per pixel, up to 0.5, (n,).
+    correlation : ndarray
+        At each, at most 1, (n,).
+    resolution_px : float
+        Period of the finest detail in pixels; 2 where the curve never falls below 1/7,
+        infinite where it is never above.
+    """
+
+    frequency: Array
+    correlation: Array
+    resolution_px: float
+
+
+def single_image_frc(image: ArrayLike, noise_std: ArrayLike) -> RingCorrelation:
+    """Fourier ring correlation that two images like this one would have.
+
+    Parameters
+    ----------
+    image : array
+        Observation, (Y, X), finite, raw units. Its noise has to be white: of a denoised
+        image, whose errors neighbours share, the result would be far too good.
+    noise_std : array
+        Standard deviation of its noise, raw units, (Y, X) or one number.
+
+    Raises
+    ------
+    RequestError
+        If the plane is too small, constant or not finite.
+
+    References
+    ----------
+    Rieger et al. 2024, Optics Express 32 (binomial splitting of one image);
+    Koho et al. 2019, Nat. Commun. 10 (sub-sampling of one image).
+    """
+    pixels = np.asarray(image, dtype=np.float64)
+    _require_measurable(pixels)
+    frequency, power = ring_powers(pixels)
+    variance = np.broadcast_to(np.square(np.asarray(noise_std, float)), pixels.shape)
+    noise = float((variance * spectral_window(pixels.shape) ** 2).sum())
+    # White noise has no more power than any ring holds.
+    highest = power[-max(1, round(_HIGHEST * len(power))) :].mean()
+    noise = min(noise, float(highest))
+    share = np.divide(noise, power, out=np.ones_like(power), where=power > 0)
+    correlation = np.clip(1 - share, -1, 1)
+    return RingCorrelation(
+        frequency, correlation, crossing_period(frequency, correlation)
+    )
+
+
+def noise_std_of(
+    image: NDArray[np.float32], curve: NoiseCurve | None = None
+) -> NDArray[np.float32]:
+    """Noise std at each pixel of a noisy plane, (Y, X), raw units.
+
+    Parameters
+    ----------
+    image : ndarray
+        Observation, (Y, X), finite.
+    curve : NoiseCurve, optional
+        Of its noise; by default a line is measured in the plane.
+
+    Raises
+    ------
+    RequestError
+        If there is no curve and none can be measured.
+    """
+    curve = measured_curve([image]) if curve is None else curve
+    signal: NDArray[np.float32] = gaussian_filter(image, _SMOOTH)
+    return curve.std_at(signal)
+
+
+def measured_curve(planes: Sequence[NDArray[np.float32]]) -> NoiseCurve:
+    """Poisson-Gaussian noise curve of noisy planes, measured in their flat blocks.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray
+        Observations, (Y, X) each; NaN where nothing was recorded.
+
+    Raises
+    ------
+    RequestError
+        If there are too few pixels, or neighbours share noise.
+    """
+    level = measure_level(planes)
+    if level is None:
+        raise RequestError(
+            "There are too few pixels to measure the noise, or there is none.",
+            "Give a noise model.",
+        )
+    require_white(planes)
+    signal, variance = np.array(level.signal), np.square(level.by_signal)
+    flat = np.array(level.flat)
+    if flat.sum() >= 2:  # in others, structure adds to the noise
+        signal, variance = signal[flat], variance[flat]
+    a, b = _line(signal, variance)
+    low, high = (float(f([f(p) for p in planes])) for f in (np.nanmin, np.nanmax))
+    return NoiseCurve.line(a, b, low, high, 0.1 * float(np.sqrt(variance.min())))
+
+
+def require_white(planes: Sequence[NDArray[np.float32]]) -> None:
+    """Raise an error if neighbouring pixels of noisy planes share their noise.
+
+    Raises
+    ------
+    RequestError
+        With the distance up to which they do.
+    """
+    found = measure_correlation(planes)
+    if found.extent_y or found.extent_x:
+        raise RequestError(
+            "Neighbouring pixels share noise (up to "
+            f"{max(found.extent_y, found.extent_x)} px), and this figure needs noise "
+            "that they do not share.",
+            "Compare two images of the scene instead.",
+        )
+
+
+def _line(signal: Array, variance: Array) -> tuple[float, float]:
+    """Gain and constant of variance = a * signal + b; a is never negative."""
+    if len(signal) > 1 and np.ptp(signal):
+        a, b = np.polyfit(signal, variance, 1, w=1 / variance)
+        if a > 0:
+            return float(a), float(b)
+    return 0.0, float(variance.mean())
+
+
+def _require_measurable(pixels: Array) -> None:
+    if pixels.ndim != 2 or min(pixels.shape) < LEAST_SIDE:
+        raise RequestError(
+            f"The image has the shape {pixels.shape}; ring correlation of one image "
+            f"needs a plane of {LEAST_SIDE} × {LEAST_SIDE} pixels or more."
+        )
+    if not np.isfinite(pixels).all():
+        raise RequestError("The image holds values that are not finite.")
+    if not np.ptp(pixels):
+        raise RequestError("The image is constant, so it holds no detail.")
