@@ -74,12 +74,12 @@ def test_the_first_example_runs(tmp_path, monkeypatch, scene, config):
 
 
 @pytest.mark.parametrize(
-    ("page", "count"), [("README.md", 1), ("docs/using-the-window.md", 2)]
+    ("page", "count"), [("README.md", 1), ("docs/using-the-window.md", 3)]
 )
 def test_the_menu_items_are_called_as_written(page, count):
     plugin, widgets = MANIFEST["display_name"], MANIFEST["contributions"]["widgets"]
     words = " ".join(text_of(page).split())
-    assert len(widgets) == 2
+    assert len(widgets) == 3
     for widget in widgets[:count]:
         item = f"{widget['display_name']} ({plugin})"
         assert f"**Plugins > {item}**" in words
@@ -228,6 +228,12 @@ def test_the_code_of_a_method_uses_what_is_there(page):
             "noise_model.controls",
             "NoiseModelControls",
             {"calibrate", "save_noise_model", "noise_plot"},
+        ),
+        (
+            "## The Evaluate dock",
+            "evaluate.controls",
+            "EvaluateControls",
+            {"evaluate", "swipe", "line_profile"},
         ),
     ],
 )

@@ -9,6 +9,7 @@ from napari_selfdenoise.evaluation.autocorrelation import (
     Autocorrelation,
     autocorrelation,
 )
+from napari_selfdenoise.evaluation.before_after import BeforeAfter
 from napari_selfdenoise.evaluation.evaluation import compare_steps, evaluate
 from napari_selfdenoise.evaluation.figures import (
     DENOISED_RESOLUTION,
@@ -21,16 +22,22 @@ from napari_selfdenoise.evaluation.figures import (
     Quantity,
     mean_of,
 )
+from napari_selfdenoise.evaluation.full_evaluation import (
+    FullEvaluation,
+    evaluation_steps,
+)
 from napari_selfdenoise.evaluation.metrics import (
     frc_resolution,
     psnr,
     scale_invariant_psnr,
     ssim,
 )
+from napari_selfdenoise.evaluation.profiles import LineProfile, line_profile
 from napari_selfdenoise.evaluation.residual_check import (
     Histogram,
     ResidualCheck,
     check_residual,
+    check_steps,
 )
 from napari_selfdenoise.evaluation.residuals import (
     ResidualPlane,
@@ -60,10 +67,13 @@ __all__ = [
     "STEIN_ERROR",
     "STEIN_GAIN",
     "Autocorrelation",
+    "BeforeAfter",
     "Evaluation",
     "Excess",
     "Figure",
+    "FullEvaluation",
     "Histogram",
+    "LineProfile",
     "Quantity",
     "ResidualCheck",
     "ResidualPlane",
@@ -71,12 +81,15 @@ __all__ = [
     "Structure",
     "autocorrelation",
     "check_residual",
+    "check_steps",
     "compare_steps",
     "confirmed_resolution",
     "evaluate",
+    "evaluation_steps",
     "examine_steps",
     "find_structure",
     "frc_resolution",
+    "line_profile",
     "mean_of",
     "measured_curve",
     "noise_std_of",

@@ -65,6 +65,17 @@ class Autocorrelation:
         return found
 
     @property
+    def lags(self) -> tuple[int, ...]:
+        """Distances of the correlations, in px."""
+        return tuple(range(1, REACH + 1))
+
+    @property
+    def largest_error(self) -> float:
+        """Largest standard error of all correlations that were measured."""
+        known = np.array(list(self.error.values()))
+        return float(known[np.isfinite(known)].max(initial=0.0))
+
+    @property
     def white(self) -> bool:
         """Whether no correlation is certain, of either sign."""
         return not (self.significant() or self.significant(-1))

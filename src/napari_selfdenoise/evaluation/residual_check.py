@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from napari_selfdenoise.evaluation.structure import (
     find_structure,
 )
 from napari_selfdenoise.images import Image
+from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 Array = NDArray[np.float64]
@@ -86,6 +87,18 @@ class Histogram:
         return cls(
             edges, counts, std, float(np.mean(centred**3)) / max(std, 1e-300) ** 3
         )
+
+    def shares(self) -> tuple[Array, Array]:
+        """Centre of each bin in stds and its share of the pixels in %, (100,) each."""
+        centre = (self.edges[:-1] + self.edges[1:]) / 2
+        return centre, 100 * self.counts / max(1, self.counts.sum())
+
+    def gaussian(self) -> tuple[Array, Array]:
+        """The same of Gaussian noise of the same std, (100,) each."""
+        centre = (self.edges[:-1] + self.edges[1:]) / 2
+        std = self.std or np.nan
+        density = np.exp(-((centre / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
+        return centre, 100 * density * np.diff(self.edges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,14 +276,27 @@ def check_residual(
     RequestError
         If the images do not fit, or nothing was removed.
     """
+    return run_to_end(check_steps(noisy, denoised, curves))
+
+
+def check_steps(
+    noisy: Image, denoised: Image, curves: Sequence[NoiseCurve] | None = None
+) -> Generator[float, object, ResidualCheck]:
+    """Do as `check_residual`; yields between its parts the share that is done."""
     planes = residual_planes(noisy, denoised)
+    yield 0.2
     scaled = list(scaled_planes(planes, curves))
     known = np.concatenate([values[np.isfinite(values)] for values in scaled])
     raw = np.concatenate([plane.residual[plane.good] for plane in planes])
+    yield 0.3
+    correlation = autocorrelation(scaled)
+    yield 0.5
+    structure = find_structure(planes, curves)
+    yield 0.9
     return ResidualCheck(
         Histogram.of(known),
-        autocorrelation(scaled),
-        find_structure(planes, curves),
+        correlation,
+        structure,
         float(raw.mean()),
         float(np.sqrt(np.mean(raw**2))),
         len(raw),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.defects import CleanImage, measure_clipping
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, PlaneIndex, bins_by_signal, means_of_bins
+from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 
 Array = NDArray[np.float64]
@@ -168,14 +169,21 @@ def residual_image(noisy: Image, denoised: Image) -> Image:
     RequestError
         If they do not fit.
     """
+    return run_to_end(residual_steps(noisy, denoised))
+
+
+def residual_steps(noisy: Image, denoised: Image) -> Generator[float, object, Image]:
+    """Do as `residual_image`; yields after each plane the share that is done."""
     require_pair(noisy, denoised)
     clean, whole = CleanImage(noisy, subtract=False), (slice(None), slice(None))
     data = np.full(noisy.shape, np.nan, np.float32)
-    for source, target in zip(noisy.planes(), denoised.planes(), strict=True):
+    pairs = list(zip(noisy.planes(), denoised.planes(), strict=True))
+    for done, (source, target) in enumerate(pairs, 1):
         plane = _residual(clean, denoised, source, target, whole)
         if plane is not None:
             values = plane.residual.astype(np.float32)
             data[noisy.slices(source)] = noisy.as_stored(values)
+        yield done / len(pairs)
     named = noisy.with_data(data, f"{noisy.name} residual")
     return replace(named, look=None)  # differences, not intensities
 

@@ -44,7 +44,7 @@ from napari_selfdenoise.images.statistics import (
 from napari_selfdenoise.images.tiff_reading import axes_with_channels, read_image
 from napari_selfdenoise.images.tiff_writing import ImageWriter, write_image
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
-from napari_selfdenoise.images.units import in_micrometres
+from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 
 __all__ = [
     "FMD_CREDIT",
@@ -83,6 +83,7 @@ __all__ = [
     "to_pixels",
     "turned",
     "turned_back",
+    "unit_symbol",
     "variance_of_bins",
     "weighted_means_by_signal",
     "whole_bins",

@@ -85,6 +85,10 @@ class Opening(QWidget):
         """Choose a noise model in the dock, as soon as it is there."""
         self._when_open("use_noise_model", path)
 
+    def use_run_settings(self, config: Any) -> None:
+        """Set the form as it was for a run, as soon as it is there."""
+        self._when_open("use_run_settings", config)
+
     def event(self, event: QEvent) -> bool:
         """Notice when napari closes the dock: it takes the parent away."""
         if event.type() == QEvent.Type.ParentChange:
@@ -130,6 +134,12 @@ class NoiseModelOpening(Opening):
     """The Noise model dock, or its placeholder until it is imported."""
 
     home = ("noise_model.widget", "NoiseModelWidget")
+
+
+class EvaluateOpening(Opening):
+    """The Evaluate dock, or its placeholder until it is imported."""
+
+    home = ("evaluate.widget", "EvaluateWidget")
 
 
 def _importing(module: str) -> Generator[None, object, Any]:

@@ -157,7 +157,7 @@ class Controls(Panel):
             self._rows(),
             line(self.train, self.stop, self.cancel),
             line(self.denoise, self.save_model, self.load_model),
-            line(self.resume, self.keep),
+            line(self.resume, self.keep, self.save_report),
             line(self.doubt),
             self.continuing,
             self.bar(),
@@ -214,6 +214,23 @@ class Controls(Panel):
             self.advanced.editor(name).value = getattr(config, name)
         for name in ("masking", "noise_model", "psf"):
             self.part(name).value = getattr(config, name)
+        self._greying.later()
+
+    def fill(self, config: TrainingConfig) -> None:
+        """Set the whole form, device and time included.
+
+        Parameters
+        ----------
+        config : TrainingConfig
+            As `config` gave it.
+        """
+        self.recipe.setCurrentIndex(self.recipe.findData(config.recipe))
+        for name in _PARTS:
+            self.part(name).value = getattr(config, name)
+        self.advanced.value = config
+        self.budget.setCurrentText(budget_text(config.budget_s))
+        device = self.device.findData(config.device)
+        self.device.setCurrentIndex(max(device, 0))  # else automatic
         self._greying.later()
 
     def apply(self, changes: Mapping[str, Any]) -> None:
@@ -455,6 +472,12 @@ class Controls(Panel):
         self.save_model = button("save_model", "Save model…", "Keep the model.")
         self.load_model = button("load_model", "Load model…", "Take a saved model.")
         self.doubt = DoubtButton()
+        self.save_report = button(
+            "save_report",
+            "Report…",
+            "Save the last run as a web page: images, curves, settings, Methods text.",
+        )
+        self.save_report.setEnabled(False)
         self.continuing = Continuing()
         self.resume = self.continuing.box
 

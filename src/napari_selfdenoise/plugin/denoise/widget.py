@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config import TITLES, TrainingConfig, parse_config
 from napari_selfdenoise.defects import Corrections, ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import Image
@@ -28,7 +29,9 @@ from napari_selfdenoise.plugin.denoise.fixes import Mender
 from napari_selfdenoise.plugin.denoise.forecast import Forecast
 from napari_selfdenoise.plugin.denoise.outcome import outcome
 from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
+from napari_selfdenoise.plugin.denoise.reporting import LastRun, Reporter
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
+from napari_selfdenoise.plugin.docks.run_record import FinishedRun, record_of
 from napari_selfdenoise.plugin.docks.series import layer_of
 from napari_selfdenoise.plugin.docks.worker import Run
 from napari_selfdenoise.plugin.forms.fields import member_title
@@ -39,6 +42,7 @@ from napari_selfdenoise.plugin.viewer.layers import (
     fits,
     image_from_layer,
     layer_from_image,
+    pixels_of,
     understood,
     unnamed_axes,
 )
@@ -105,6 +109,7 @@ class DenoiseWidget(Dock):
         self.model: TrainedModel | None = None
         self._results: Results | None = None
         self._estimator: Estimator | None = None
+        self._settings: TrainingConfig | None = None
         self._corrections = Corrections()
         self._preview_due = 0.0
         self._forecast = Forecast(self)
@@ -112,7 +117,8 @@ class DenoiseWidget(Dock):
         self._diagnoser = Diagnoser(napari_viewer, self)
         self._doubter = Doubter(napari_viewer, self.controls.doubt, self)
         self._prober = Prober(napari_viewer, self.controls.probe, self)
-        self._stops = 0
+        self._reporter = Reporter(self)
+        self._stops, self._since = 0, 0.0
         self._before: TrainedModel | None = None
         self._connect_controls()
         napari_viewer.layers.events.removed.connect(self._on_removed)
@@ -136,7 +142,7 @@ class DenoiseWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._use(results, corrections, None)
+        self._use(results, config, corrections, None)
         self._forecast.pause()
         self.controls.begin(image, self._forecast.estimate)
         self._preview_due = 0.0
@@ -163,7 +169,7 @@ class DenoiseWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._use(results, corrections, estimator)
+        self._use(results, config, corrections, estimator)
         self.controls.begin(image)
         self._predict()
 
@@ -224,6 +230,30 @@ class DenoiseWidget(Dock):
         self._forget_files()
         try:
             self._report_file(f"Saved {save_model(self.model, path)}")
+        except (RequestError, DenoisingError) as error:
+            self._complain(error)
+
+    def save_report(self, path: str | Path | None = None) -> None:
+        """Save the last run as one HTML page; asks for its name if none is given."""
+        if path is None:
+            path, _ = QFileDialog.getSaveFileName(
+                self, "Save report", "report.html", "Web pages (*.html)"
+            )
+        if path:
+            self._forget_files()
+            path = Path(path)
+            self._reporter.write(path if path.suffix else path.with_suffix(".html"))
+
+    def use_run_settings(self, config: Mapping[str, Any]) -> None:
+        """Set the form as it was for a run.
+
+        Parameters
+        ----------
+        config : mapping
+            All settings, as JSON values.
+        """
+        try:
+            self.controls.fill(parse_config(dict(config)))
         except (RequestError, DenoisingError) as error:
             self._complain(error)
 
@@ -288,13 +318,19 @@ class DenoiseWidget(Dock):
             self._predict()
 
     def _use(
-        self, results: Results, corrections: Corrections, estimator: Estimator | None
+        self,
+        results: Results,
+        config: TrainingConfig,
+        corrections: Corrections,
+        estimator: Estimator | None,
     ) -> None:
         """Begin with these results, made of a corrected image."""
         self._forget_files()
         self._doubter.close()
+        self._settings = config
         self._results, self._corrections = results, corrections
         self._estimator, self._before, self._stops = estimator, self.model, 0
+        self._since = time.monotonic()
         results.made_with = {"corrections": corrections.names()} if corrections else {}
 
     def _predict(self) -> None:
@@ -339,7 +375,20 @@ class DenoiseWidget(Dock):
             hidden, changed = self._results.hidden(), self._results.source_is_changed
             text, more = outcome(self.model, result, hidden, changed)
             self.controls.show_fraction(text, 1.0, more)
+            self._note_run(self._results, self.model, result)
             self._results = None  # what is there now is the user's
+
+    def _note_run(self, results: Results, model: TrainedModel, made: Denoised) -> None:
+        """Write the run into the record of the viewer, and offer its report."""
+        seconds = time.monotonic() - self._since
+        config = self._settings or model.config
+        run = finished_run(results, model, config, seconds)
+        record_of(self.viewer).add(run, model)
+        denoised = made.denoised.with_data(results.shown)
+        self._reporter.last = LastRun(
+            model, seconds, made.notes, results.image, denoised, self._corrections
+        )
+        self.controls.save_report.setEnabled(True)
 
     def _report_gone(self) -> None:
         self._discard()
@@ -393,6 +442,10 @@ class DenoiseWidget(Dock):
         controls.denoise.clicked.connect(self.denoise)
         controls.save_model.clicked.connect(lambda: self.save_model())
         controls.load_model.clicked.connect(lambda: self.load_model())
+        controls.save_report.clicked.connect(lambda: self.save_report())
+        self._reporter.written.connect(lambda page: self._report_file(f"Saved {page}"))
+        self._reporter.failed.connect(self._complain)
+        self._reporter.busy.connect(controls.save_report.setDisabled)
         controls.layer.currentIndexChanged.connect(self._show_state)
         controls.layer.activated.connect(self._forget_other_image)
         for combo in controls.corrections.combos.values():
@@ -452,6 +505,8 @@ class DenoiseWidget(Dock):
             self._forget_files()
 
     def _on_removed(self, event: Any) -> None:
+        if isinstance(event.value, ImageLayer):
+            self._reporter.forget(pixels_of(event.value))
         if self._results is not None and self._results.belongs_to(event.value):
             self.stop()
             # Not now: napari may be about to remove them itself.
@@ -563,9 +618,39 @@ class DenoiseWidget(Dock):
         self._diagnoser.close()
         self._doubter.close()
         self._prober.close()
+        self._reporter.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)
+
+
+def finished_run(
+    results: Results, model: TrainedModel, config: TrainingConfig, seconds: float
+) -> FinishedRun:
+    """What the record of the viewer keeps of a run: no pixels.
+
+    Parameters
+    ----------
+    results : Results
+        Of the run.
+    model : TrainedModel
+        That denoised.
+    config : TrainingConfig
+        As the form had it: what a training decided from it is in the model.
+    seconds : float
+        Of the whole run.
+    """
+    return FinishedRun(
+        results.run,
+        results.source_id,
+        results.name,
+        TITLES.get(config.recipe, config.recipe),
+        member_title(type(config.masking)),
+        member_title(type(config.noise_model)),
+        seconds,
+        int(model.provenance.get("steps", 0)),
+        config.model_dump(mode="json"),
+    )
 
 
 def _training(

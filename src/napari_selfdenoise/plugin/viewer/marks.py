@@ -8,6 +8,9 @@ from typing import Any
 METADATA_KEY = "selfdenoise"
 """Where result layers keep their provenance in `layer.metadata`, references a mark."""
 
+TEMPORARY = {METADATA_KEY: {"temporary": True}}
+"""Metadata of a layer that is there for a moment only: no list offers it."""
+
 
 def marks(metadata: Mapping[Any, Any]) -> Mapping[str, Any]:
     """What this plugin wrote into a layer's metadata; empty for other layers."""

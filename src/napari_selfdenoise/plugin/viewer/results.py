@@ -84,6 +84,21 @@ class Results:
         self._refreshed = 0.0
 
     @property
+    def run(self) -> int:
+        """The run, as the metadata of its layers name it."""
+        return self._origin.run
+
+    @property
+    def source_id(self) -> str:
+        """Identity of the source, whatever it is called."""
+        return self._origin.source_id
+
+    @property
+    def shown(self) -> Any:
+        """Pixels of the denoised layer; None before there is one."""
+        return None if self._layer is None else self._layer.data
+
+    @property
     def source_is_there(self) -> bool:
         """Whether the source is still in the viewer."""
         return self._source() in self.viewer.layers

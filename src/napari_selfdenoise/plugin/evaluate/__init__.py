@@ -1,0 +1,1 @@
+"""The Evaluate dock: what was removed, how good it is, before and after."""
