@@ -122,6 +122,9 @@ def test_what_the_model_did_not_make_is_refused(wrong):
     data, words = results[wrong]
     with pytest.raises(RequestError, match=words):
         run_to_end(stein_risk_steps(image, Image(data, "YX"), model, device="cpu"))
+    with pytest.raises(RequestError, match=words):
+        steps = denoised_resolution_steps(image, Image(data, "YX"), model, device="cpu")
+        run_to_end(steps)
 
 
 def test_it_stops_when_asked():

@@ -34,6 +34,7 @@ from napari_selfdenoise.prediction.evaluated_planes import (
     crop,
     of_channel,
     predicted,
+    require_same,
     some_planes,
 )
 
@@ -79,7 +80,8 @@ def denoised_resolution_steps(
     Raises
     ------
     RequestError
-        If the images do not fit each other or the model, or neighbours share noise.
+        If the images do not fit each other or the model, neighbours share noise, or the
+        model makes something else of the noisy image.
 
     References
     ----------
@@ -127,6 +129,8 @@ class _Plane:
             if result is not None:
                 other = self.clean.pixels - added / FACTOR
                 usual = self.clean.pixels.astype(np.float64)
+                require_same(result, self.plane, std, FACTOR)
+                result = np.where(np.isfinite(result), result, usual)
                 self.resolution = confirmed_resolution(result, other, usual)
 
 
