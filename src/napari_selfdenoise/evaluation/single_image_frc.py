@@ -128,6 +128,24 @@ def confirmed_resolution(denoised: Array, other: Array, noisy: Array) -> float:
     return crossing_period(frequency, correlation * np.sqrt(ratio))
 
 
+def raised_to_floor(noise_std: Array, noisy: Array) -> Array:
+    """Noise std (Y, X), raised to the power in the highest rings of a noisy plane.
+
+    They hold noise and little else. A noise model that has too little would leave the
+    same noise in two images that are to be independent, which looks like detail.
+
+    Parameters
+    ----------
+    noise_std, noisy : ndarray
+        Standard deviation of the noise, and the observation, (Y, X), raw units.
+    """
+    power = ring_powers(np.asarray(noisy, dtype=np.float64))[1]
+    highest = float(power[-max(1, round(_HIGHEST * len(power))) :].mean())
+    window = spectral_window(noise_std.shape)
+    known = float((np.square(noise_std) * window**2).sum())
+    return noise_std * max(1.0, float(np.sqrt(highest / max(known, 1e-300))))
+
+
 def noise_std_of(
     image: NDArray[np.float32], curve: NoiseCurve | None = None
 ) -> NDArray[np.float32]:
