@@ -121,9 +121,12 @@ def risks(steps: int, side: int, seed: int) -> Iterator[tuple[str, ...]]:
 def _scenes(side: int) -> Iterator[tuple[str, Pixels, Pixels, Pixels]]:
     """Noisy image, truth and a second noisy frame, (side, side) each."""
     part = slice(0, side), slice(0, side)
-    noisy, truth = poisson_gaussian_stack(2, 512)
-    frames, clean = noisy.data.astype(np.float32), truth.data.reshape(-1, 512, 512)[0]
-    yield "synthetic cells", frames[0][part], clean[part], frames[1][part]
+    noisy, truth = poisson_gaussian_stack(1, 512)
+    frame, clean = (i.data.reshape(512, 512)[part] for i in (noisy, truth))
+    rng = np.random.default_rng(1)  # noise as `poisson_gaussian_stack` has it
+    second = 12 * rng.poisson((clean - 100) / 12) + 100
+    second = second + rng.normal(0, 150**0.5, clean.shape)
+    yield "synthetic cells", frame.astype(np.float32), clean, second
     fish = read("fmd/testmix_confocal_fish_raw4.tif")
     clean = read("fmd/testmix_confocal_fish_gt.tif")
     yield "confocal fish", fish[0][part], clean[part], fish[1][part]

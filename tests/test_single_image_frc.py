@@ -98,3 +98,11 @@ def test_planes_are_measured_one_by_one_and_blank_ones_not():
     found = run_to_end(resolution_steps(Image(planes.astype(np.float32), "TYX")))
     assert len(found.by_plane) == 2
     assert found.value == pytest.approx(np.mean(found.by_plane))
+
+
+def test_noise_that_is_known_of_the_background_alone_is_not_guessed():
+    """Too few blocks of a small image of bright cells are flat."""
+    image, _ = poisson_gaussian_stack(1, 128, seed=2)
+    plane = image.data.reshape(128, 128).astype(np.float32)
+    with pytest.raises(RequestError, match="noise at different signals"):
+        measured_curve([plane])

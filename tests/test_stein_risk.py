@@ -122,6 +122,9 @@ def test_what_the_model_did_not_make_is_refused(wrong):
     data, words = results[wrong]
     with pytest.raises(RequestError, match=words):
         run_to_end(stein_risk_steps(image, Image(data, "YX"), model, device="cpu"))
+    with pytest.raises(RequestError, match=words):
+        steps = denoised_resolution_steps(image, Image(data, "YX"), model, device="cpu")
+        run_to_end(steps)
 
 
 def test_it_stops_when_asked():
@@ -180,11 +183,14 @@ def test_a_network_that_was_shown_each_pixel_holds_none_out():
     assert "not shown" in found.figure("held_out_bits").reason
 
 
-def test_the_resolution_of_a_result_is_that_with_a_second_noisy_frame():
+@pytest.mark.parametrize("known", [1.0, 0.85])
+def test_the_resolution_of_a_result_is_that_with_a_second_noisy_frame(known):
+    """Also where the noise model has too little noise."""
     noisy, clean, curve = cells(256)
     second = clean + np.random.default_rng(9).normal(size=clean.shape) * curve.std_at(
         clean
     )
+    curve = curve.scaled(known)
     image, model = Image(noisy, "YX"), model_of(Blur(), noisy, curve)
     result = denoise(image, model, device="cpu").denoised
     steps = denoised_resolution_steps(image, result, model, device="cpu")

@@ -50,6 +50,7 @@ from napari_selfdenoise.evaluation.single_image_frc import (
     confirmed_resolution,
     measured_curve,
     noise_std_of,
+    raised_to_floor,
     require_white,
     single_image_frc,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "measured_curve",
     "noise_std_of",
     "psnr",
+    "raised_to_floor",
     "require_pair",
     "require_white",
     "residual_image",

@@ -128,6 +128,24 @@ def confirmed_resolution(denoised: Array, other: Array, noisy: Array) -> float:
     return crossing_period(frequency, correlation * np.sqrt(ratio))
 
 
+def raised_to_floor(noise_std: Array, noisy: Array) -> Array:
+    """Noise std (Y, X), raised to the power in the highest rings of a noisy plane.
+
+    They hold noise and little else. A noise model that has too little would leave the
+    same noise in two images that are to be independent, which looks like detail.
+
+    Parameters
+    ----------
+    noise_std, noisy : ndarray
+        Standard deviation of the noise, and the observation, (Y, X), raw units.
+    """
+    power = ring_powers(np.asarray(noisy, dtype=np.float64))[1]
+    highest = float(power[-max(1, round(_HIGHEST * len(power))) :].mean())
+    window = spectral_window(noise_std.shape)
+    known = float((np.square(noise_std) * window**2).sum())
+    return noise_std * max(1.0, float(np.sqrt(highest / max(known, 1e-300))))
+
+
 def noise_std_of(
     image: NDArray[np.float32], curve: NoiseCurve | None = None
 ) -> NDArray[np.float32]:
@@ -161,7 +179,7 @@ def measured_curve(planes: Sequence[NDArray[np.float32]]) -> NoiseCurve:
     Raises
     ------
     RequestError
-        If there are too few pixels, or neighbours share noise.
+        If there are too few pixels or signals, or neighbours share noise.
     """
     level = measure_level(planes)
     if level is None:
@@ -174,6 +192,8 @@ def measured_curve(planes: Sequence[NDArray[np.float32]]) -> NoiseCurve:
     flat = np.array(level.flat)
     if flat.sum() >= 2:  # in others, structure adds to the noise
         signal, variance = signal[flat], variance[flat]
+    if len(signal) < 2:
+        _require_one_signal(planes, level.std)
     a, b = _line(signal, variance)
     low, high = (float(f([f(p) for p in planes])) for f in (np.nanmin, np.nanmax))
     return NoiseCurve.line(a, b, low, high, 0.1 * float(np.sqrt(variance.min())))
@@ -194,6 +214,21 @@ def require_white(planes: Sequence[NDArray[np.float32]]) -> None:
             f"{max(found.extent_y, found.extent_x)} px), and this figure needs noise "
             "that they do not share.",
             "Compare two images of the scene instead.",
+        )
+
+
+def _require_one_signal(planes: Sequence[NDArray[np.float32]], std: float) -> None:
+    """Raise an error if planes hold other signals than where noise was measured.
+
+    In small images that is the background: bright cells may be far noisier.
+    """
+    smooth = [gaussian_filter(np.nan_to_num(p), _SMOOTH)[::4, ::4] for p in planes]
+    low, high = np.quantile(np.concatenate([s.ravel() for s in smooth]), (0.02, 0.98))
+    if high - low > 2 * std:
+        raise RequestError(
+            "There are too few pixels to measure the noise at different signals, and "
+            f"the image spans {low:.3g} to {high:.3g} grey values.",
+            "Give a noise model, or the model that denoised the image.",
         )
 
 

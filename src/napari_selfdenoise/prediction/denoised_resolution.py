@@ -23,6 +23,7 @@ from napari_selfdenoise.evaluation import (
     ResidualPlane,
     confirmed_resolution,
     mean_of,
+    raised_to_floor,
     require_white,
     residual_planes,
 )
@@ -34,6 +35,7 @@ from napari_selfdenoise.prediction.evaluated_planes import (
     crop,
     of_channel,
     predicted,
+    require_same,
     some_planes,
 )
 
@@ -79,7 +81,8 @@ def denoised_resolution_steps(
     Raises
     ------
     RequestError
-        If the images do not fit each other or the model, or neighbours share noise.
+        If the images do not fit each other or the model, neighbours share noise, or the
+        model makes something else of the noisy image.
 
     References
     ----------
@@ -120,13 +123,16 @@ class _Plane:
     ) -> Iterator[float]:
         """Denoise one of two images; the other confirms it."""
         std = self.plane.noise_std(curve)
+        usual = self.clean.pixels.astype(np.float64)
+        std = raised_to_floor(std, usual)
         rng = np.random.default_rng(model.config.seed)
         added = np.where(self.clean.good, std * rng.normal(size=std.shape), 0)
         for share, result in predicted(self.noisy, FACTOR * added, model, device):
             yield share
             if result is not None:
                 other = self.clean.pixels - added / FACTOR
-                usual = self.clean.pixels.astype(np.float64)
+                require_same(result, self.plane, std, FACTOR)
+                result = np.where(np.isfinite(result), result, usual)
                 self.resolution = confirmed_resolution(result, other, usual)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.evaluation import require_pair
+from napari_selfdenoise.evaluation import ResidualPlane, require_pair
 from napari_selfdenoise.images import Image, PlaneIndex
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.prediction.predict import predict_tiles
@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 
 MOST_PIXELS = 2**20
 """Pixels that a figure is measured on, in as many planes as they fill."""
+
+_ANOTHER = 0.3
+"""Share of the noise by which a result may differ from what the model makes of it."""
 
 _SIDE = 1024  # px; of larger planes the middle is predicted
 
@@ -102,3 +105,34 @@ def predicted(
         except StopIteration as end:
             yield 1.0, end.value.denoised.read_exact(())
             return
+
+
+def require_same(
+    again: Array, plane: ResidualPlane, std: Array, added: float = 0.0
+) -> None:
+    """Raise an error if the model makes something else of the noisy plane.
+
+    Parameters
+    ----------
+    again : ndarray
+        What the model makes of it, (Y, X).
+    plane : ResidualPlane
+        With the denoised plane that was given.
+    std : ndarray
+        Of the noise, (Y, X).
+    added : float
+        Noise that was added before, over the plane's own.
+
+    Raises
+    ------
+    RequestError
+        If they differ by a third of the noise, and of what was added, in most pixels.
+    """
+    known = plane.good & np.isfinite(again)
+    apart = np.abs(again - plane.denoised)[known] / std[known]
+    if known.any() and np.median(apart) > _ANOTHER * (1 + added):
+        raise RequestError(
+            "The model makes another image of the noisy one than the denoised image.",
+            "Give the model and the noisy image that it was made of, and the result "
+            "as the program wrote it.",
+        )

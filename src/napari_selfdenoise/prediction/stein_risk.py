@@ -38,6 +38,7 @@ from napari_selfdenoise.prediction.evaluated_planes import (
     crop,
     of_channel,
     predicted,
+    require_same,
     some_planes,
 )
 from napari_selfdenoise.prediction.sure import CAUTION, Risk
@@ -48,9 +49,6 @@ _ENOUGH, _MOST_DRAWS = 2**18, 4
 """Pixels whose slopes are averaged: smaller images are predicted several times."""
 
 _BLOCK = 16  # px; side of the blocks whose errors are taken to be independent
-
-_ANOTHER = 0.3
-"""Share of the noise by which a result may differ from what the model makes of it."""
 
 
 @dataclass(frozen=True)
@@ -200,23 +198,12 @@ class _PlaneRisk:
                 for share, result in predicted(self.noisy, moved, model, device):
                     yield (number + (len(found) + share) / 2) / draws
                     found += [] if result is None else [result]
-            self._require_same((found[0] + found[1]) / 2, std)
+            require_same((found[0] + found[1]) / 2, self.plane, std)
             slopes.append((found[0] - found[1]) / (2 * PROBE * std * signs))
         plane = self.plane
         if model.config.line_offsets == "subtract":
             plane = plane.without_lines()
         self.terms = _terms(plane, np.mean(slopes, axis=0), std**2)
-
-    def _require_same(self, again: Array, std: Array) -> None:
-        """Raise an error if the model makes something else of the noisy image."""
-        apart = np.abs(again - self.plane.denoised) / std
-        if np.median(apart[self.plane.good]) > _ANOTHER:
-            raise RequestError(
-                "The model makes another image of the noisy one than the denoised "
-                "image.",
-                "Give the model and the noisy image that it was made of, and the "
-                "result as the program wrote it.",
-            )
 
 
 def _terms(plane: ResidualPlane, slope: Array, variance: Array) -> _Terms:
