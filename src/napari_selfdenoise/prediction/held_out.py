@@ -127,10 +127,12 @@ def _as_strong(curve: NoiseCurve, measured: NoiseCurve) -> NoiseCurve:
     """A noise curve of the same shape, on average as strong as one that was measured.
 
     Its places are bins of equally many pixels, in each of which it is less certain.
+    Where noise is weak, structure is the larger part of what was measured: variances
+    are compared, in which strong noise counts most.
     """
-    known = curve.std_at(measured.signal.astype(np.float32))
-    ratio = (measured.std / np.maximum(known, 1e-30)) ** 2
-    return curve.scaled(float(np.sqrt(ratio.mean())))
+    known = np.interp(measured.signal, curve.signal, curve.std)
+    ratio = np.mean(measured.std**2) / max(float(np.mean(known**2)), 1e-30)
+    return curve.scaled(float(np.sqrt(ratio)))
 
 
 def sample_tiles(views: TileViews, plane: PlaneIndex, pixels: int) -> list[Tile]:
