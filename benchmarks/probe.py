@@ -24,9 +24,6 @@ SEED = 0
 MODELS = {
     "pn2v (800 samples, one pass)": recipe("pn2v"),
     "ppn2v (800 samples, one pass)": recipe("ppn2v"),
-    "khademi (half-plane U-Net)": recipe("khademi").override(
-        {"noise_model": "poisson_gaussian"}
-    ),
     "fast with a mixture head, 9 passes, 8 orientations": recipe("fast").override(
         {"signal": "mixture", "estimator": "posterior_mean"}
         | {"objective": "squared_error"}

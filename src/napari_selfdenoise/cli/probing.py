@@ -63,7 +63,8 @@ def probe_verb(
         with saving(Path(csv_file), "curves") as part:
             part.write_text(found.to_csv(), encoding="utf-8")
     curves = {name: curve.tolist() for name, curve in found.curves.items()}
-    report = {"finding": " ".join(found.sentences)} | found.figures()
+    report: dict[str, Any] = {"finding": " ".join(found.sentences)}
+    report |= found.figures()
     report |= {"curves": {"signal": found.signal.tolist()} | curves, "csv": csv_file}
     return report | inputs.report()
 

@@ -18,8 +18,8 @@ Kind = Literal["observed", "saturated", "cut off", "outlier", "missing", "blank"
 """What the camera recorded at a pixel: a value that counts, or why it does not."""
 
 
-_VISIBLE = 0.005
-"""Share of its peak below which a curve looks like zero."""
+_VISIBLE = 0.02
+"""Share of its peak below which a curve is out of view, until all is asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Image as ImageLayer
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -171,6 +171,7 @@ class Controls(Panel):
             self.loss_plot,
             self.noise_plot,
         )
+        self.probe.toggled.connect(self._show_probe)
         self._grey_out()
         self._listen_to_keys()
         self.recipe.currentIndexChanged.connect(self._fill_from_recipe)
@@ -500,6 +501,14 @@ class Controls(Panel):
         form.addRow("Time", self.budget)
         form.addRow(self.forecast)
         return form
+
+    def _show_probe(self, shown: bool) -> None:
+        """Scroll to the probed pixel, once it has its place."""
+        if shown:
+            QTimer.singleShot(0, self._reveal_probe)
+
+    def _reveal_probe(self) -> None:
+        self.ensureWidgetVisible(self.probe)
 
     def _grey_out(self) -> None:
         ruled = {name for rule in RULES for name in rule.parts}

@@ -24,16 +24,17 @@ _SKY, _GREY = "#56B4E9", "#8a8d93"
 _HEIGHT = 210
 """Least height in px: a legend of two rows above the curves."""
 
-_LEGEND_ROWS = 46
+_LEGEND_ROWS = 50
 """Height in px of the legend."""
 
 _PENS = {
-    "prior": pg.mkPen(_SKY, width=2),
+    "prior": pg.mkPen(_SKY, width=4),  # in sight behind a like posterior
     "likelihood": pg.mkPen("#E69F00", width=2),
-    "posterior": pg.mkPen(BLUISH_GREEN, width=2),
     "observed": pg.mkPen(_GREY, width=2, style=Qt.PenStyle.DashLine),
+    "posterior": pg.mkPen(BLUISH_GREEN, width=2),
     "denoised": pg.mkPen(VERMILLION, width=2),
 }
+"""Of the curves, in the order of the legend: no column has two long names."""
 
 
 class ProbePlot(Plot):
@@ -42,7 +43,7 @@ class ProbePlot(Plot):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("signal (grey values)", "density", parent, PROMISE)
         self.setMinimumHeight(_HEIGHT)
-        self._legend = self._legend_above(columns=3)
+        self._legend = self._narrow_legend()
         self._drawn: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
         self._curves = {
             name: self.plot.plot(pen=pen, name=name) for name, pen in _PENS.items()
@@ -79,6 +80,15 @@ class ProbePlot(Plot):
         """Return what is drawn, by name."""
         return self._drawn
 
+    def _narrow_legend(self) -> pg.LegendItem:
+        """Make a legend of three columns that a dock has the width for."""
+        legend, layout = self._legend_above(columns=3), self.plot.getPlotItem().layout
+        legend.layout.setHorizontalSpacing(2)
+        legend.setLabelTextSize("8pt")
+        layout.removeItem(legend)
+        layout.addItem(legend, 0, 0, 1, 2)  # above the axis as well
+        return legend
+
     def _draw(self) -> None:
         none = np.zeros(0)
         for name, curve in self._curves.items():
@@ -88,5 +98,7 @@ class ProbePlot(Plot):
     def _show_promise(self) -> None:
         """Give the legend its two rows."""
         super()._show_promise()
-        if self._legend is not None and self._legend.isVisible():
-            self._legend.setMaximumHeight(_LEGEND_ROWS)
+        if self._legend is not None:
+            height = _LEGEND_ROWS if self._legend.isVisible() else 0
+            self._legend.setMinimumHeight(height)
+            self._legend.setMaximumHeight(height)
