@@ -12,6 +12,7 @@ import click
 
 _ONLY_IN_JSON = (
     "noise_curve",
+    "comparison",
     "images",
     "histogram",
     "autocorrelation",

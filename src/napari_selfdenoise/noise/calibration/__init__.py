@@ -4,6 +4,13 @@ Pairs come from repeated frames of a static scene, whose mean is the signal; fro
 noisy stack and a signal that is given; or from an image and its own prediction.
 """
 
+from napari_selfdenoise.noise.calibration.compare import (
+    COMPARED,
+    Compared,
+    Comparison,
+    compare,
+    compare_steps,
+)
 from napari_selfdenoise.noise.calibration.fit import (
     Fit,
     bits_per_pixel,
@@ -27,7 +34,10 @@ from napari_selfdenoise.noise.calibration.line import fit_poisson_gaussian
 from napari_selfdenoise.noise.calibration.pairs import MAX_PAIRS
 
 __all__ = [
+    "COMPARED",
     "MAX_PAIRS",
+    "Compared",
+    "Comparison",
     "Finding",
     "Fit",
     "FrameCheck",
@@ -36,6 +46,8 @@ __all__ = [
     "calibrate_steps",
     "check_stack",
     "check_steps",
+    "compare",
+    "compare_steps",
     "fit_noise",
     "fit_poisson_gaussian",
     "fit_steps",

@@ -19,6 +19,7 @@ from napari_selfdenoise.noise.calibration.line import fit_poisson_gaussian
 from napari_selfdenoise.noise.calibration.pairs import (
     FEW_PAIRS,
     Pairs,
+    balance,
     grey_step,
     least_std,
     std_floor,
@@ -102,7 +103,7 @@ def fit_steps(
     low, high = (float(end) for end in (pairs.signal.min(), pairs.signal.max()))
     step = grey_step(pairs.observation) if step is None else step
     floor = std_floor(pairs, norm, step)
-    line = fit_poisson_gaussian(pairs.signal, pairs.observation, cuts=(0.0, 1.0))
+    line = _balanced_line(pairs)
     if isinstance(config, PoissonGaussianNoise):
         least = least_std(pairs, floor, norm)
         curve: NoiseCurve | None = NoiseCurve.line(*line, low, high, least)
@@ -138,6 +139,12 @@ def _require_fittable(config: NoiseModel) -> None:
             f'The noise model "{config.model_config.get("title")}" cannot be fitted.',
             "Choose histogram, gaussian_mixture or poisson_gaussian.",
         )
+
+
+def _balanced_line(pairs: Pairs) -> tuple[float, float]:
+    """Line of the variance through dark and bright pairs alike."""
+    weight = balance(pairs.signal)
+    return fit_poisson_gaussian(*pairs, weight=weight, cuts=(0.0, 1.0))
 
 
 def _fit_module(
@@ -206,9 +213,19 @@ def bits_per_pixel(
     step : float, optional
         Step between grey values, 0 for none; that of the observations if not given.
     """
+    return float(bits_of_pairs(curve, signal, observation, step).mean())
+
+
+def bits_of_pairs(
+    curve: NoiseCurve, signal: Array, observation: Array, step: float | None = None
+) -> Array:
+    """-log2 of the probability of each observation given its signal, (n,).
+
+    Parameters and units as for `bits_per_pixel`, which is the mean.
+    """
     step = grey_step(observation) if step is None else step
     chunks = np.array_split(np.arange(len(signal)), max(1, len(signal) // 8192))
-    total = 0.0
+    bits = np.empty(len(signal))
     for chunk in chunks:
         at, residual = curve.at(signal[chunk]), (observation - signal)[chunk, None]
         if step:
@@ -221,8 +238,8 @@ def bits_per_pixel(
             scaled = (residual - at.means) / at.stds
             each = np.exp(-0.5 * scaled**2) / (at.stds * math.sqrt(2 * math.pi))
         probability = (at.weights * each).sum(1)
-        total -= float(np.log2(np.maximum(probability, 1e-30)).sum())
-    return total / len(signal)
+        bits[chunk] = -np.log2(np.maximum(probability, 1e-30))
+    return bits
 
 
 def range_warning(

@@ -90,7 +90,7 @@ def calibrate_steps(
         clip=clip,
         seed=seed,
         step=reading.step(),
-        provenance=_provenance(stack, signal),
+        provenance=provenance_of(stack, signal),
     )
     fitted = yield from in_part(fitting, 0.5, 1.0)
     if fitted is not None:
@@ -106,7 +106,8 @@ def calibrate(stack: Image, config: NoiseModel, **options: Any) -> FittedNoise:
     return fitted
 
 
-def _provenance(stack: Image, signal: Image | None) -> dict[str, Any]:
+def provenance_of(stack: Image, signal: Image | None) -> dict[str, Any]:
+    """Where the pairs of a calibration came from, as the file notes it."""
     return {
         "image": stack.name,
         "axes": stack.describe(),

@@ -21,6 +21,9 @@ FEW_PAIRS = 20_000
 """Pairs below which a noise model is uncertain."""
 
 _LEAST_PAIRS = 256
+_BALANCED = 32
+"""Parts of the signal range that are balanced against each other."""
+
 _SCORED = 2**16
 _SCORED_SHARE = 0.05
 
@@ -61,6 +64,19 @@ class Pairs(NamedTuple):
             Pairs(self.signal[fitted], self.observation[fitted]),
             Pairs(self.signal[held_out], self.observation[held_out]),
         )
+
+
+def balance(signal: Array) -> Array:
+    """Weights (n,) that halve, in logarithms, how much more often a signal occurs.
+
+    Else dark background, which most pixels are, decides the line of all that is bright.
+    """
+    low, high = float(signal.min()), float(signal.max())
+    if high <= low:
+        return np.ones_like(signal)
+    number = ((signal - low) / (high - low) * _BALANCED).astype(np.intp)
+    count = np.bincount(number, minlength=_BALANCED + 1)
+    return np.asarray(1 / np.sqrt(count[number]))
 
 
 def _require_pairs(signal: Array, observation: Array) -> None:

@@ -72,6 +72,12 @@ class NoiseConfig(BaseModel):
         """Whether it is fitted to each image when that is predicted."""
         return False
 
+    @property
+    def free_numbers(self) -> int:
+        """How many numbers a fit chooses."""
+        module = self.build(NoiseUnits(0.0, 1.0, 1e-3))
+        return 0 if module is None else sum(v.numel() for v in module.parameters())
+
     def build(self, units: NoiseUnits) -> NoiseModule | None:
         """Make the module; None where the noise is not modelled."""
         raise NotImplementedError

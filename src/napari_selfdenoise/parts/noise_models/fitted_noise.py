@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
@@ -33,6 +33,8 @@ class FittedNoise:
         Where the pairs came from.
     warnings : list of str
         Sentences the user should read.
+    notes : dict of str
+        What the user wrote down: "camera", "date" and "conditions", where given.
     """
 
     kind: str
@@ -43,3 +45,11 @@ class FittedNoise:
     bits_per_pixel: float
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def noted(self, **notes: str | None) -> FittedNoise:
+        """Return it with notes in place of its own; empty ones are left out."""
+        written = {name: text.strip() for name, text in notes.items() if text}
+        return replace(
+            self, notes={name: text for name, text in written.items() if text}
+        )

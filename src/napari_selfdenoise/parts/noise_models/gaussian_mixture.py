@@ -48,6 +48,11 @@ class GaussianMixtureNoise(NoiseConfig):
         "with the signal: 2 for a straight line.",
     )
 
+    @property
+    def free_numbers(self) -> int:
+        """How many numbers a fit chooses: weights add up to 1, and means to 0."""
+        return (3 * self.components - 2) * self.coefficients
+
     def build(self, units: NoiseUnits) -> GaussianMixtureModule:
         """Make the trainable noise model."""
         return GaussianMixtureModule(units, self.components, self.coefficients)

@@ -53,6 +53,11 @@ class HistogramNoise(NoiseConfig):
         "it more closely and need more pixels; 256 as published.",
     )
 
+    @property
+    def free_numbers(self) -> int:
+        """How many numbers are counted: a row of a density has one less than bins."""
+        return self.bins * (_RESIDUALS - 1)
+
     def build(self, units: NoiseUnits) -> HistogramModule:
         """Make the noise model, before anything is counted."""
         return HistogramModule(units, self.bins)

@@ -105,6 +105,7 @@ def _description(fitted: FittedNoise) -> dict[str, Any]:
         "bits_per_pixel": fitted.bits_per_pixel,
         "provenance": fitted.provenance,
         "warnings": fitted.warnings,
+        "notes": fitted.notes,
         "curve": curve,
     }
 
@@ -134,6 +135,8 @@ def _rebuild(content: dict[str, Any]) -> FittedNoise:
         float(content["bits_per_pixel"]),
         dict(content["provenance"]),
         list(content["warnings"]),
+        # Files of before have none.
+        {str(name): str(text) for name, text in content.get("notes", {}).items()},
     )
 
 

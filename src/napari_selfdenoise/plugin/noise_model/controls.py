@@ -28,6 +28,7 @@ from napari_selfdenoise.plugin.docks.status import Status
 from napari_selfdenoise.plugin.forms.fields import union_members
 from napari_selfdenoise.plugin.forms.form import UnionForm
 from napari_selfdenoise.plugin.forms.layer_box import layer_box
+from napari_selfdenoise.plugin.noise_model.comparing import Comparing, Notes
 
 _KINDS: Any = reduce(
     or_,
@@ -60,6 +61,7 @@ class NoiseModelControls(Panel):
         self.noise_plot = NoisePlot()
         self.noise_plot.setObjectName("noise_plot")
         fix_height(self.noise_plot)
+        self.comparing, self.notes = Comparing(), Notes()
         form = rows(
             ("Frames", self.frames),
             ("", self.axes),
@@ -70,11 +72,14 @@ class NoiseModelControls(Panel):
         self.lay_out(
             self.about,
             form,
+            self.comparing.wanted,
             self._grid_of_buttons(),
             self.bar(),
             self.words(),
+            self.comparing,
             self.noise_plot,
             self.findings.with_details(),
+            self.notes,
         )
 
     def list_layers(self, layers: Sequence[ImageLayer], active: Any) -> None:

@@ -14,7 +14,12 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import Image, as_frames
-from napari_selfdenoise.noise.calibration import calibrate_steps, measured_scatter
+from napari_selfdenoise.noise.calibration import (
+    Comparison,
+    calibrate_steps,
+    compare_steps,
+    measured_scatter,
+)
 from napari_selfdenoise.parts.noise_models import (
     SUFFIX,
     FittedNoise,
@@ -98,6 +103,11 @@ class NoiseModelWidget(Dock):
         self._place = bounding_box(layer), Origin.of(layer, "calibration")
         controls.noise_plot.clear()
         controls.findings.setText("")
+        controls.comparing.clear()
+        if controls.comparing.wanted.isChecked() and mean is None:
+            make = partial(_comparing, stack)
+            self._begin(make, self._on_progress, self._on_compared)
+            return
         make = partial(_calibrating, stack, config, mean)
         self._begin(make, self._on_progress, self._on_calibrated)
 
@@ -117,6 +127,7 @@ class NoiseModelWidget(Dock):
         if not path or self.fitted is None:
             return False
         self._forget_files()
+        self.fitted = self.controls.notes.note(self.fitted)
         try:
             self._path = save_noise_model(self.fitted, path)
         except (RequestError, DenoisingError) as error:
@@ -173,10 +184,31 @@ class NoiseModelWidget(Dock):
             "Noise model ready: save it, or press Use for denoising.", 1.0
         )
 
+    def _on_compared(self, found: tuple[Comparison, Scatter] | None) -> None:
+        self._ended()
+        if found is None:
+            self.controls.say("Stopped: nothing was measured.")
+            return
+        comparison, scatter = found
+        self.controls.comparing.show_comparison(comparison)  # selects the best
+        self.controls.noise_plot.set_scatter(*scatter)
+        self.controls.show_fraction(
+            "Noise models compared: the best is selected. Save it, or press Use for "
+            "denoising.",
+            1.0,
+        )
+
+    def _choose_kind(self, fitted: FittedNoise) -> None:
+        """Take the noise model of a row of the comparison."""
+        self._take(fitted, None)
+        self._add_distribution(fitted)
+
     def _on_loaded(self, found: tuple[Path, FittedNoise]) -> None:
         path, fitted = found
         self._ended()
         self.controls.noise_plot.clear()
+        self.controls.comparing.clear()
+        self.controls.notes.show_notes(fitted)
         self._take(fitted, path)
         self._report_file(
             f"Loaded a noise model of {fitted.provenance.get('image', 'an image')}."
@@ -218,6 +250,7 @@ class NoiseModelWidget(Dock):
         controls.use.clicked.connect(self.use_for_denoising)
         controls.inspect.clicked.connect(self.inspect)
         self.inspector.failed.connect(self._complain)
+        controls.comparing.chosen.connect(self._choose_kind)
         controls.frames.currentIndexChanged.connect(self._show_state)
 
     def _list_layers(self, event: Any = None) -> None:
@@ -280,3 +313,11 @@ def _calibrating(
     if fitted is None:
         return None
     return Calibration(fitted, measured_scatter(stack, signal))
+
+
+def _comparing(
+    stack: Image,
+) -> Generator[float, object, tuple[Comparison, Scatter] | None]:
+    """Compare kinds in a worker, and measure the dots of the plot."""
+    found = yield from compare_steps(stack)
+    return None if found is None else (found, measured_scatter(stack))
