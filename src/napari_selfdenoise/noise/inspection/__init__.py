@@ -11,6 +11,7 @@ from napari_selfdenoise.noise.inspection.figures import (
     StdFigure,
     all_figures,
     density_figure,
+    numbers_at,
     shape_figure,
     std_figure,
     tables,
@@ -21,6 +22,7 @@ from napari_selfdenoise.noise.inspection.inspected import (
     InspectedNoise,
     inspect_curve,
     inspect_fitted,
+    inspect_model_curves,
     with_measurement,
 )
 from napari_selfdenoise.noise.inspection.maps import NoiseMaps, noise_maps
@@ -44,9 +46,11 @@ __all__ = [
     "density_figure",
     "inspect_curve",
     "inspect_fitted",
+    "inspect_model_curves",
     "measure_noise_steps",
     "measure_pairs",
     "noise_maps",
+    "numbers_at",
     "shape_figure",
     "std_figure",
     "tables",
