@@ -11,6 +11,7 @@ from napari_selfdenoise.cli.calibrating import calibrate_verb
 from napari_selfdenoise.cli.checking import demo_verb, doctor_verb, evaluate_verb
 from napari_selfdenoise.cli.denoising import denoise_verb, predict_verb, train_verb
 from napari_selfdenoise.cli.diagnosing import diagnose_verb
+from napari_selfdenoise.cli.inspecting import inspect_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
 from napari_selfdenoise.cli.report import complain
 from napari_selfdenoise.cli.settings import run_config
@@ -32,6 +33,7 @@ for _verb in (
     predict_verb,
     calibrate_verb,
     diagnose_verb,
+    inspect_verb,
     evaluate_verb,
     demo_verb,
     doctor_verb,
