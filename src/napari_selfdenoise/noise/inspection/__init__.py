@@ -4,6 +4,7 @@ Every figure comes from a `NoiseCurve` and, where pairs of signal and observatio
 hand, from a `MeasuredNoise` of them.
 """
 
+from napari_selfdenoise.noise.inspection.bootstrap import bootstrap_steps
 from napari_selfdenoise.noise.inspection.figures import (
     Figures,
     ShapeFigure,
@@ -43,6 +44,7 @@ __all__ = [
     "SignalDensity",
     "StdFigure",
     "all_figures",
+    "bootstrap_steps",
     "density_figure",
     "inspect_curve",
     "inspect_fitted",
