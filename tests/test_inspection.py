@@ -8,6 +8,7 @@ from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.noise.calibration import fit_noise
 from napari_selfdenoise.noise.inspection import (
     MeasuredNoise,
+    bootstrap_steps,
     density_figure,
     inspect_curve,
     inspect_fitted,
@@ -241,3 +242,16 @@ def test_frames_without_noise_have_a_figure():
 def test_one_frame_is_refused():
     with pytest.raises(RequestError, match="one frame"):
         run_to_end(measure_noise_steps(Image(np.ones((32, 32)), "YX", name="one")))
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_a_bootstrap_from_the_true_signal_gives_the_camera_and_a_warning(pairs, blind):
+    signal, observation = (v[: 256 * 256].reshape(256, 256) for v in pairs)
+    images = Image(observation, "YX"), Image(signal, "YX")
+    steps = bootstrap_steps(*images, PoissonGaussianNoise(), blind=blind)
+    found = run_to_end(steps)
+    assert found.poisson_gaussian[0] == pytest.approx(GAIN, rel=0.05)
+    assert ("stronger" if blind else "weaker") in found.warnings[-1]
+    # The outermost half per cent on either side is left out of the fit.
+    assert found.signal_range[0] > signal.min() and found.signal_range[1] < signal.max()
+    assert inspect_fitted("b", found).measured is not None

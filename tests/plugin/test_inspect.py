@@ -16,6 +16,7 @@ from napari_selfdenoise.parts.noise_models import (
     save_noise_model,
 )
 from napari_selfdenoise.plugin.noise_model.inspecting import TITLE
+from napari_selfdenoise.plugin.viewer.origin import Origin
 
 pytestmark = pytest.mark.gl
 
@@ -190,3 +191,30 @@ def test_results_in_the_viewer_are_added_and_the_panel_closes_with_the_dock(desk
     assert desk.panel.models.count() == 1 and desk.panel.std.series()
     desk.widget.close_down()
     assert desk.panel is None and TITLE not in desk.viewer.window.dock_widgets
+
+
+def test_bootstrap_takes_the_last_denoised_layer_of_the_image(desk):
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:96, :96]
+    light = 150 + 140 * np.sin(x / 15) * np.cos(y / 19)
+    noisy = DARK + light + rng.normal(0, np.sqrt(GAIN * light + READ))
+    layer = desk.viewer.add_image(noisy.astype(np.float32), name="cells")
+    button = desk.widget.findChild(QPushButton, "bootstrap")
+    desk.widget.controls.frames.setCurrentText("cells")
+    button.click()
+    assert "no denoised layer of cells" in desk.widget.controls.status.text()
+    for run, estimator, offset in ((1, "auto", 500), (2, "blind_mean", 0)):
+        result = (DARK + light + offset).astype(np.float32)
+        origin = Origin("cells", str(layer.unique_id), "denoise", run)
+        made = desk.viewer.add_image(result, name=f"cells denoised {run}")
+        config = {"estimator": {"kind": estimator}}
+        origin.mark(made, "cells denoised", {"config": config})
+    desk.widget.controls.frames.setCurrentText("cells")
+    button.click()
+    desk.qtbot.waitUntil(lambda: desk.widget._run is None, timeout=60_000)
+    found = desk.widget.fitted
+    assert found.poisson_gaussian[0] == pytest.approx(GAIN, rel=0.15)
+    assert found.provenance["signal"] == "cells denoised 2"
+    assert "stronger than it is" in desk.widget.controls.findings.text()
+    desk.inspect()
+    assert "cells poisson gaussian, measured" in desk.panel.std.series()

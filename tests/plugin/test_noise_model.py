@@ -23,6 +23,7 @@ pytestmark = pytest.mark.gl
 
 NAMES = ["frames", "signal", "noise_model", "calibrate", "stop", "save_noise_model"]
 NAMES += [
+    "bootstrap",
     "inspect",
     "load_noise_model",
     "use_for_denoising",
@@ -136,7 +137,7 @@ def test_every_control_has_its_name_and_each_state_its_buttons(
 
     assert enabled() == {"load_noise_model", "inspect"}
     desk.viewer.add_image(frames, name="camera")
-    assert enabled() == {"calibrate", "load_noise_model", "inspect"}
+    assert enabled() == {"calibrate", "bootstrap", "load_noise_model", "inspect"}
     desk.kind("network")
     with monkeypatch.context() as patch:
         patch.setattr(fit, "_STEPS", 100_000)  # not over before the stop
@@ -145,10 +146,11 @@ def test_every_control_has_its_name_and_each_state_its_buttons(
         desk.press("stop")
         desk.finish()
     assert desk.status() == "Stopped: nothing was measured."
-    assert enabled() == {"calibrate", "load_noise_model", "inspect"}
+    assert enabled() == {"calibrate", "bootstrap", "load_noise_model", "inspect"}
     desk.kind("gaussian")
     desk.calibrate()
     assert enabled() == {
+        "bootstrap",
         "calibrate",
         "inspect",
         "save_noise_model",

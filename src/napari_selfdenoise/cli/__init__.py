@@ -12,6 +12,7 @@ from napari_selfdenoise.cli.checking import demo_verb, doctor_verb
 from napari_selfdenoise.cli.denoising import denoise_verb, predict_verb, train_verb
 from napari_selfdenoise.cli.diagnosing import diagnose_verb
 from napari_selfdenoise.cli.evaluating import evaluate_verb
+from napari_selfdenoise.cli.inspecting import inspect_verb
 from napari_selfdenoise.cli.intervals import intervals_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
 from napari_selfdenoise.cli.probing import probe_verb
@@ -36,6 +37,7 @@ for _verb in (
     calibrate_verb,
     diagnose_verb,
     probe_verb,
+    inspect_verb,
     evaluate_verb,
     intervals_verb,
     demo_verb,

@@ -4,6 +4,7 @@ Every figure comes from a `NoiseCurve` and, where pairs of signal and observatio
 hand, from a `MeasuredNoise` of them.
 """
 
+from napari_selfdenoise.noise.inspection.bootstrap import bootstrap_steps
 from napari_selfdenoise.noise.inspection.figures import (
     Figures,
     ShapeFigure,
@@ -11,6 +12,7 @@ from napari_selfdenoise.noise.inspection.figures import (
     StdFigure,
     all_figures,
     density_figure,
+    numbers_at,
     shape_figure,
     std_figure,
     tables,
@@ -21,6 +23,7 @@ from napari_selfdenoise.noise.inspection.inspected import (
     InspectedNoise,
     inspect_curve,
     inspect_fitted,
+    inspect_model_curves,
     with_measurement,
 )
 from napari_selfdenoise.noise.inspection.maps import NoiseMaps, noise_maps
@@ -41,12 +44,15 @@ __all__ = [
     "SignalDensity",
     "StdFigure",
     "all_figures",
+    "bootstrap_steps",
     "density_figure",
     "inspect_curve",
     "inspect_fitted",
+    "inspect_model_curves",
     "measure_noise_steps",
     "measure_pairs",
     "noise_maps",
+    "numbers_at",
     "shape_figure",
     "std_figure",
     "tables",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ _BEYOND = 0.15
 _REACH = 5.0
 _RESIDUALS = 401
 _CONFIDENCE = 1.96
+_TERMS = 7
+"""Terms of the line that a confidence band lies around, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +154,7 @@ def density_figure(noise: InspectedNoise, signal: float) -> SignalDensity:
     found = noise.measured
     if found is not None and found.covers(np.array([signal], float))[0]:
         bin_ = found.nearest(signal)
-        edges, counted = signal + found.edges(bin_), found.density(bin_)
+        edges, counted = _trimmed(signal + found.edges(bin_), found.density(bin_))
     return SignalDensity(
         signal,
         signal + residual,
@@ -162,6 +164,15 @@ def density_figure(noise: InspectedNoise, signal: float) -> SignalDensity:
         std,
         float(curve.skewness[0]),
     )
+
+
+def _trimmed(edges: Array, counted: Array) -> tuple[Array, Array]:
+    """A histogram without the empty cells at its ends."""
+    filled = np.flatnonzero(counted)
+    if not filled.size:
+        return np.zeros(0), np.zeros(0)
+    first, last = int(filled[0]), int(filled[-1]) + 1
+    return edges[first : last + 1], counted[first:last]
 
 
 def shape_figure(noise: InspectedNoise) -> ShapeFigure:
@@ -189,7 +200,13 @@ def gaussian_divergence(curve: NoiseCurve) -> Array:
     scaled = np.linspace(-8.0, 8.0, 641)
     found = np.empty(len(curve.signal))
     for number, std in enumerate(curve.std):
-        one = curve.at(curve.signal[number : number + 1])
+        one = replace(
+            curve,
+            signal=curve.signal[number : number + 1],
+            weights=curve.weights[number : number + 1],
+            means=curve.means[number : number + 1],
+            stds=curve.stds[number : number + 1],
+        )
         density = one.density(scaled * std)[:, 0] * std
         log_normal = -0.5 * scaled**2 - 0.5 * np.log(2 * np.pi)
         each = density * (np.log(np.maximum(density, 1e-300)) - log_normal)
@@ -218,6 +235,19 @@ class Figures:
 def all_figures(noise: InspectedNoise) -> Figures:
     """Compute all figures of a noise model; some tenths of a second."""
     return Figures(noise, std_figure(noise), shape_figure(noise), noise_maps(noise))
+
+
+def numbers_at(
+    noise: InspectedNoise, signals: Sequence[float]
+) -> dict[str, list[float]]:
+    """Noise std, skewness and divergence from a Gaussian at some signals, as lists."""
+    curve = noise.at(np.array(signals, float))
+    return {
+        "signal": list(signals),
+        "std": curve.std.tolist(),
+        "skewness": curve.skewness.tolist(),
+        "divergence": gaussian_divergence(curve).tolist(),
+    }
 
 
 def tables(
@@ -281,16 +311,16 @@ def _band(
 ) -> tuple[Array, Array]:
     """Ends of the 95 % confidence band of the std at signals (n,).
 
-    A parabola is fitted to the logarithm of measured over predicted std; its errors are
-    those of the dots, and larger where they scatter more than they should.
+    A smooth line is fitted to the logarithm of measured over predicted std; its errors
+    are those of the dots, and larger where they scatter more than they should.
     """
     nothing = np.full(len(signal), np.nan)
     found = noise.measured
     if found is None or not (found.std > 0).all():
         return nothing, nothing
     low, high = found.span
-    terms = min(3, len(found.signal))
-    basis = _powers(found.signal, low, high, terms)
+    terms = int(np.clip(len(found.signal) // 6, 1, _TERMS))
+    basis = _smooth(found.signal, low, high, terms)
     ratio = np.log(found.std / noise.at(found.signal).std)
     trust = 2 * found.count
     normal = (basis.T * trust) @ basis
@@ -298,15 +328,15 @@ def _band(
     fitted = inverse @ ((basis.T * trust) @ ratio)
     left = len(ratio) - terms
     chi = (trust * (ratio - basis @ fitted) ** 2).sum() / left if left > 0 else 1.0
-    at = _powers(signal, low, high, terms)
+    at = _smooth(signal, low, high, terms)
     error = np.sqrt(np.maximum(((at @ inverse) * at).sum(1), 0) * max(1.0, chi))
     middle, wide = at @ fitted, _CONFIDENCE * error
     ends = (std * np.exp(middle - wide), std * np.exp(middle + wide))
     return np.where(measured, ends[0], np.nan), np.where(measured, ends[1], np.nan)
 
 
-def _powers(signal: Array, low: float, high: float, terms: int) -> Array:
-    """Powers of the square root of the place of signals in a span, (n, terms)."""
+def _smooth(signal: Array, low: float, high: float, terms: int) -> Array:
+    """Legendre polynomials over the root of the place of signals, (n, terms)."""
     # Dots crowd at dark signals: by square roots they lie more evenly.
     place = np.clip((signal - low) / max(high - low, 1e-300), 0, 1) ** 0.5
-    return np.stack([place**power for power in range(terms)], axis=1)
+    return np.asarray(np.polynomial.legendre.legvander(2 * place - 1, terms - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -215,6 +216,17 @@ def inspect_curve(
     """
     ends = float(curve.signal[0]), float(curve.signal[-1])
     return InspectedNoise(name, curve, ends, curve.poisson_gaussian, measured)
+
+
+def inspect_model_curves(
+    name: str, curves: Sequence[NoiseCurve]
+) -> list[InspectedNoise]:
+    """Take the noise curves of a trained model, one a channel."""
+    numbers = [f", channel {n}" if len(curves) > 1 else "" for n in range(len(curves))]
+    return [
+        inspect_curve(f"{name}{number}", curve)
+        for number, curve in zip(numbers, curves, strict=True)
+    ]
 
 
 def with_measurement(fitted: FittedNoise, measured: MeasuredNoise) -> FittedNoise:

@@ -28,6 +28,7 @@ from napari_selfdenoise.plugin.docks.status import Status
 from napari_selfdenoise.plugin.forms.fields import union_members
 from napari_selfdenoise.plugin.forms.form import UnionForm
 from napari_selfdenoise.plugin.forms.layer_box import layer_box
+from napari_selfdenoise.plugin.noise_model.bootstrapping import TIP as BOOTSTRAP_TIP
 from napari_selfdenoise.plugin.noise_model.comparing import Comparing, Notes
 
 _KINDS: Any = reduce(
@@ -45,7 +46,8 @@ _OF_TRAINING = ("estimation", "regularisation")
 
 _ABOUT = (
     "Measures how a camera's noise depends on the signal, from a layer of repeated "
-    "frames of a scene that does not move. Ten or more frames are best."
+    "frames of a scene that does not move. Ten or more frames are best. With a single "
+    "image, denoise it and press Bootstrap."
 )
 
 
@@ -90,6 +92,7 @@ class NoiseModelControls(Panel):
     def enable(self, *, layer: bool, noise: bool, running: bool) -> None:
         """Enable what can be pressed now."""
         self.calibrate.setEnabled(layer and not running)
+        self.bootstrap.setEnabled(layer and not running)
         self.stop.setEnabled(running)
         self.save.setEnabled(noise and not running)
         self.load.setEnabled(not running)
@@ -123,6 +126,7 @@ class NoiseModelControls(Panel):
             "Save it, if that is still to be done, and train with it: opens Denoise.",
         )
 
+        self.bootstrap = button("bootstrap", "Bootstrap", BOOTSTRAP_TIP)
         self.inspect = button(
             "inspect",
             "Inspect…",
@@ -138,5 +142,6 @@ class NoiseModelControls(Panel):
         grid.addWidget(self.save, 1, 0)
         grid.addWidget(self.load, 1, 1)
         grid.addWidget(self.use, 2, 0, 1, 2)
-        grid.addWidget(self.inspect, 3, 0, 1, 2)
+        grid.addWidget(self.bootstrap, 3, 0)
+        grid.addWidget(self.inspect, 3, 1)
         return grid

@@ -24,6 +24,7 @@ from napari_selfdenoise.noise.inspection import (
     density_figure,
     inspect_curve,
     inspect_fitted,
+    inspect_model_curves,
     measure_noise_steps,
     with_measurement,
 )
@@ -332,12 +333,7 @@ def _load(path: Path) -> list[InspectedNoise]:
     """The noise models of a file: one of a noise model, one a channel of a model."""
     if path.name.endswith(SUFFIX):
         return [inspect_fitted(path.name.removesuffix(SUFFIX), load_noise_model(path))]
-    curves = load_model(path).noise_curves
-    numbers = [f", channel {n}" if len(curves) > 1 else "" for n in range(len(curves))]
-    return [
-        inspect_curve(f"{path.stem}{number}", curve)
-        for number, curve in zip(numbers, curves, strict=True)
-    ]
+    return inspect_model_curves(path.stem, load_model(path).noise_curves)
 
 
 def _compute(

@@ -91,10 +91,9 @@ class InspectionPlot(Plot):
             symbolBrush=colour,
         )
 
-    def keys(self, *keys: tuple[str, Any]) -> None:
-        """Explain signs in the legend: each a name and options of what is drawn."""
-        for name, options in keys:
-            self._names.addItem(pg.PlotDataItem(**options), name)
+    def key(self, name: str, item: Any) -> None:
+        """Explain a sign in the legend, by an item that is drawn nowhere."""
+        self._names.addItem(item, name)
 
     def clear_keys(self) -> None:
         """Take everything out of the legend."""
@@ -182,10 +181,9 @@ class StdPlot(InspectionPlot):
 
     def _explain(self, measured: bool) -> None:
         grey = "#999999"
-        dashed = ("nothing measured", {"pen": faded(grey)})
-        dot = {"pen": None, "symbol": "o", "symbolSize": 5, "symbolPen": None}
-        dots = [("measured", {**dot, "symbolBrush": grey})] if measured else []
-        self.keys(*dots, dashed)
+        if measured:
+            self.key("measured", pg.ScatterPlotItem(size=5, pen=None, brush=grey))
+        self.key("not measured", pg.PlotDataItem(pen=faded(grey)))
 
 
 class DensityPlot(InspectionPlot):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -20,6 +20,7 @@ from napari_selfdenoise.noise.calibration import (
     compare_steps,
     measured_scatter,
 )
+from napari_selfdenoise.noise.inspection import bootstrap_steps
 from napari_selfdenoise.parts.noise_models import (
     SUFFIX,
     FittedNoise,
@@ -29,6 +30,7 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
 from napari_selfdenoise.plugin.forms.fields import member_title
+from napari_selfdenoise.plugin.noise_model.bootstrapping import denoised_of, is_blind
 from napari_selfdenoise.plugin.noise_model.controls import NoiseModelControls
 from napari_selfdenoise.plugin.noise_model.inspecting import (
     Inspector,
@@ -150,6 +152,29 @@ class NoiseModelWidget(Dock):
             return
         open_dock(self.viewer, "Denoise").use_noise_model(self._path)
 
+    def bootstrap(self) -> None:
+        """Fit the chosen kind of noise model to a layer and what it was denoised to."""
+        controls = self.controls
+        layer, denoised = controls.frames.currentData(), controls.signal.currentData()
+        try:
+            self._require_idle()
+            noisy = as_frames(denoisable_image(layer))
+            if denoised is None:
+                denoised = denoised_of(layer, self.viewer.layers)
+            signal, config = denoisable_image(denoised), controls.kind.value
+        except (RequestError, DenoisingError) as error:
+            self._complain(error)
+            return
+        self._forget_files()
+        self._name = layer.name
+        self._place = bounding_box(layer), Origin.of(layer, "calibration")
+        controls.noise_plot.clear()
+        controls.findings.setText("")
+        blind = is_blind(denoised)
+        fit = partial(bootstrap_steps, noisy, signal, config, blind=blind)
+        make = partial(_bootstrapping, fit, noisy, signal)
+        self._begin(make, self._on_progress, self._on_calibrated)
+
     def inspect(self) -> None:
         """Show the noise model in hand, and others, below the image."""
         self.inspector.show_fitted(self._inspected_name(), self.fitted)
@@ -249,6 +274,7 @@ class NoiseModelWidget(Dock):
         controls.load.clicked.connect(lambda: self.load())
         controls.use.clicked.connect(self.use_for_denoising)
         controls.inspect.clicked.connect(self.inspect)
+        controls.bootstrap.clicked.connect(self.bootstrap)
         self.inspector.failed.connect(self._complain)
         controls.comparing.chosen.connect(self._choose_kind)
         controls.frames.currentIndexChanged.connect(self._show_state)
@@ -302,6 +328,18 @@ def in_words(fitted: FittedNoise) -> tuple[str, str]:
 
 def _load(path: Path) -> tuple[Path, FittedNoise]:
     return path, load_noise_model(path)
+
+
+def _bootstrapping(
+    fit: Callable[[], Generator[float, object, FittedNoise | None]],
+    noisy: Image,
+    signal: Image,
+) -> Generator[float, object, Calibration | None]:
+    """Bootstrap in a worker, and measure the dots of the plot."""
+    fitted = yield from fit()
+    if fitted is None:
+        return None
+    return Calibration(fitted, measured_scatter(noisy, as_frames(signal)))
 
 
 def _calibrating(
