@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,14 +51,17 @@ def intervals_verb(
     inputs = Inputs.take(values)
     model = load_model(model_path)
     image = inputs.read(source)
-    make = partial(doubt_steps if doubt_file else interval_steps, image, model)
-    found = drive(
-        make(device=device), STOP, _line, lambda _: False, (_STOPPED, _STOPPED)
-    )
-    report = _report(found.intervals if doubt_file else found)
     if doubt_file:
-        report |= _written(doubt_file, image, found)
+        found = _driven(doubt_steps(image, model, device=device))
+        report = _report(found.intervals) | _written(doubt_file, image, found)
+    else:
+        report = _report(_driven(interval_steps(image, model, device=device)))
     return report | inputs.report()
+
+
+def _driven(steps: Generator[Any, Any, Any]) -> Any:
+    """The result of a generator; a stop keeps nothing."""
+    return drive(steps, STOP, _line, lambda _: False, (_STOPPED, _STOPPED))
 
 
 def _line(progress: Any) -> str:

@@ -158,7 +158,8 @@ class VarianceCurve:
         """
         ends = min(low, float(self.signal[0])), max(high, float(self.signal[-1]))
         marks = np.union1d(np.linspace(*ends, _MARKS), self.signal)
-        place = np.linspace(*self._place(np.array(ends)), count)
+        first, last = self._place(np.array(ends)).tolist()
+        place = np.linspace(first, last, count)
         return np.unique(np.interp(place, self._place(marks), marks))
 
     def _by_parabola(self, signal: Array, spread: Array | float = 0.0) -> Array:
@@ -335,7 +336,7 @@ def _departure(place: Array, ratio: Array, error: Array) -> tuple[Array, float]:
         weights = np.linalg.solve(kernel + np.diag(trusted**2), ratio)
         above = (ratio - kernel @ weights) / error
         trusted = error * np.sqrt(np.maximum(1, above / _OUTLYING))
-    return size**2 * weights, reach
+    return np.asarray(size**2 * weights), reach
 
 
 def _likeliest(place: Array, ratio: Array, error: Array) -> tuple[float, float]:

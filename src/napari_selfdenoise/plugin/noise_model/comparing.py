@@ -26,6 +26,10 @@ _TIP = (
     "Fit three kinds to three quarters of the pixels and compare them by the others. "
     "Takes a few minutes."
 )
+_NOT_WITH_SIGNAL = (
+    "Kinds are compared by repeated frames alone: choose the mean of the frames under "
+    "Signal."
+)
 _ABOUT = (
     "Fewer bits are better: each kind is judged by pixels that it was not fitted to. "
     "Select a row to use that kind."
@@ -61,6 +65,15 @@ class Comparing(QWidget):
             column.addWidget(widget)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.clear()
+
+    def offer(self, *, signal: bool) -> None:
+        """Offer a comparison, but not where a layer is given as the signal."""
+        self.wanted.setEnabled(not signal)
+        self.wanted.setToolTip(_NOT_WITH_SIGNAL if signal else _TIP)
+
+    def asked(self) -> bool:
+        """Whether the next calibration is to be a comparison."""
+        return self.wanted.isEnabled() and self.wanted.isChecked()
 
     def clear(self) -> None:
         """Show no comparison."""

@@ -13,8 +13,6 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QMenu
 
-from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import Image
 from napari_selfdenoise.model import load_model
 from napari_selfdenoise.noise.inspection import (
     ELECTRONS,
@@ -25,8 +23,6 @@ from napari_selfdenoise.noise.inspection import (
     inspect_curve,
     inspect_fitted,
     inspect_model_curves,
-    measure_noise_steps,
-    with_measurement,
 )
 from napari_selfdenoise.parts.noise_models import (
     SUFFIX,
@@ -314,19 +310,6 @@ class Inspector(QObject):
 
     def _has(self, curve: NoiseCurve) -> bool:
         return any(entry.noise.curve is curve for entry in self._entries)
-
-
-def keep_measurement(
-    fitted: FittedNoise | None, stack: Image, signal: Image | None
-) -> Generator[float, object, FittedNoise | None]:
-    """Measure what a noise model was fitted to, and keep it with it; in a worker."""
-    if fitted is None:
-        return None
-    try:
-        measured = yield from measure_noise_steps(stack, signal)
-    except RequestError:  # too few pixels, which the fit has warned of
-        return fitted
-    return None if measured is None else with_measurement(fitted, measured)
 
 
 def _load(path: Path) -> list[InspectedNoise]:

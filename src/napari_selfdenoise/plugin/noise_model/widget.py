@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
-from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import Image, as_frames
-from napari_selfdenoise.noise.calibration import (
-    Comparison,
-    calibrate_steps,
-    compare_steps,
-    measured_scatter,
-)
+from napari_selfdenoise.images import as_frames
 from napari_selfdenoise.noise.inspection import bootstrap_steps
 from napari_selfdenoise.parts.noise_models import (
     SUFFIX,
     FittedNoise,
-    NoiseModel,
     load_noise_model,
     save_noise_model,
 )
@@ -32,9 +23,13 @@ from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
 from napari_selfdenoise.plugin.forms.fields import member_title
 from napari_selfdenoise.plugin.noise_model.bootstrapping import denoised_of, is_blind
 from napari_selfdenoise.plugin.noise_model.controls import NoiseModelControls
-from napari_selfdenoise.plugin.noise_model.inspecting import (
-    Inspector,
-    keep_measurement,
+from napari_selfdenoise.plugin.noise_model.inspecting import Inspector
+from napari_selfdenoise.plugin.noise_model.measuring import (
+    Calibration,
+    Compared,
+    bootstrapping,
+    calibrating,
+    comparing,
 )
 from napari_selfdenoise.plugin.viewer.layers import (
     Box,
@@ -46,15 +41,6 @@ from napari_selfdenoise.plugin.viewer.origin import Origin, free_suffix
 from napari_selfdenoise.plugin.viewer.results import add_distribution
 
 _FILES = f"Noise models (*{SUFFIX})"
-
-Scatter = tuple[NDArray[Any], NDArray[Any]]
-
-
-class Calibration(NamedTuple):
-    """A noise model with what it was fitted to: signal and noise std, (n,) each."""
-
-    fitted: FittedNoise
-    scatter: Scatter
 
 
 class NoiseModelWidget(Dock):
@@ -106,11 +92,11 @@ class NoiseModelWidget(Dock):
         controls.noise_plot.clear()
         controls.findings.setText("")
         controls.comparing.clear()
-        if controls.comparing.wanted.isChecked() and mean is None:
-            make = partial(_comparing, stack)
-            self._begin(make, self._on_progress, self._on_compared)
+        if controls.comparing.asked():
+            compare = partial(comparing, stack)
+            self._begin(compare, self._on_progress, self._on_compared)
             return
-        make = partial(_calibrating, stack, config, mean)
+        make = partial(calibrating, stack, config, mean)
         self._begin(make, self._on_progress, self._on_calibrated)
 
     def save(self, path: str | Path | None = None) -> bool:
@@ -170,9 +156,10 @@ class NoiseModelWidget(Dock):
         self._place = bounding_box(layer), Origin.of(layer, "calibration")
         controls.noise_plot.clear()
         controls.findings.setText("")
+        controls.comparing.clear()
         blind = is_blind(denoised)
         fit = partial(bootstrap_steps, noisy, signal, config, blind=blind)
-        make = partial(_bootstrapping, fit, noisy, signal)
+        make = partial(bootstrapping, fit, noisy, signal)
         self._begin(make, self._on_progress, self._on_calibrated)
 
     def inspect(self) -> None:
@@ -209,14 +196,13 @@ class NoiseModelWidget(Dock):
             "Noise model ready: save it, or press Use for denoising.", 1.0
         )
 
-    def _on_compared(self, found: tuple[Comparison, Scatter] | None) -> None:
+    def _on_compared(self, found: Compared | None) -> None:
         self._ended()
         if found is None:
             self.controls.say("Stopped: nothing was measured.")
             return
-        comparison, scatter = found
-        self.controls.comparing.show_comparison(comparison)  # selects the best
-        self.controls.noise_plot.set_scatter(*scatter)
+        self.controls.comparing.show_comparison(found.comparison)  # selects the best
+        self.controls.noise_plot.set_scatter(*found.scatter)
         self.controls.show_fraction(
             "Noise models compared: the best is selected. Save it, or press Use for "
             "denoising.",
@@ -277,7 +263,8 @@ class NoiseModelWidget(Dock):
         controls.bootstrap.clicked.connect(self.bootstrap)
         self.inspector.failed.connect(self._complain)
         controls.comparing.chosen.connect(self._choose_kind)
-        controls.frames.currentIndexChanged.connect(self._show_state)
+        for box in (controls.frames, controls.signal):
+            box.currentIndexChanged.connect(self._show_state)
 
     def _list_layers(self, event: Any = None) -> None:
         images = self._images()
@@ -328,34 +315,3 @@ def in_words(fitted: FittedNoise) -> tuple[str, str]:
 
 def _load(path: Path) -> tuple[Path, FittedNoise]:
     return path, load_noise_model(path)
-
-
-def _bootstrapping(
-    fit: Callable[[], Generator[float, object, FittedNoise | None]],
-    noisy: Image,
-    signal: Image,
-) -> Generator[float, object, Calibration | None]:
-    """Bootstrap in a worker, and measure the dots of the plot."""
-    fitted = yield from fit()
-    if fitted is None:
-        return None
-    return Calibration(fitted, measured_scatter(noisy, as_frames(signal)))
-
-
-def _calibrating(
-    stack: Image, config: NoiseModel, signal: Image | None
-) -> Generator[float, object, Calibration | None]:
-    """Calibrate in a worker, and measure the dots of the plot."""
-    fitted = yield from calibrate_steps(stack, config, signal=signal)
-    fitted = yield from keep_measurement(fitted, stack, signal)
-    if fitted is None:
-        return None
-    return Calibration(fitted, measured_scatter(stack, signal))
-
-
-def _comparing(
-    stack: Image,
-) -> Generator[float, object, tuple[Comparison, Scatter] | None]:
-    """Compare kinds in a worker, and measure the dots of the plot."""
-    found = yield from compare_steps(stack)
-    return None if found is None else (found, measured_scatter(stack))
