@@ -10,6 +10,7 @@ from window_helpers import colours_around, colours_of
 
 from conftest import PLUGIN, Desk
 from napari_selfdenoise.noise.calibration import fit
+from napari_selfdenoise.noise.inspection import inspect_fitted
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
     NoiseCurve,
@@ -341,3 +342,39 @@ def test_the_plot_has_the_colours_of_the_dock_around_it(desk):
         desk.viewer.theme = theme
         around = colours_around(desk.controls.widget())
         assert colours_of(desk.controls.noise_plot) == around
+
+
+def test_kinds_are_compared_in_a_table_and_notes_go_into_the_file(
+    desk, frames, tmp_path
+):
+    desk.viewer.add_image(frames, name="camera")
+    desk.viewer.add_image(frames.mean(0), name="mean")
+    controls = desk.controls
+    comparing, box = controls.comparing, controls.comparing.wanted
+    controls.frames.setCurrentText("camera")
+    controls.signal.setCurrentText("mean")
+    assert not box.isEnabled() and "mean of the frames" in box.toolTip()
+    controls.signal.setCurrentIndex(0)
+    assert box.isEnabled() and comparing.table.isHidden()
+    box.click()
+    desk.calibrate()
+    table = comparing.table
+    rows = [[table.item(r, c).text() for c in range(4)] for r in range(3)]
+    best = next(n for n, row in enumerate(rows) if row[0].endswith(": best"))
+    # Made of shot and read noise: nothing that is more flexible explains it better.
+    assert rows[best][0].startswith("Shot and read noise")
+    assert desk.widget.fitted.kind == "poisson_gaussian"
+    assert inspect_fitted("camera", desk.widget.fitted).measured is not None
+    assert "the best is selected" in desk.status()
+    other = next(n for n, row in enumerate(rows) if row[0].startswith("Histogram"))
+    table.selectRow(other)
+    assert desk.widget.fitted.kind == "histogram"
+    assert desk.layer("camera noise distribution") is not None
+    for field, text in zip(("camera", "date", "conditions"), "abc", strict=True):
+        getattr(controls.notes, field).setText(text)
+    assert desk.widget.save(tmp_path / "camera.noise.json")
+    noted = load_noise_model(tmp_path / "camera.noise.json").notes
+    assert noted == {"camera": "a", "date": "b", "conditions": "c"}
+    box.click()
+    desk.calibrate()
+    assert comparing.table.isHidden()
