@@ -44,6 +44,7 @@ from napari_selfdenoise.prediction.intervals import (
     measure_intervals,
 )
 from napari_selfdenoise.prediction.own_share import own_share
+from napari_selfdenoise.prediction.residual_shape import ResidualShape
 
 MEAN, SPREAD, NOISE = 500.0, 20.0, 40.0
 SCALE = 64.0
@@ -131,6 +132,27 @@ def test_probabilities_are_spread_evenly_where_prior_and_noise_are_right():
     assert kstest(below, "uniform").pvalue > 0.01
     narrow = probability_below(context, nothing + 1e-9, observed, curve)
     assert Coverage.of(narrow).half < 0.47
+
+
+def test_skewed_noise_is_judged_by_its_own_shape_but_not_by_its_own_width():
+    rng = np.random.default_rng(5)
+    mean = np.sort(rng.uniform(1, 9, 40_000))
+    pixels = Context(mean, 2 * mean, 0 * mean, 0 * mean)  # one photon is 2 grey values
+    signal = mean + rng.normal(0, 0.3, mean.shape)
+    observed = 2.0 * rng.poisson(np.maximum(signal, 0) / 2)
+    half, spread = rng.random(len(mean)) < 0.5, np.full(len(mean), 0.09)
+
+    def coverage(wider, shape):
+        other, judged = pixels.at(~half), observed[~half]
+        variance = wider**2 * (other.noise + spread[~half]) - other.noise
+        return Coverage.of(shape.probability_below(other, variance, judged))
+
+    shape = ResidualShape.of(pixels.at(half), spread[half], observed[half])
+    right = coverage(1.0, shape)
+    assert right.half == pytest.approx(0.5, abs=0.03)
+    assert right.nine_tenths == pytest.approx(0.9, abs=0.02)
+    assert coverage(1.4, shape).nine_tenths > 0.95
+    assert coverage(0.7, shape).nine_tenths < 0.85
 
 
 def test_what_foretells_the_squared_error_is_found_with_its_weight():

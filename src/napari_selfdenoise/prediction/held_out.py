@@ -87,11 +87,14 @@ class HoldOut:
     curve : NoiseCurve
         What intervals are computed with: measured in the plane, unless the noise model
         was given or neighbours share noise.
+    is_given : bool
+        Whether the noise model was given, with the shape of its noise.
     """
 
     def __init__(self, views: TileViews, noise: ImageNoise | None = None) -> None:
         self.views, self.noise = views, noise or ImageNoise(views)
         self.curve: NoiseCurve = self.noise.curve
+        self.is_given = self.views.config.noise_model.is_given
         self._is_fitted = noise is not None
         self._posterior = PosteriorOfTile(self.noise)
 
@@ -103,7 +106,7 @@ class HoldOut:
                 for _ in self.noise.fit(tiles, masked=True):
                     yield 0.0
             self.curve = self.noise.curve
-        elif not (config.noise_model.is_given or config.masking.correlated):
+        elif not (self.is_given or config.masking.correlated):
             measured = SampleNoise(self.noise)
             yield from measured.measure(tiles)
             self.curve = _as_strong(self.noise.curve, measured.curve)

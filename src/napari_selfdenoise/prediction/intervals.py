@@ -19,9 +19,11 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import Image, PlaneIndex, require_denoisable
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.prediction.context_spread import (
     LEAST_PIXELS,
     Array,
+    Context,
     ContextSpread,
     fit_spread,
 )
@@ -33,6 +35,7 @@ from napari_selfdenoise.prediction.held_out import (
     probability_below,
     sample_tiles,
 )
+from napari_selfdenoise.prediction.residual_shape import ResidualShape
 from napari_selfdenoise.prediction.tile_size import margin_of
 from napari_selfdenoise.prediction.tile_views import TileViews
 
@@ -272,10 +275,12 @@ def _judged(found: Sequence[HeldOut], hold_out: HoldOut) -> Intervals:
             "The model predicts values that are not finite.", "Train again."
         )
     variance, judged = spread.variance(other), observed[~half]
-    below = probability_below(other, variance, judged, hold_out.curve)
+    fitted = context.at(half), spread.variance(context.at(half)), observed[half]
+    shape = None if hold_out.is_given else ResidualShape.of(*fitted)
+    below = _below(other, variance, judged, hold_out.curve, shape)
     heads = float(other.prior.mean())
     before = (
-        Coverage.of(probability_below(other, other.prior, judged, hold_out.curve))
+        Coverage.of(_below(other, other.prior, judged, hold_out.curve, shape))
         if heads > 0
         else None
     )
@@ -289,3 +294,16 @@ def _judged(found: Sequence[HeldOut], hold_out: HoldOut) -> Intervals:
         float(np.ptp(np.percentile(context.mean, (1, 99)))),
         len(below),
     )
+
+
+def _below(
+    context: Context,
+    variance: Array,
+    observed: Array,
+    curve: NoiseCurve,
+    shape: ResidualShape | None,
+) -> Array:
+    """Probability of a smaller observation, by a noise model or a measured shape."""
+    if shape is None:
+        return probability_below(context, variance, observed, curve)
+    return shape.probability_below(context, variance, observed)
