@@ -153,6 +153,8 @@ def test_skewed_noise_is_judged_by_its_own_shape_but_not_by_its_own_width():
     assert right.nine_tenths == pytest.approx(0.9, abs=0.02)
     assert coverage(1.4, shape).nine_tenths > 0.95
     assert coverage(0.7, shape).nine_tenths < 0.85
+    assert shape.is_odd(pixels, spread, observed).mean() < 1e-3
+    assert shape.is_odd(pixels, spread, observed + 40).mean() > 0.9
 
 
 def test_what_foretells_the_squared_error_is_found_with_its_weight():
@@ -200,9 +202,13 @@ def test_doubt_falls_on_wide_intervals_of_little_own():
     held_out = HeldOut(context, image.data.astype(float), good)
     spread = ContextSpread(0.2, 0.0, 0.0)  # std of the estimate: 16.3
     plane = SimpleNamespace(curve=model_of().noise_curves[0])
-    in_doubt = where_not_to_trust(held_out, spread, 200.0, plane)
+
+    def judged(contrast):
+        return SimpleNamespace(spread=spread, contrast=contrast, shape=None)
+
+    in_doubt = where_not_to_trust(held_out, judged(200.0), plane)
     assert (in_doubt == UNSURE).mean() > 0.99
-    assert (where_not_to_trust(held_out, spread, 400.0, plane) == 0).mean() > 0.99
+    assert (where_not_to_trust(held_out, judged(400.0), plane) == 0).mean() > 0.99
 
 
 def test_a_model_that_is_not_blind_is_refused_with_a_way_out():

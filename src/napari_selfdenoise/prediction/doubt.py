@@ -20,7 +20,6 @@ from napari_selfdenoise.defects import CleanImage, measure_clipping
 from napari_selfdenoise.images import Image, PlaneIndex, tile_grid
 from napari_selfdenoise.long_work import STOP, Command
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.prediction.context_spread import ContextSpread
 from napari_selfdenoise.prediction.held_out import (
     HeldOut,
     HoldOut,
@@ -94,7 +93,7 @@ class Doubt:
 
 
 def where_not_to_trust(
-    held_out: HeldOut, spread: ContextSpread, contrast: float, hold_out: HoldOut
+    held_out: HeldOut, intervals: Intervals, hold_out: HoldOut
 ) -> Labels:
     """Mark pixels of a tile that the denoised image is a guess at.
 
@@ -102,10 +101,8 @@ def where_not_to_trust(
     ----------
     held_out : HeldOut
         The tile, each pixel predicted without its own value.
-    spread : ContextSpread
-        How far the context leaves the signal open.
-    contrast : float
-        Range of the signal in the image, raw units.
+    intervals : Intervals
+        Its spread, contrast and shape are used.
     hold_out : HoldOut
         Of the plane; its noise curve is used.
 
@@ -115,14 +112,16 @@ def where_not_to_trust(
         0, or the number of a reason in `REASONS`, (Y, X).
     """
     context, good = held_out.context, held_out.good
-    variance = spread.variance(context)
+    variance = intervals.spread.variance(context)
     total = np.maximum(variance + context.noise, 1e-30)
     share = context.noise / total
-    wide = _NINE_TENTHS * np.sqrt(variance * share) > _WIDE * contrast
+    wide = _NINE_TENTHS * np.sqrt(variance * share) > _WIDE * intervals.contrast
     labels = np.zeros(good.shape, np.uint8)
     labels[wide & (share > _CONTEXT)] = UNSURE
-    odd = _odd_pixels(held_out, variance, hold_out) | _odd_squares(held_out, variance)
-    labels[odd] = IMPROBABLE
+    odd = _odd_pixels(held_out, variance, hold_out)
+    if intervals.shape is not None:  # skewed noise is not odd
+        odd &= intervals.shape.is_odd(context, variance, held_out.observed)
+    labels[odd | _odd_squares(held_out, variance)] = IMPROBABLE
     labels[~good] = MENDED
     return labels
 
@@ -252,8 +251,7 @@ def _mark_plane(
     for number, tile in enumerate(tiles):
         for share, found in hold_out.tile(tile):
             if found is not None:
-                spread, contrast = intervals.spread, intervals.contrast
-                marked = where_not_to_trust(found, spread, contrast, hold_out)
+                marked = where_not_to_trust(found, intervals, hold_out)
                 marked[clipped[tile.rows, tile.columns]] = MENDED
                 place = image.slices(plane, tile.rows, tile.columns)
                 labels[place] = image.as_stored(marked)

@@ -99,6 +99,8 @@ class Intervals:
         Range of the signal, but for the outer percents, raw units.
     pixels : int
         That were judged.
+    shape : ResidualShape or None
+        Of the residuals; None where the noise model was given, with its own shape.
     """
 
     spread: ContextSpread
@@ -108,6 +110,7 @@ class Intervals:
     histogram: NDArray[np.float64]
     contrast: float
     pixels: int
+    shape: ResidualShape | None = None
 
     def __str__(self) -> str:
         """Such as "Intervals of 90 % hold 89 % of held-out pixels, …"."""
@@ -293,6 +296,7 @@ def _judged(found: Sequence[HeldOut], hold_out: HoldOut) -> Intervals:
         counts / len(below),
         float(np.ptp(np.percentile(context.mean, (1, 99)))),
         len(below),
+        shape,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_selfdenoise.prediction.context_spread import Array, Context
 
@@ -13,6 +14,12 @@ _BINS = 16
 
 _LEAST = 500
 """Residuals that a bin holds, at least: its quantiles are then known to two percent."""
+
+_RARE = 0.005
+"""Share of the residuals on either side that is rare."""
+
+_FAR = 2.0
+"""How far beyond the rare ones is odd: 5.2 standard deviations of Gaussian noise."""
 
 _OUTLYING = 6.0
 """Residuals count up to so many standard deviations towards the width."""
@@ -72,6 +79,18 @@ class ResidualShape:
         pixel, weight = np.arange(len(scaled)), place - first
         low, high = each[first, pixel], each[next_one, pixel]
         return np.asarray((1 - weight) * low + weight * high)
+
+    def is_odd(
+        self, context: Context, variance: Array, observed: Array
+    ) -> NDArray[np.bool_]:
+        """Whether observations lie far beyond what noise of this shape reaches.
+
+        The parameters are those of `of`, but may have any shape, which is returned.
+        """
+        scaled = _scaled(context, variance, observed)
+        ends = np.quantile(self.residuals, (_RARE, 1 - _RARE), axis=1)
+        low, high = (np.interp(context.mean, self.signal, end) for end in ends)
+        return np.asarray((scaled < _FAR * low) | (scaled > _FAR * high))
 
 
 def _scaled(context: Context, variance: Array, observed: Array) -> Array:
