@@ -87,6 +87,14 @@ def test_the_gain_has_the_units_of_the_image(frames):
     )
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_gain_is_found_in_any_unit(frames, unit):
+    one = measure_photon_transfer(frames[:1])
+    other = measure_photon_transfer([np.float32(unit) * frames[0]])
+    assert other.gain == pytest.approx(unit * one.gain, rel=1e-3)
+    assert other.gain_error == pytest.approx(unit * one.gain_error, rel=1e-2)
+
+
 def test_an_inverted_image_is_not_taken_for_light(frames):
     row = diagnose(Image(5000 - frames[0], "YX")).finding("photon transfer")
     assert "inverted" in row.meaning
