@@ -176,6 +176,28 @@ def test_replicates_are_told_from_what_moves_and_from_other_scenes(frames, light
     assert compare_frames(frames[:1]) is None
 
 
+def test_frames_in_which_few_cells_light_up_are_no_replicates(frames, light):
+    """As in calcium imaging: the median brightness stays, and so do the edges."""
+    rng = np.random.default_rng(5)
+    lit = light.copy()
+    lit[:64, :64] *= 1.5
+    last = OFFSET + GAIN * rng.poisson(lit / GAIN) + rng.normal(0, READ, lit.shape)
+    assert compare_frames([*frames[:2], last.astype(np.float32)]).kind == "drifting"
+
+
+def test_copies_of_one_frame_are_no_replicates(frames):
+    found = diagnose(Image(np.stack([frames[0]] * 3), "TYX"))
+    assert "copies" in found.finding("frames").meaning
+    assert "Calibrate" not in found.finding("frames").action
+
+
+def test_what_was_not_measured_is_no_reason(frames):
+    found = diagnose(Image(frames[0][:20, :20], "YX"))
+    reasons = {one.setting: one.reason for one in found.recommended}
+    assert "not known" in reasons["masking"]
+    assert "400 pixels" in reasons["recipe"]
+
+
 def test_frames_of_a_static_scene_are_used(frames):
     found = diagnose(Image(np.stack(frames), "TYX"))
     assert found.frames.static
