@@ -162,13 +162,21 @@ def compare_steps(
     held_out = _held_out(reading, np.random.default_rng(seed))
     check = check_reading(reading)
     warnings = [*rounding_notes(stack), *check.warnings]
-    pairs = reading.pairs(reading.usable & ~held_out)
+    fitted_to = reading.usable & ~held_out
+    pairs, exact = reading.pairs(fitted_to), reading.variance_pairs(fitted_to)
     fits: list[FittedNoise] = []
     for number, config in enumerate(configs):
         ends = (_READ + (1 - _READ) * (number + k) / len(configs) for k in (0, 1))
         origin = provenance_of(reading.stack, None)
         step = reading.step()
-        fitting = fit_steps(config, *pairs, seed=seed, step=step, provenance=origin)
+        fitting = fit_steps(
+            config,
+            *pairs,
+            variance_pairs=exact,
+            seed=seed,
+            step=step,
+            provenance=origin,
+        )
         fitted = yield from in_part(fitting, *ends)
         if fitted is None:
             return None
