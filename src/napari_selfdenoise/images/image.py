@@ -50,6 +50,8 @@ class Image(Planes):
         See `as_line_scan`.
     look : Look, optional
         How its file wants it shown.
+    channel_names : tuple of str
+        One a channel, such as dyes; empty where they are not known.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Image(Planes):
     notes: tuple[str, ...] = ()
     line_scan: str = ""
     look: Look | None = None
+    channel_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", self.axes.upper())
