@@ -44,9 +44,10 @@ from napari_selfdenoise.images.statistics import (
     weighted_means_by_signal,
 )
 from napari_selfdenoise.images.tiff_reading import axes_with_channels
-from napari_selfdenoise.images.tiff_writing import ImageWriter, write_image
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
+from napari_selfdenoise.images.writing import ImageWriter, write_image
+from napari_selfdenoise.images.zarr_writing import write_ome_zarr
 
 __all__ = [
     "FMD_CREDIT",
@@ -95,4 +96,5 @@ __all__ = [
     "weighted_means_by_signal",
     "whole_bins",
     "write_image",
+    "write_ome_zarr",
 ]

@@ -138,8 +138,8 @@ def parse_pixel_size(text: str) -> Steps:
     if None in found or any(s is None for _, s, _ in sizes) or "?" in steps:
         raise RequestError(
             f"{text!r} is no pixel size.",
-            "Give one number for rows and columns, such as 0.1 (µm) or 65nm; three "
-            "for Z, Y and X, such as 0.3,0.1,0.1; or name axes, such as YX=0.1,T=2s.",
+            "Give one number for rows and columns, such as 0.1 (µm) or 65nm. Give "
+            "three for Z, Y and X, such as 0.3,0.1,0.1, or name axes: YX=0.1,T=2s.",
         )
     return steps
 
