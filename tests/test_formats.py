@@ -20,6 +20,7 @@ from napari_selfdenoise.images import (
     Image,
     ImageWriter,
     axis_letters,
+    in_order_of,
     parse_pixel_size,
     read_image,
     require_denoisable,
@@ -591,3 +592,13 @@ def test_a_zarr_can_be_filled_bit_by_bit(tmp_path, axes):
     order = [axes.index(axis) for axis in found.axes]
     assert found.dtype == np.float32
     assert np.array_equal(found.data, image.data.transpose(order))
+
+
+def test_an_image_takes_the_order_of_another():
+    """A TIFF is TZCYX; what it is compared with may lie otherwise."""
+    image, other = stack("CZYX"), stack("ZCYX")
+    found = in_order_of(image, other)
+    assert (found.axes, found.shape) == (other.axes, other.shape)
+    assert found.pixel_size == other.pixel_size
+    assert np.array_equal(found.data[1, 2], image.data[2, 1])
+    assert in_order_of(image, stack("TYX")) is image

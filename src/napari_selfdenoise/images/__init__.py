@@ -5,7 +5,12 @@ The lowest room: it imports errors alone. For every other room.
 
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing, require_folder, saving
-from napari_selfdenoise.images.axes import axis_letter, axis_letters, parse_pixel_size
+from napari_selfdenoise.images.axes import (
+    axis_letter,
+    axis_letters,
+    in_order_of,
+    parse_pixel_size,
+)
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
@@ -43,7 +48,7 @@ from napari_selfdenoise.images.statistics import (
     means_of_bins,
     weighted_means_by_signal,
 )
-from napari_selfdenoise.images.tiff_reading import axes_with_channels
+from napari_selfdenoise.images.tiff_reading import axes_with_channels, file_stem
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 from napari_selfdenoise.images.writing import ImageWriter, write_image
@@ -69,10 +74,12 @@ __all__ = [
     "axis_letters",
     "bins_by_signal",
     "bytes_in_words",
+    "file_stem",
     "fish_average",
     "fish_frame",
     "format_of",
     "in_micrometres",
+    "in_order_of",
     "is_in_memory",
     "means_of_bins",
     "parse_pixel_size",

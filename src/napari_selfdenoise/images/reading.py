@@ -27,7 +27,7 @@ from napari_selfdenoise.images.formats import (
 )
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.series import choose, tiff_series_names
-from napari_selfdenoise.images.tiff_reading import read_tiff, stem
+from napari_selfdenoise.images.tiff_reading import file_stem, read_tiff
 
 
 def read_image(
@@ -140,7 +140,7 @@ def _image(path: Path, found: Recorded, axes: str | None) -> Image:
         data,
         letters,
         *by_axis(found.steps, letters),
-        name=stem(path),
+        name=file_stem(path),
         notes=found.notes,
     )
     if len(names) == image.channels:
