@@ -12,7 +12,9 @@ from napari_selfdenoise.images.binning import (
     variance_of_bins,
     whole_bins,
 )
+from napari_selfdenoise.images.channels import table_of_colours
 from napari_selfdenoise.images.coverage import Coverage
+from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.image import (
     Image,
@@ -54,6 +56,7 @@ __all__ = [
     "FieldOfView",
     "Image",
     "ImageWriter",
+    "Look",
     "Normalization",
     "PlaneIndex",
     "Tile",
@@ -78,6 +81,7 @@ __all__ = [
     "series_names",
     "sliding_means",
     "sources",
+    "table_of_colours",
     "tile_grid",
     "to_bins",
     "to_pixels",

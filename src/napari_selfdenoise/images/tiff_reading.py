@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.channels import channels_of_file
 from napari_selfdenoise.images.damage import (
     CutShortError,
     cut_short,
@@ -126,6 +127,7 @@ def _read(path: Path, axes: str | None, number: int | None) -> Image:
             found = _pixels(path, tif, number, damage)
             steps = _steps(tif, found)
             look = _look(tif, found.page)
+            names, tables = channels_of_file(tif, found.index, _channels(found, axes))
     except PermissionError as error:
         raise RequestError(
             f"{path.name} may not be read.", "Check the rights of the file."
@@ -134,11 +136,19 @@ def _read(path: Path, axes: str | None, number: int | None) -> Image:
         raise
     except Exception as error:
         raise _unreadable(path, error) from error
+    if tables:
+        look = replace(look or Look(), tables=tables, mode="composite")
     letters, note = _letters(path, found, axes)
     notes = (*found.notes, *note, *(look.notes() if look else ()))
     sizes = _by_axis(steps, letters)
     image = Image(found.data, letters, *sizes, _stem(path), notes=notes, look=look)
-    return as_line_scan(_planes_last(image))
+    return as_line_scan(_planes_last(replace(image, channel_names=names)))
+
+
+def _channels(found: _Found, axes: str | None) -> int:
+    """How many channels there are, as the file or the user says."""
+    letters = (axes or found.axes).upper()
+    return int(dict(zip(letters, found.data.shape, strict=False)).get("C", 1))
 
 
 def _pixels(path: Path, tif: Any, number: int | None, damage: list[str]) -> _Found:

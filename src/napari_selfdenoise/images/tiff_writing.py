@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing
+from napari_selfdenoise.images.channels import labels_of_planes, ome_channels
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiff_reading import Steps, free_letter
@@ -180,6 +181,7 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
         else _ome_options(axes, steps, image.name, nbytes)
     )
     _with_look(options, image, axes, dtype)
+    _with_channels(options, image, axes, shape)
     return _Layout(axes, order, shape, dtype, options)
 
 
@@ -199,6 +201,23 @@ def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> 
     if len(look.tables) in (1, image.channels):
         metadata["LUTs"] = list(look.tables)
     options["metadata"] |= metadata
+
+
+def _with_channels(
+    options: dict[str, Any], image: Image, axes: str, shape: tuple[int, ...]
+) -> None:
+    """Add to the options what the channels are called, and their colours to OME's."""
+    named = "C" in axes and len(image.channel_names) == image.channels
+    if "S" in axes:
+        return
+    if "ome" in options:
+        tables = image.look.tables if image.look else ()
+        found = ome_channels(image.channel_names, tables, image.channels)
+        options["metadata"] |= {"Channel": found} if found else {}
+    elif named:
+        planes = math.prod(shape[: axes.index("Y")])
+        labels = labels_of_planes(image.channel_names, planes)
+        options["metadata"]["Labels"] = labels
 
 
 def _require_writable(image: Image, path: Path) -> None:
