@@ -12,7 +12,6 @@ from napari_selfdenoise.images.binning import (
     variance_of_bins,
     whole_bins,
 )
-from napari_selfdenoise.images.channels import table_of_colours
 from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
@@ -47,6 +46,7 @@ from napari_selfdenoise.images.tiff_reading import axes_with_channels, read_imag
 from napari_selfdenoise.images.tiff_writing import ImageWriter, write_image
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
+from napari_selfdenoise.images.whole_numbers import Rounded, rounded
 
 __all__ = [
     "FMD_CREDIT",
@@ -59,6 +59,7 @@ __all__ = [
     "Look",
     "Normalization",
     "PlaneIndex",
+    "Rounded",
     "Tile",
     "Turn",
     "as_frames",
@@ -77,11 +78,11 @@ __all__ = [
     "replacing",
     "require_denoisable",
     "require_folder",
+    "rounded",
     "saving",
     "series_names",
     "sliding_means",
     "sources",
-    "table_of_colours",
     "tile_grid",
     "to_bins",
     "to_pixels",

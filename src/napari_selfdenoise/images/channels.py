@@ -71,22 +71,6 @@ def ome_channels(
     return found
 
 
-def table_of_colours(colours: NDArray[Any]) -> Table:
-    """Look-up table of a viewer's colours.
-
-    Parameters
-    ----------
-    colours : ndarray
-        Red, green, blue, and more, from 0 to 1; one row for each of 256 shades.
-
-    Returns
-    -------
-    ndarray
-        (3, 256) bytes.
-    """
-    return np.round(255 * np.asarray(colours)[:, :3].T).astype(np.uint8)
-
-
 def _of_ome(
     text: str, index: int, channels: int
 ) -> tuple[tuple[str, ...], tuple[Table, ...]]:
@@ -118,8 +102,10 @@ def _names_in_labels(labels: list[str], channels: int) -> tuple[str, ...]:
 
 def _ramp(colour: int) -> Table:
     """From black to a colour, as OME writes it."""
-    bytes_ = (colour & 0xFFFFFFFF).to_bytes(4, "big")
-    return table_of_colours(np.linspace(0, 1, 256)[:, None] * np.array([*bytes_]) / 255)
+    *brightest, _ = (colour & 0xFFFFFFFF).to_bytes(4, "big")
+    shades = np.linspace(0, 1, 256) * np.array(brightest)[:, None]
+    table: Table = np.round(shades).astype(np.uint8)
+    return table
 
 
 def _signed(colour: NDArray[np.uint8]) -> int:

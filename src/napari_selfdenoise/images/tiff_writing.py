@@ -147,6 +147,7 @@ class _Layout:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     options: dict[str, Any]
+    display_range: tuple[float, float] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -182,7 +183,8 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
     )
     _with_look(options, image, axes, dtype)
     _with_channels(options, image, axes, shape)
-    return _Layout(axes, order, shape, dtype, options)
+    shown = image.look.display_range if image.look else None
+    return _Layout(axes, order, shape, dtype, options, shown)
 
 
 def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> None:
@@ -370,13 +372,19 @@ def _note_display_range(part: Path, layout: _Layout) -> None:
     """Tell ImageJ what range to show; floats of camera counts would look blank."""
     if "imagej" not in layout.options:
         return
-    pixels = tifffile.memmap(part, mode="r")
-    low, high = _finite_range(pixels, layout.axes)
-    del pixels
+    low, high = layout.display_range or _range_of_file(part, layout.axes)
     if low < high:
         with tifffile.TiffFile(part, mode="r+") as tif:
             tag = tif.pages.first.tags["ImageDescription"]
             tag.overwrite(f"{tag.value.rstrip()}\nmin={low}\nmax={high}\n")
+
+
+def _range_of_file(part: Path, axes: str) -> tuple[float, float]:
+    pixels = tifffile.memmap(part, mode="r")
+    try:
+        return _finite_range(pixels, axes)
+    finally:
+        del pixels  # as above
 
 
 def _finite_range(pixels: Any, axes: str) -> tuple[float, float]:
