@@ -5,6 +5,7 @@ The lowest room: it imports errors alone. For every other room.
 
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing, require_folder, saving
+from napari_selfdenoise.images.axes import axis_letter, axis_letters, parse_pixel_size
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
@@ -15,6 +16,7 @@ from napari_selfdenoise.images.binning import (
 from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.formats import FORMATS, format_of
 from napari_selfdenoise.images.image import (
     Image,
     as_frames,
@@ -30,19 +32,19 @@ from napari_selfdenoise.images.orientations import (
     turned_back,
 )
 from napari_selfdenoise.images.planes import UNNAMED_AXES, PlaneIndex
+from napari_selfdenoise.images.reading import read_image, series_names
 from napari_selfdenoise.images.samples import (
     FMD_CREDIT,
     fish_average,
     fish_frame,
     poisson_gaussian_stack,
 )
-from napari_selfdenoise.images.series import series_names
 from napari_selfdenoise.images.statistics import (
     bins_by_signal,
     means_of_bins,
     weighted_means_by_signal,
 )
-from napari_selfdenoise.images.tiff_reading import axes_with_channels, read_image
+from napari_selfdenoise.images.tiff_reading import axes_with_channels
 from napari_selfdenoise.images.tiff_writing import ImageWriter, write_image
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
@@ -50,6 +52,7 @@ from napari_selfdenoise.images.whole_numbers import Rounded, rounded
 
 __all__ = [
     "FMD_CREDIT",
+    "FORMATS",
     "UNNAMED_AXES",
     "UNTURNED",
     "Coverage",
@@ -65,13 +68,17 @@ __all__ = [
     "as_frames",
     "as_line_scan",
     "axes_with_channels",
+    "axis_letter",
+    "axis_letters",
     "bins_by_signal",
     "bytes_in_words",
     "fish_average",
     "fish_frame",
+    "format_of",
     "in_micrometres",
     "is_in_memory",
     "means_of_bins",
+    "parse_pixel_size",
     "poisson_gaussian_stack",
     "read_image",
     "read_padded",

@@ -51,7 +51,7 @@ class Image(Planes):
     look : Look, optional
         How its file wants it shown.
     channel_names : tuple of str
-        What the channels are called, one each; empty where that is not known.
+        One a channel, such as dyes; empty where they are not known.
 
     Raises
     ------

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing
+from napari_selfdenoise.images.axes import Steps, free_letter
 from napari_selfdenoise.images.channels import labels_of_planes, ome_channels
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.tiff_reading import Steps, free_letter
 from napari_selfdenoise.images.units import ascii_unit, positive, unit_symbol
 
 CLASSIC_BYTES = 3_900_000_000
