@@ -19,6 +19,7 @@ from napari_selfdenoise.images.binning import (
     whole_bins,
 )
 from napari_selfdenoise.images.coverage import Coverage
+from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.formats import FORMATS, format_of
 from napari_selfdenoise.images.image import (
@@ -51,6 +52,7 @@ from napari_selfdenoise.images.statistics import (
 from napari_selfdenoise.images.tiff_reading import axes_with_channels, file_stem
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
+from napari_selfdenoise.images.whole_numbers import Rounded, rounded
 from napari_selfdenoise.images.writing import ImageWriter, write_image
 from napari_selfdenoise.images.zarr_writing import write_ome_zarr
 
@@ -63,8 +65,10 @@ __all__ = [
     "FieldOfView",
     "Image",
     "ImageWriter",
+    "Look",
     "Normalization",
     "PlaneIndex",
+    "Rounded",
     "Tile",
     "Turn",
     "as_frames",
@@ -89,6 +93,7 @@ __all__ = [
     "replacing",
     "require_denoisable",
     "require_folder",
+    "rounded",
     "saving",
     "series_names",
     "sliding_means",

@@ -227,7 +227,7 @@ class Image(Planes):
         '20 images of 512 × 512 px; one axis has no name'
         """
         pixels = self._pixel_phrase() if pixel_size else ""
-        return describe_axes(self.sizes, self.line_scan, pixels)
+        return describe_axes(self.sizes, self.line_scan, pixels, self.channel_names)
 
     def _pixel_phrase(self) -> str:
         y, x = self.axes.index("Y"), self.axes.index("X")

@@ -21,6 +21,7 @@ from napari_selfdenoise.images.axes import (
     planes_last,
     require_letter_each,
 )
+from napari_selfdenoise.images.channels import channels_of_file
 from napari_selfdenoise.images.damage import (
     CutShortError,
     cut_short,
@@ -79,6 +80,7 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
             found = _pixels(path, tif, number, damage)
             steps = _steps(tif, found, path)
             look = _look(tif, found.page)
+            names, tables = channels_of_file(tif, found.index, _channels(found, axes))
     except PermissionError as error:
         raise RequestError(
             f"{path.name} may not be read.", "Check the rights of the file."
@@ -87,11 +89,13 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
         raise
     except Exception as error:
         raise _unreadable(path, error) from error
+    if tables:
+        look = replace(look or Look(), tables=tables, mode="composite")
     letters, note = _letters(path, found, axes)
     notes = (*found.notes, *note, *(look.notes() if look else ()))
     sizes = by_axis(steps, letters)
     image = Image(found.data, letters, *sizes, file_stem(path), notes=notes, look=look)
-    return as_line_scan(planes_last(image))
+    return as_line_scan(planes_last(replace(image, channel_names=names)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,12 @@ class _Found:
     page: Any
     index: int = 0
     notes: tuple[str, ...] = ()
+
+
+def _channels(found: _Found, axes: str | None) -> int:
+    """How many channels there are, as the file or the user says."""
+    letters = axes or found.axes
+    return int(dict(zip(letters, found.data.shape, strict=False)).get("C", 1))
 
 
 def _pixels(path: Path, tif: Any, number: int | None, damage: list[str]) -> _Found:

@@ -21,6 +21,7 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing
 from napari_selfdenoise.images.axes import Steps, free_letter
+from napari_selfdenoise.images.channels import labels_of_planes, ome_channels
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.units import ascii_unit, positive, unit_symbol
@@ -90,6 +91,7 @@ class _Layout:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     options: dict[str, Any]
+    display_range: tuple[float, float] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -124,7 +126,9 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
         else _ome_options(axes, steps, image.name, nbytes)
     )
     _with_look(options, image, axes, dtype)
-    return _Layout(axes, order, shape, dtype, options)
+    _with_channels(options, image, axes, shape)
+    shown = image.look.display_range if image.look else None
+    return _Layout(axes, order, shape, dtype, options, shown)
 
 
 def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> None:
@@ -143,6 +147,23 @@ def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> 
     if len(look.tables) in (1, image.channels):
         metadata["LUTs"] = list(look.tables)
     options["metadata"] |= metadata
+
+
+def _with_channels(
+    options: dict[str, Any], image: Image, axes: str, shape: tuple[int, ...]
+) -> None:
+    """Add to the options what the channels are called, and their colours to OME's."""
+    named = "C" in axes and len(image.channel_names) == image.channels
+    if "S" in axes:
+        return
+    if "ome" in options:
+        tables = image.look.tables if image.look else ()
+        found = ome_channels(image.channel_names, tables, image.channels)
+        options["metadata"] |= {"Channel": found} if found else {}
+    elif named:
+        planes = math.prod(shape[: axes.index("Y")])
+        labels = labels_of_planes(image.channel_names, planes)
+        options["metadata"]["Labels"] = labels
 
 
 def _require_writable(image: Image, path: Path) -> None:
@@ -295,13 +316,19 @@ def _note_display_range(part: Path, layout: _Layout) -> None:
     """Tell ImageJ what range to show; floats of camera counts would look blank."""
     if "imagej" not in layout.options:
         return
-    pixels = tifffile.memmap(part, mode="r")
-    low, high = _finite_range(pixels, layout.axes)
-    del pixels
+    low, high = layout.display_range or _range_of_file(part, layout.axes)
     if low < high:
         with tifffile.TiffFile(part, mode="r+") as tif:
             tag = tif.pages.first.tags["ImageDescription"]
             tag.overwrite(f"{tag.value.rstrip()}\nmin={low}\nmax={high}\n")
+
+
+def _range_of_file(part: Path, axes: str) -> tuple[float, float]:
+    pixels = tifffile.memmap(part, mode="r")
+    try:
+        return _finite_range(pixels, axes)
+    finally:
+        del pixels  # as above
 
 
 def _finite_range(pixels: Any, axes: str) -> tuple[float, float]:
