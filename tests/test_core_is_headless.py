@@ -59,7 +59,7 @@ def test_every_contribution_names_a_declared_command():
     declared = {command["id"] for command in contributions["commands"]}
     menus = [item for menu in contributions["menus"].values() for item in menu]
     used = [*contributions["widgets"], *contributions["sample_data"], *menus]
-    used += contributions["readers"]
+    used += [*contributions["readers"], *contributions["writers"]]
     assert {entry["command"] for entry in used} == declared
     assert all(name.startswith("napari-selfdenoise.") for name in declared)
 

@@ -11,6 +11,7 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import (
     Image,
     ImageWriter,
+    Look,
     as_frames,
     as_line_scan,
     axes_with_channels,
@@ -393,6 +394,41 @@ def test_inverting_tables_and_calibrations_are_kept(tmp_path, dtype):
     # ImageJ does not calibrate floats: a unit would belong to values it does not show.
     assert kept.get("vunit") == ("gray value" if dtype == np.uint16 else None)
     assert np.array_equal(kept["LUTs"][1], ramp[:, ::-1])
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+def test_names_and_colours_of_channels_are_kept(tmp_path, name):
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 20, 30), np.uint16)
+    ramps = np.arange(256)[None] * np.eye(3, dtype=np.uint8)[..., None]
+    image = Image(
+        pixels,
+        "TCYX",
+        look=Look(tables=tuple(ramps.astype(np.uint8)), mode="composite"),
+        channel_names=("DAPI", "GFP", "RFP"),
+    )
+    again = read_image(write_image(image, tmp_path / name))
+    assert again.channel_names == ("DAPI", "GFP", "RFP")
+    assert "3 channels (DAPI, GFP, RFP)" in again.describe()
+    np.testing.assert_array_equal(again.look.tables, ramps)
+    assert again.look.mode == "composite"
+    again = read_image(write_image(again, tmp_path / f"b{name}"))
+    assert again.channel_names == ("DAPI", "GFP", "RFP")
+
+
+def test_labels_of_single_planes_are_no_names_of_channels(tmp_path):
+    labels = [f"plane {number}" for number in range(6)]
+    about = {"axes": "TCYX", "Labels": labels}
+    pixels = np.zeros((2, 3, 20, 30), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=about)
+    assert read_image(tmp_path / "a.tif").channel_names == ()
+
+
+def test_channels_without_a_colour_have_no_table(tmp_path):
+    names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
+    pixels = np.zeros((2, 20, 30), np.uint16)
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, ome=True, metadata=names)
+    image = read_image(tmp_path / "a.ome.tif")
+    assert image.channel_names == ("DAPI", "GFP") and image.look is None
 
 
 def test_white_is_zero_in_plain_and_ome_files(tmp_path):

@@ -122,6 +122,32 @@ def test_a_tiff_dropped_on_the_canvas_keeps_its_axes(desk, noisy, tmp_path):
     assert desk.controls.axes.text().startswith("3 channels")
 
 
+def test_other_positions_of_a_file_dropped_on_the_canvas_can_be_chosen(
+    desk, noisy, tmp_path
+):
+    get_settings().plugins.extension2reader = {"*.tif": "napari-selfdenoise"}
+    path = tmp_path / "wells.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for number in range(2):
+            named = {"axes": "YX", "Name": f"well {number}"}
+            writer.write(noisy + number, metadata=named, photometric="minisblack")
+    desk.drop(path, on=desk.viewer.window._qt_viewer)
+    assert desk.names() == ["wells well 0"]
+    series = desk.controls.series.combo
+    assert [series.itemText(n) for n in range(2)] == ["well 0", "well 1"]
+
+
+def test_a_noise_model_goes_to_the_dock_in_front(open_desk, noise_file):
+    desk = open_desk(show=True)
+    _, plots = desk.viewer.window.add_plugin_dock_widget(
+        "napari-selfdenoise", "Noise model"
+    )
+    desk.until(lambda: not plots.visibleRegion().isEmpty())
+    desk.drop(noise_file, on=desk.viewer.window._qt_viewer)
+    desk.until(lambda: plots.fitted is not None)
+    assert desk.controls.part("noise_model").value.kind != "file"
+
+
 def test_the_status_does_not_speak_of_another_image(desk, noisy):
     desk.viewer.add_image(noisy, name="cells")
     desk.controls.say("Hardly trained. 50 outlier pixels were left out.")

@@ -5,6 +5,12 @@ The lowest room: it imports errors alone. For every other room.
 
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing, require_folder, saving
+from napari_selfdenoise.images.axes import (
+    axis_letter,
+    axis_letters,
+    in_order_of,
+    parse_pixel_size,
+)
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
@@ -13,7 +19,9 @@ from napari_selfdenoise.images.binning import (
     whole_bins,
 )
 from napari_selfdenoise.images.coverage import Coverage
+from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.formats import FORMATS, format_of
 from napari_selfdenoise.images.image import (
     Image,
     as_frames,
@@ -29,51 +37,63 @@ from napari_selfdenoise.images.orientations import (
     turned_back,
 )
 from napari_selfdenoise.images.planes import UNNAMED_AXES, PlaneIndex
+from napari_selfdenoise.images.reading import read_image, series_names
 from napari_selfdenoise.images.samples import (
     FMD_CREDIT,
     fish_average,
     fish_frame,
     poisson_gaussian_stack,
 )
-from napari_selfdenoise.images.series import series_names
 from napari_selfdenoise.images.statistics import (
     bins_by_signal,
     means_of_bins,
     weighted_means_by_signal,
 )
-from napari_selfdenoise.images.tiff_reading import axes_with_channels, read_image
-from napari_selfdenoise.images.tiff_writing import ImageWriter, write_image
+from napari_selfdenoise.images.tiff_reading import axes_with_channels, file_stem
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
+from napari_selfdenoise.images.whole_numbers import Rounded, rounded
+from napari_selfdenoise.images.writing import ImageWriter, write_image
+from napari_selfdenoise.images.zarr_writing import write_ome_zarr
 
 __all__ = [
     "FMD_CREDIT",
+    "FORMATS",
     "UNNAMED_AXES",
     "UNTURNED",
     "Coverage",
     "FieldOfView",
     "Image",
     "ImageWriter",
+    "Look",
     "Normalization",
     "PlaneIndex",
+    "Rounded",
     "Tile",
     "Turn",
     "as_frames",
     "as_line_scan",
     "axes_with_channels",
+    "axis_letter",
+    "axis_letters",
     "bins_by_signal",
     "bytes_in_words",
+    "file_stem",
     "fish_average",
     "fish_frame",
+    "format_of",
     "in_micrometres",
+    "in_order_of",
     "is_in_memory",
     "means_of_bins",
+    "parse_pixel_size",
     "poisson_gaussian_stack",
     "read_image",
     "read_padded",
     "replacing",
     "require_denoisable",
     "require_folder",
+    "rounded",
     "saving",
     "series_names",
     "sliding_means",
@@ -88,4 +108,5 @@ __all__ = [
     "weighted_means_by_signal",
     "whole_bins",
     "write_image",
+    "write_ome_zarr",
 ]

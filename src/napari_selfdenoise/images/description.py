@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _NOUNS = {
     "T": ("time point", "time points"),
@@ -11,7 +11,16 @@ _NOUNS = {
 }
 
 
-def describe_axes(sizes: Mapping[str, int], line_scan: str, pixels: str) -> str:
+_LONGEST_NAMES = 40
+"""Letters of all names of channels, above which they are left out."""
+
+
+def describe_axes(
+    sizes: Mapping[str, int],
+    line_scan: str,
+    pixels: str,
+    channel_names: Sequence[str] = (),
+) -> str:
     """Say how axes are understood, such as "12 time points of 512 × 512 images".
 
     Parameters
@@ -22,18 +31,32 @@ def describe_axes(sizes: Mapping[str, int], line_scan: str, pixels: str) -> str:
         Axes as the file has them, where lines were scanned again and again.
     pixels : str
         What is known of the pixel size; may be empty.
+    channel_names : sequence of str
+        One a channel, or none.
     """
     outer = {
         axis: n
         for axis, n in sizes.items()
         if axis not in "YXS" and not (line_scan and n == 1)
     }
-    named = [f"{n} {_noun(axis, n)}" for axis, n in outer.items() if axis in _NOUNS]
+    names = _in_brackets(channel_names, sizes.get("C", 1))
+    named = [
+        f"{n} {_noun(axis, n)}{names if axis == 'C' else ''}"
+        for axis, n in outer.items()
+        if axis in _NOUNS
+    ]
     nameless = [n for axis, n in outer.items() if axis not in _NOUNS]
     counts = named + _images(nameless)
     plane = _plane(sizes, line_scan, counts, bool(named) and not nameless)
     phrase = ", ".join(filter(None, (plane, pixels)))
     return f"{phrase}; {_nameless(len(nameless))}" if nameless else phrase
+
+
+def _in_brackets(names: Sequence[str], channels: int) -> str:
+    """Names of channels after their number, where they are few and short."""
+    text = ", ".join(names)
+    short = text and len(text) <= _LONGEST_NAMES
+    return f" ({text})" if short and len(names) == channels else ""
 
 
 def _noun(axis: str, count: int) -> str:

@@ -22,12 +22,16 @@ class Look:
     function : mapping
         Calibration function of ImageJ, by the keys of its text: `cf` (which
         function), `c0`, `c1`… (coefficients), `vunit` (unit of its values).
+    display_range : tuple of float, optional
+        Values that are shown as black and as white, in raw units; None where they
+        follow from the pixels.
     """
 
     inverted: bool = False
     tables: tuple[Any, ...] = ()
     mode: str = ""
     function: Mapping[str, Any] = field(default_factory=dict)
+    display_range: tuple[float, float] | None = None
 
     def notes(self) -> tuple[str, ...]:
         """Sentences for the user; none where the file says nothing odd."""

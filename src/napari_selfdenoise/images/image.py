@@ -50,6 +50,8 @@ class Image(Planes):
         See `as_line_scan`.
     look : Look, optional
         How its file wants it shown.
+    channel_names : tuple of str
+        One a channel, such as dyes; empty where they are not known.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Image(Planes):
     notes: tuple[str, ...] = ()
     line_scan: str = ""
     look: Look | None = None
+    channel_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", self.axes.upper())
@@ -224,7 +227,7 @@ class Image(Planes):
         '20 images of 512 × 512 px; one axis has no name'
         """
         pixels = self._pixel_phrase() if pixel_size else ""
-        return describe_axes(self.sizes, self.line_scan, pixels)
+        return describe_axes(self.sizes, self.line_scan, pixels, self.channel_names)
 
     def _pixel_phrase(self) -> str:
         y, x = self.axes.index("Y"), self.axes.index("X")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.tiff_reading import read_image
+from napari_selfdenoise.images.reading import read_image
 
 FMD_CREDIT = (
     "Fluorescence Microscopy Denoising (FMD) dataset, Zhang et al., CVPR 2019, "

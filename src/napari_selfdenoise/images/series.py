@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,8 @@ _FEWEST_LEVELS = 2
 """Series of half and a quarter of the size: one alone may be an image of its own."""
 
 
-def series_names(path: str | os.PathLike[str]) -> list[str]:
-    """Names of the images of a TIFF, in the order of their numbers; "" for no name.
-
-    Positions and series count, previews and smaller copies of the same image do not.
-    """
+def tiff_series_names(path: Path) -> list[str]:
+    """Names of the images of a TIFF, as `series_names` gives them."""
     with tifffile.TiffFile(path) as tif:
         return [str(one.name or "") for one in all_series(tif)]
 
@@ -37,20 +34,26 @@ def all_series(tif: Any) -> list[Any]:
 
 
 def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
+    """Return one image of an open TIFF, and a note on the others; see `choose`."""
+    return choose(path, all_series(tif), number)
+
+
+def choose(path: Path, found: Sequence[Any], number: int | None) -> tuple[Any, str]:
     """Return one image of a file, and a note on the others.
 
     Parameters
     ----------
     path : Path
         The file, for its name in messages.
-    tif : TiffFile
-        Open.
+    found : sequence
+        All of its images, each with a `name`.
     number : int or None
         From 0; None for the first.
 
     Returns
     -------
-    TiffPageSeries
+    object
+        The image.
     str
         The note; empty where there are no others, or where the number was given.
 
@@ -59,7 +62,6 @@ def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
     RequestError
         If there is no image of that number.
     """
-    found = all_series(tif)
     if number is None:
         return found[0], _others_note(path, found)
     if not 0 <= number < len(found):
@@ -94,7 +96,7 @@ def _levels(first: Any, others: list[Any]) -> int:
     return count if count >= _FEWEST_LEVELS else 0
 
 
-def _others_note(path: Path, found: list[Any]) -> str:
+def _others_note(path: Path, found: Sequence[Any]) -> str:
     if len(found) == 1:
         return ""
     others = "one more" if len(found) == 2 else f"{len(found) - 1} more"
@@ -104,7 +106,7 @@ def _others_note(path: Path, found: list[Any]) -> str:
     )
 
 
-def _listed(found: list[Any]) -> str:
+def _listed(found: Sequence[Any]) -> str:
     """Number and names of images, such as "2 images (0: day 1, 1: day 2)"."""
     if len(found) == 1:
         return "one image"

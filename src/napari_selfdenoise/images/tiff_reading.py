@@ -14,6 +14,14 @@ import numpy as np
 import tifffile
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.axes import (
+    Steps,
+    by_axis,
+    free_letter,
+    planes_last,
+    require_letter_each,
+)
+from napari_selfdenoise.images.channels import channels_of_file
 from napari_selfdenoise.images.damage import (
     CutShortError,
     cut_short,
@@ -26,6 +34,7 @@ from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.planes import UNNAMED_AXES
 from napari_selfdenoise.images.series import choose_series
+from napari_selfdenoise.images.tiff_pixel_sizes import vendor_steps
 from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
 
 LAZY_BYTES = 2**30
@@ -47,60 +56,46 @@ COLOUR_PHOTOMETRICS = frozenset({_RGB, 5, 6, 8})  # and CMYK, YCbCr, CIELab
 _SEPARATE = 2
 """Planar configuration of planes behind each other."""
 
-Steps = dict[str, tuple[float, str]]
-"""Pixel size and unit by axis letter, where the file gives them."""
 
-
-def read_image(
-    path: str | os.PathLike[str],
-    frame: int | None = None,
-    *,
-    axes: str | None = None,
-    series: int | None = None,
-) -> Image:
-    """Read a TIFF: ImageJ hyperstack, OME-TIFF or plain.
-
-    Read at full resolution. Axes of length one are dropped. A line that was scanned
-    again and again is the image that it makes, see `as_line_scan`.
+def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
+    """Read a TIFF, as `read_image` does.
 
     Parameters
     ----------
-    path : path
-        A TIFF file.
-    frame : int, optional
-        The only frame or plane wanted, counted from 0 along the first stack axis.
-    axes : str, optional
-        What the axes of the file are, where it says nothing or something else: a letter
-        for each, as in `Image`.
-    series : int, optional
-        Which of several positions or series is read, from 0; by default the first.
-
-    Returns
-    -------
-    Image
-        With the file's axes, pixel size and units ("pixel" where it has none), and
-        named as the file; its data stay on disk if larger than `LAZY_BYTES`. What is
-        odd about the file is in its `notes`.
+    path : Path
+        A file that is there.
+    axes : str or None
+        A letter for each axis of the file.
+    number : int or None
+        Of the series.
 
     Raises
     ------
     RequestError
-        If there is no such file, series or frame, it has other axes, or it is no TIFF
-        that can be read.
+        If there is no such series, it has other axes, or it is no TIFF that can be
+        read.
     """
-    path = Path(path)
-    _require_file(path)
-    image = _read(path, axes, series)
-    return image if frame is None else image.frame(frame)
-
-
-def _require_file(path: Path) -> None:
-    if not path.exists():
+    try:
+        with damage_noted() as damage, tifffile.TiffFile(path) as tif:
+            found = _pixels(path, tif, number, damage)
+            steps = _steps(tif, found, path)
+            look = _look(tif, found.page)
+            names, tables = channels_of_file(tif, found.index, _channels(found, axes))
+    except PermissionError as error:
         raise RequestError(
-            f"There is no file {path}.", "Check the name and the folder."
-        )
-    if path.is_dir():
-        raise RequestError(f"{path} is a folder; a TIFF file is needed.")
+            f"{path.name} may not be read.", "Check the rights of the file."
+        ) from error
+    except RequestError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    if tables:
+        look = replace(look or Look(), tables=tables, mode="composite")
+    letters, note = _letters(path, found, axes)
+    notes = (*found.notes, *note, *(look.notes() if look else ()))
+    sizes = by_axis(steps, letters)
+    image = Image(found.data, letters, *sizes, file_stem(path), notes=notes, look=look)
+    return as_line_scan(planes_last(replace(image, channel_names=names)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,25 +115,10 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-def _read(path: Path, axes: str | None, number: int | None) -> Image:
-    try:
-        with damage_noted() as damage, tifffile.TiffFile(path) as tif:
-            found = _pixels(path, tif, number, damage)
-            steps = _steps(tif, found)
-            look = _look(tif, found.page)
-    except PermissionError as error:
-        raise RequestError(
-            f"{path.name} may not be read.", "Check the rights of the file."
-        ) from error
-    except RequestError:
-        raise
-    except Exception as error:
-        raise _unreadable(path, error) from error
-    letters, note = _letters(path, found, axes)
-    notes = (*found.notes, *note, *(look.notes() if look else ()))
-    sizes = _by_axis(steps, letters)
-    image = Image(found.data, letters, *sizes, _stem(path), notes=notes, look=look)
-    return as_line_scan(_planes_last(image))
+def _channels(found: _Found, axes: str | None) -> int:
+    """How many channels there are, as the file or the user says."""
+    letters = axes or found.axes
+    return int(dict(zip(letters, found.data.shape, strict=False)).get("C", 1))
 
 
 def _pixels(path: Path, tif: Any, number: int | None, damage: list[str]) -> _Found:
@@ -204,8 +184,10 @@ def _unreadable(path: Path, error: Exception) -> RequestError:
     )
 
 
-def _stem(path: Path) -> str:
-    return re.sub(r"\.(ome\.)?[^.]*$", "", path.name, flags=re.IGNORECASE) or path.name
+def file_stem(path: Path) -> str:
+    """Name of a file without its ending, such as .tif, .ome.tif or .mrc.gz."""
+    ending = r"(\.ome)?\.[^.]*(\.gz|\.bz2)?$"
+    return re.sub(ending, "", path.name, flags=re.IGNORECASE) or path.name
 
 
 def _letters(path: Path, found: _Found, axes: str | None) -> tuple[str, list[str]]:
@@ -213,15 +195,8 @@ def _letters(path: Path, found: _Found, axes: str | None) -> tuple[str, list[str
     if axes is None:
         note = [_frames_note(found)] if _are_frames(found) else []
         return _known_axes(found), note
-    if len(axes) != len(found.axes):
-        lengths = " × ".join(str(n) for n in found.data.shape)
-        raise RequestError(
-            f"{path.name} has {len(found.axes)} axes, of the lengths {lengths}, but "
-            f"{axes} names {len(axes)}.",
-            "Give a letter for each: T time, C channel, Z depth, Y row, X column, "
-            f"and one of {UNNAMED_AXES} for others.",
-        )
-    return axes.upper(), []
+    require_letter_each(path.name, found.data.shape, axes)
+    return axes, []
 
 
 def _known_axes(found: _Found) -> str:
@@ -282,40 +257,14 @@ def axes_with_channels(path: str | os.PathLike[str], series: int | None = None) 
     return ""
 
 
-def _planes_last(image: Image) -> Image:
-    """Bring rows, columns and colours to the end, where viewers look for them."""
-    order = sorted(range(image.ndim), key=lambda i: "YXS".find(image.axes[i]) // 2)
-    if order == list(range(image.ndim)):
-        return image
-    return replace(
-        image,
-        data=image.data.transpose(order),
-        axes="".join(image.axes[i] for i in order),
-        pixel_size=tuple(image.pixel_size[i] for i in order),
-        units=tuple(image.units[i] for i in order),
-    )
-
-
-def free_letter(letters: str, taken: str) -> str:
-    """First of the letters that is not taken."""
-    for letter in letters:
-        if letter not in taken:
-            return letter
-    raise RequestError(
-        "The image has too many axes without a meaning.",
-        "Split it into images of at most six dimensions.",
-    )
-
-
-def _by_axis(steps: Steps, axes: str) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    pairs = [steps.get(axis, (1.0, "pixel")) for axis in axes]
-    return tuple(size for size, _ in pairs), tuple(unit for _, unit in pairs)
-
-
-def _steps(tif: Any, found: _Found) -> Steps:
+def _steps(tif: Any, found: _Found, path: Path) -> Steps:
+    """Pixel sizes: a maker's come after OME's or ImageJ's, but before TIFF's own."""
     if tif.is_ome and (steps := _ome_steps(tif, found.index)):
         return steps
-    return _imagej_steps(tif) if tif.is_imagej else _plain_steps(found.page)
+    of_maker = vendor_steps(tif, path)
+    if tif.is_imagej:
+        return of_maker | _imagej_steps(tif)
+    return _plain_steps(found.page) | of_maker
 
 
 def _ome_steps(tif: Any, index: int) -> Steps:

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing
+from napari_selfdenoise.images.axes import Steps, free_letter
+from napari_selfdenoise.images.channels import labels_of_planes, ome_channels
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
-from napari_selfdenoise.images.tiff_reading import Steps, free_letter
 from napari_selfdenoise.images.units import ascii_unit, positive, unit_symbol
 
 CLASSIC_BYTES = 3_900_000_000
@@ -36,37 +37,8 @@ OME_LENGTHS = frozenset({"pm", "Å", "nm", "µm", "mm", "cm", "m", "in"})
 OME_TIMES = frozenset({"ns", "µs", "ms", "s", "min", "h", "d"})
 
 
-def write_image(
-    image: Image, path: str | os.PathLike[str], *, overwrite: bool = True
-) -> Path:
-    """Write an image plane by plane as ImageJ hyperstack or OME-TIFF.
-
-    A name that ends in .ome.tif, and what ImageJ's classic TIFF cannot hold, becomes
-    OME-TIFF. Axes are brought to the order TZCYX; unnamed ones take the first free
-    letter of T, Z and C.
-
-    Parameters
-    ----------
-    image : Image
-        8- and 16-bit unsigned data keep their type, others become 32-bit floats.
-    path : path
-        A name ending in .tif or .tiff, in a folder that is there.
-    overwrite : bool
-        Whether a file of that name is replaced.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    RequestError
-        If the name or the image cannot be written as TIFF.
-    DenoisingError
-        If writing failed; no part of the file is left.
-    """
-    path = Path(path)
+def write_tiff(image: Image, path: Path, *, overwrite: bool = True) -> Path:
+    """Write a TIFF, as `write_image` does."""
     layout = _layout(image, path, _file_dtype(image.dtype))
     _require_place(path, layout.nbytes, overwrite)
     with _as_request_error(path), replacing(path) as part:
@@ -74,40 +46,13 @@ def write_image(
     return path
 
 
-class ImageWriter:
-    """A float32 TIFF filled bit by bit, for results larger than memory.
-
-    Used in a `with` statement; the file appears when that ends without an error.
-
-    Parameters
-    ----------
-    path : path
-        As for `write_image`.
-    like : Image
-        Image whose shape, axes, pixel size and units the file takes.
-    overwrite : bool
-        Whether a file of that name is replaced.
-
-    Attributes
-    ----------
-    data : array
-        Memory-mapped float32 with the shape and axis order of `like`, zero at first;
-        not to be used after the `with` statement.
-
-    Raises
-    ------
-    RequestError
-        If the name or the image cannot be written as TIFF.
-    DenoisingError
-        If there is no room for the file, or it cannot be written.
-    """
+class TiffWriter:
+    """A float32 TIFF filled bit by bit; see `ImageWriter`."""
 
     data: NDArray[np.float32]
 
-    def __init__(
-        self, path: str | os.PathLike[str], like: Image, *, overwrite: bool = True
-    ) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, like: Image, *, overwrite: bool = True) -> None:
+        self.path = path
         self._overwrite = overwrite
         self._layout = _layout(like, self.path, np.dtype(np.float32))
 
@@ -146,6 +91,7 @@ class _Layout:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     options: dict[str, Any]
+    display_range: tuple[float, float] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -180,7 +126,9 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
         else _ome_options(axes, steps, image.name, nbytes)
     )
     _with_look(options, image, axes, dtype)
-    return _Layout(axes, order, shape, dtype, options)
+    _with_channels(options, image, axes, shape)
+    shown = image.look.display_range if image.look else None
+    return _Layout(axes, order, shape, dtype, options, shown)
 
 
 def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> None:
@@ -199,6 +147,23 @@ def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> 
     if len(look.tables) in (1, image.channels):
         metadata["LUTs"] = list(look.tables)
     options["metadata"] |= metadata
+
+
+def _with_channels(
+    options: dict[str, Any], image: Image, axes: str, shape: tuple[int, ...]
+) -> None:
+    """Add to the options what the channels are called, and their colours to OME's."""
+    named = "C" in axes and len(image.channel_names) == image.channels
+    if "S" in axes:
+        return
+    if "ome" in options:
+        tables = image.look.tables if image.look else ()
+        found = ome_channels(image.channel_names, tables, image.channels)
+        options["metadata"] |= {"Channel": found} if found else {}
+    elif named:
+        planes = math.prod(shape[: axes.index("Y")])
+        labels = labels_of_planes(image.channel_names, planes)
+        options["metadata"]["Labels"] = labels
 
 
 def _require_writable(image: Image, path: Path) -> None:
@@ -351,13 +316,19 @@ def _note_display_range(part: Path, layout: _Layout) -> None:
     """Tell ImageJ what range to show; floats of camera counts would look blank."""
     if "imagej" not in layout.options:
         return
-    pixels = tifffile.memmap(part, mode="r")
-    low, high = _finite_range(pixels, layout.axes)
-    del pixels
+    low, high = layout.display_range or _range_of_file(part, layout.axes)
     if low < high:
         with tifffile.TiffFile(part, mode="r+") as tif:
             tag = tif.pages.first.tags["ImageDescription"]
             tag.overwrite(f"{tag.value.rstrip()}\nmin={low}\nmax={high}\n")
+
+
+def _range_of_file(part: Path, axes: str) -> tuple[float, float]:
+    pixels = tifffile.memmap(part, mode="r")
+    try:
+        return _finite_range(pixels, axes)
+    finally:
+        del pixels  # as above
 
 
 def _finite_range(pixels: Any, axes: str) -> tuple[float, float]:

@@ -19,23 +19,27 @@ def tiff_reader(path: Any) -> Reader | None:
 
 
 def model_reader(path: Any) -> Reader | None:
-    """Return what loads a model or a noise model into the Denoise dock."""
+    """Return what loads a model or a noise model into its dock."""
     return _load if isinstance(path, str) else None
 
 
 def _read_tiff(path: Any) -> list[LayerData]:
-    from napari_selfdenoise.images import read_image
-    from napari_selfdenoise.plugin.viewer.layers import layer_from_image
+    from napari_selfdenoise.plugin.docks.series import read_layer
 
-    return [(*layer_from_image(read_image(path)), "image")]
+    return [(*read_layer(Path(path)), "image")]
 
 
 def _load(path: Any) -> list[LayerData]:
     import napari
 
-    from napari_selfdenoise.plugin.docks.dock import open_dock
+    from napari_selfdenoise.plugin.docks.dock import is_in_front, open_dock
 
     viewer = napari.current_viewer()
-    if viewer is not None:
-        open_dock(viewer, "Denoise").open_files([Path(path)])
+    if viewer is None:
+        return _NO_LAYER
+    # Both docks take a noise model: to plot it, or for the next training.
+    is_noise = str(path).lower().endswith(".noise.json")
+    plots = is_noise and is_in_front(viewer, "Noise model")
+    dock = "Noise model" if plots else "Denoise"
+    open_dock(viewer, dock).open_files([Path(path)])
     return _NO_LAYER

@@ -348,6 +348,12 @@ def open_dock(viewer: Any, name: str) -> Any:
     return widget
 
 
+def is_in_front(viewer: Any, name: str) -> bool:
+    """Whether one of this plugin's docks is open, and not behind another tab."""
+    widget = dict(viewer.window.dock_widgets).get(f"{name} ({PLUGIN})")
+    return widget is not None and not widget.visibleRegion().isEmpty()
+
+
 def _notify(error: Exception) -> None:
     """Let napari show an error as well."""
     if isinstance(error, RequestError | DenoisingError):

@@ -61,6 +61,7 @@ def image_from_layer(layer: ImageLayer) -> Image:
         layer.name,
         notes=tuple(found.get("notes", ())),
         look=found.get("look"),
+        channel_names=tuple(found.get("channel_names", ())),
     )
     return as_line_scan(image)
 
@@ -168,11 +169,26 @@ def layer_from_image(image: Image) -> tuple[Any, dict[str, Any]]:
         "units": image.units[:shown],
         "axis_labels": tuple(axes[:shown].lower()),
         "rgb": rgb,
-        "metadata": {FILE_KEY: {"notes": list(image.notes), "look": image.look}},
+        "metadata": {FILE_KEY: known_of(image) | {"notes": list(image.notes)}},
     }
     if image.look and image.look.inverted and not rgb:
         options["colormap"] = "gray_r"
     return image.data, options
+
+
+def known_of(image: Image) -> dict[str, Any]:
+    """What the layer of an image, and those of its results, keep in their metadata."""
+    return {
+        "look": image.look,
+        "channel_names": image.channel_names,
+        "dtype": str(image.dtype),
+    }
+
+
+def type_of_source(layer: ImageLayer) -> str:
+    """Type of the pixels of the file that a layer, or its source, came from."""
+    known = layer.metadata.get(FILE_KEY, {})
+    return str(known.get("dtype", pixels_of(layer).dtype))
 
 
 def appearance(layer: ImageLayer) -> dict[str, Any]:
@@ -220,12 +236,20 @@ def result_appearance(
     look = look | {"contrast_limits": None}
     if name.endswith("_std") or name == "trust":
         look |= {"colormap": "viridis", "gamma": 1.0}
+        look |= {"metadata": _without_look(look.get("metadata", {}))}
     if name == "noise_std":
         highest = max(float(curve.std.max()) for curve in curves)
         look["contrast_limits"] = (0.0, highest)
     if name == "trust":
         look["contrast_limits"] = (0.0, 1.0)
     return look
+
+
+def _without_look(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of what is no intensity: neither look nor type are those of the file."""
+    known = metadata.get(FILE_KEY, {})
+    kept = {name: known[name] for name in ("channel_names",) if name in known}
+    return metadata | {FILE_KEY: kept}
 
 
 def _stacked(look: dict[str, Any]) -> dict[str, Any]:

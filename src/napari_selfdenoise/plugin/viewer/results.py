@@ -18,10 +18,12 @@ from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.viewer.in_view import data_point
 from napari_selfdenoise.plugin.viewer.layers import (
+    FILE_KEY,
     Box,
     appearance,
     bounding_box,
     distribution_layer,
+    known_of,
     pixels_of,
     provenance,
     result_appearance,
@@ -73,7 +75,8 @@ class Results:
         # Neither layer nor viewer must be kept alive by a run.
         self._source = weakref.ref(source)
         self._active = viewer.layers.selection.active
-        self._look, self._box = appearance(source), bounding_box(source)
+        self._look = appearance(source) | {"metadata": {FILE_KEY: known_of(image)}}
+        self._box = bounding_box(source)
         self._origin = Origin.of(source, "denoise")
         shapes = result_shapes(image, config)
         self._arrays = {name: allocate(shape) for name, shape in shapes.items()}

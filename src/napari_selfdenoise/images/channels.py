@@ -1,0 +1,117 @@
+"""Names and colours of channels, as OME and ImageJ write them into TIFF files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+Table = NDArray[np.uint8]
+"""Look-up table of a channel: red, green and blue of 256 shades, (3, 256)."""
+
+_WHITE = -1  # as OME writes red, green, blue and opacity: 0xffffffff, signed
+
+
+def channels_of_file(
+    tif: Any, index: int, channels: int
+) -> tuple[tuple[str, ...], tuple[Table, ...]]:
+    """Names and look-up tables of the channels of an image in an open TIFF.
+
+    Parameters
+    ----------
+    tif : TiffFile
+        Open.
+    index : int
+        Of the image in the file.
+    channels : int
+        How many it has.
+
+    Returns
+    -------
+    names : tuple of str
+        One a channel; empty where the file has none.
+    tables : tuple of ndarray
+        Likewise, each (3, 256) bytes; only those that OME gives, as colours.
+    """
+    if tif.is_ome:
+        return _of_ome(tif.ome_metadata, index, channels)
+    if tif.is_imagej:
+        labels = (tif.imagej_metadata or {}).get("Labels") or ()
+        return _names_in_labels([str(label) for label in labels], channels), ()
+    return (), ()
+
+
+def labels_of_planes(names: Sequence[str], planes: int) -> list[str]:
+    """Labels of an ImageJ hyperstack's planes, in which channels come first."""
+    return [names[plane % len(names)] for plane in range(planes)]
+
+
+def ome_channels(
+    names: Sequence[str], tables: Sequence[Table], channels: int
+) -> dict[str, list[Any]]:
+    """Attributes of the channels in OME's text; empty where there are none.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One a channel, or none.
+    tables : sequence of ndarray
+        Look-up tables, each (3, 256) bytes; one a channel, or none.
+    channels : int
+        How many channels there are.
+    """
+    found: dict[str, list[Any]] = {}
+    if len(names) == channels:
+        found["Name"] = list(names)
+    if len(tables) == channels:
+        found["Color"] = [_signed(table[:, -1]) for table in tables]
+    return found
+
+
+def _of_ome(
+    text: str, index: int, channels: int
+) -> tuple[tuple[str, ...], tuple[Table, ...]]:
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return (), ()
+    images = [one for one in root.iter() if _tag(one) == "Image"]
+    if index >= len(images):
+        return (), ()
+    found = [one for one in images[index].iter() if _tag(one) == "Channel"]
+    names = tuple(one.get("Name", "") for one in found)
+    colours = [one.get("Color", "") for one in found]
+    known = [int(c) if c.lstrip("-").isdigit() else _WHITE for c in colours]
+    if len(found) != channels:
+        return (), ()
+    tables = tuple(_ramp(colour) for colour in known)
+    coloured = any(colour != _WHITE for colour in known)
+    return names if all(names) else (), tables if coloured else ()
+
+
+def _names_in_labels(labels: list[str], channels: int) -> tuple[str, ...]:
+    """The labels of planes, where they are one for each channel; else none."""
+    names = labels[:channels]
+    same = labels == labels_of_planes(names, len(labels)) if names else False
+    distinct = len(set(names)) == len(names) == channels > 1
+    return tuple(names) if same and distinct and all(names) else ()
+
+
+def _ramp(colour: int) -> Table:
+    """From black to a colour, as OME writes it."""
+    *brightest, _ = (colour & 0xFFFFFFFF).to_bytes(4, "big")
+    shades = np.linspace(0, 1, 256) * np.array(brightest)[:, None]
+    table: Table = np.round(shades).astype(np.uint8)
+    return table
+
+
+def _signed(colour: NDArray[np.uint8]) -> int:
+    """Red, green and blue as OME writes them, fully opaque."""
+    return int.from_bytes(bytes([*colour.tolist(), 255]), "big", signed=True)
+
+
+def _tag(element: Any) -> str:
+    return str(element.tag).rpartition("}")[-1]

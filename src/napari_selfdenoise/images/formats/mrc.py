@@ -1,0 +1,47 @@
+"""Read MRC: electron micrographs, tilt series, volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_selfdenoise.images.axes import Steps
+from napari_selfdenoise.images.formats.recorded import (
+    LAZY_BYTES,
+    Listed,
+    Recorded,
+    library,
+    native,
+)
+from napari_selfdenoise.images.units import positive
+
+_PLAIN = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map", ".ccp4")
+_ZIPPED = (".gz", ".bz2")
+SUFFIXES = (*_PLAIN, *(f"{end}{zipped}" for end in _PLAIN for zipped in _ZIPPED))
+
+
+def images_in(path: Path) -> list[Listed]:
+    """The one image of an MRC file."""
+    return [Listed("", lambda: _read(path))]
+
+
+def _read(path: Path) -> Recorded:
+    mrcfile = library("mrcfile", "MRC")
+    zipped = path.suffix.lower() in _ZIPPED
+    if not zipped and path.stat().st_size > LAZY_BYTES:
+        mrc = mrcfile.mmap(path, permissive=True)  # stays open as long as it is read
+        return _recorded(mrc, mrc.data)
+    with mrcfile.open(path, permissive=True) as mrc:
+        return _recorded(mrc, native(mrc.data))
+
+
+def _recorded(mrc: Any, data: Any) -> Recorded:
+    sections = "Z" if mrc.is_volume() or mrc.is_volume_stack() else "I"
+    axes = ("Q", sections, "Y", "X")[-data.ndim :]
+    return Recorded(data, axes, _steps(mrc.voxel_size))
+
+
+def _steps(voxel: Any) -> Steps:
+    """Voxel size, in Å; 0 where it is not known."""
+    sizes = {axis: positive(voxel[axis.lower()]) for axis in "ZYX"}
+    return {axis: (size, "Å") for axis, size in sizes.items() if size}

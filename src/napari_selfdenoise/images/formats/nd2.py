@@ -1,0 +1,74 @@
+"""Read ND2, of Nikon's microscopes."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari_selfdenoise.images.axes import Steps
+from napari_selfdenoise.images.formats.recorded import (
+    LAZY_BYTES,
+    Listed,
+    Recorded,
+    library,
+    native,
+)
+from napari_selfdenoise.images.units import positive
+
+
+def images_in(path: Path) -> list[Listed]:
+    """The stage positions of an ND2 file; one image where there is but one."""
+    with library("nd2", "ND2").ND2File(path) as file:
+        count = file.sizes.get("P", 1)
+        names = _position_names(file)
+    names = names if len(names) == count else [""] * count
+    return [Listed(name, partial(_read, path, n)) for n, name in enumerate(names)]
+
+
+def _position_names(file: Any) -> list[str]:
+    for loop in file.experiment:
+        if loop.type == "XYPosLoop":
+            return [point.name or "" for point in loop.parameters.points]
+    return []
+
+
+def _read(path: Path, position: int) -> Recorded:
+    file = library("nd2", "ND2").ND2File(path)
+    axes = tuple(file.sizes)
+    several = "P" in axes
+    lazy = file.nbytes / file.sizes.get("P", 1) > LAZY_BYTES
+    with file:  # a lazy array opens it again
+        data = file.to_dask() if lazy else file.asarray(position if several else None)
+        steps, names = _steps(file), _channel_names(file)
+    if several:
+        data = data[(slice(None),) * axes.index("P") + (position if lazy else 0,)]
+        axes = tuple(axis for axis in axes if axis != "P")
+    return Recorded(data if lazy else native(data), axes, steps, names)
+
+
+def _channel_names(file: Any) -> tuple[str, ...]:
+    channels = getattr(file.metadata, "channels", None) or []
+    return tuple(one.channel.name or "" for one in channels)
+
+
+def _steps(file: Any) -> Steps:
+    steps: Steps = {}
+    channels = getattr(file.metadata, "channels", None) or []
+    known = channels[0].volume.axesCalibrated if channels else (False,) * 3
+    for axis, size, calibrated in zip("XYZ", file.voxel_size(), known, strict=True):
+        if positive(size) and calibrated:
+            steps[axis] = (size, "µm")
+    for loop in file.experiment:
+        interval = positive(_period_ms(loop))
+        if interval:
+            steps["T"] = (interval / 1000, "s")
+    return steps
+
+
+def _period_ms(loop: Any) -> Any:
+    """Time between frames, as measured or else as planned; None where unknown."""
+    if loop.type != "TimeLoop":
+        return None
+    measured = getattr(loop.parameters.periodDiff, "avg", None)
+    return positive(measured) or loop.parameters.periodMs

@@ -1,0 +1,146 @@
+"""Read OME-Zarr 0.1 to 0.5: one image, a plate, or several images; full resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.axes import Steps, axis_letter
+from napari_selfdenoise.images.formats.recorded import (
+    LAZY_BYTES,
+    Listed,
+    Recorded,
+    native,
+)
+from napari_selfdenoise.images.units import positive, unit_symbol
+
+_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+"""Files that a folder has which is a zarr."""
+
+_OLD_AXES = ("t", "c", "z", "y", "x")
+"""Axes of the versions that do not name them."""
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr, by what lies in it."""
+    return path.is_dir() and any((path / mark).exists() for mark in _MARKS)
+
+
+def images_in(path: Path) -> list[Listed]:
+    """The images of a zarr: those of a plate by well and field, others by name."""
+    node = _open(path)
+    if not hasattr(node, "group_keys"):
+        return [Listed("", partial(_read_array, path))]
+    places = list(_images_below(node))
+    if not places:
+        raise RequestError(
+            f"{path.name} is a zarr without images: no OME-Zarr metadata was found.",
+            "Choose the folder that has them, or one array in it.",
+        )
+    return [Listed(place, partial(_read, path, place)) for place in places]
+
+
+def _open(path: Path) -> Any:
+    import zarr
+
+    return zarr.open(str(path), mode="r")
+
+
+def _about(node: Any) -> Mapping[str, Any]:
+    """OME's metadata of a group; since 0.5 they have a name."""
+    attributes = dict(node.attrs)
+    found: Mapping[str, Any] = attributes.get("ome", attributes)
+    return found
+
+
+def _images_below(node: Any) -> Iterator[str]:
+    """Places of the images in a group; "" for the group itself."""
+    about = _about(node)
+    if "multiscales" in about:
+        yield ""
+    elif "plate" in about:
+        for well in about["plate"].get("wells", []):
+            yield from _fields(node, str(well["path"]))
+    else:
+        names = _listed_series(node) or sorted(node.group_keys(), key=_as_number)
+        yield from (n for n in names if "multiscales" in _about(node[n]))
+
+
+def _fields(node: Any, well: str) -> Iterator[str]:
+    images = _about(node[well])["well"]["images"]
+    yield from (f"{well}/{image['path']}" for image in images)
+
+
+def _listed_series(node: Any) -> list[str]:
+    """Images in the order of their file, where bioformats2raw has written it down."""
+    if "OME" not in node:
+        return []
+    return [str(name) for name in _about(node["OME"]).get("series", [])]
+
+
+def _as_number(name: str) -> tuple[int, str]:
+    return (int(name) if name.isdecimal() else 2**31, name)
+
+
+def _read(path: Path, place: str) -> Recorded:
+    group = _open(path / place)
+    about = _about(group)
+    image = about["multiscales"][0]
+    level = image["datasets"][0]
+    array = group[str(level["path"])]
+    axes = [_Axis(a) for a in image.get("axes", _OLD_AXES[-array.ndim :])]
+    scales = (_scale(level, array.ndim), _scale(image, array.ndim))
+    steps: Steps = {}
+    for axis, *factors in zip(axes, *scales, strict=True):
+        size = positive(np.prod(factors))
+        if size and (axis.unit or size != 1):
+            steps[axis_letter(axis.name)] = axis.step(size)
+    names = _channel_names(about.get("omero", {}))
+    return Recorded(_pixels(array), tuple(a.name for a in axes), steps, names)
+
+
+class _Axis:
+    """Name and unit of an axis; before 0.4 there were no units."""
+
+    def __init__(self, found: Any) -> None:
+        about = found if isinstance(found, Mapping) else {"name": found}
+        self.name = str(about["name"])
+        self.unit = unit_symbol(about["unit"]) if about.get("unit") else ""
+
+    def step(self, size: float) -> tuple[float, str]:
+        """A step along this axis, with a unit."""
+        return size, self.unit or "pixel"
+
+
+def _scale(about: Mapping[str, Any], ndim: int) -> Sequence[float]:
+    for one in about.get("coordinateTransformations", []):
+        if one.get("type") == "scale" and len(one.get("scale", ())) == ndim:
+            return [float(n) for n in one["scale"]]
+    return [1.0] * ndim
+
+
+def _channel_names(omero: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(one.get("label", "")) for one in omero.get("channels", []))
+
+
+def _read_array(path: Path) -> Recorded:
+    """An array without OME's metadata; since zarr 3 its axes may have names."""
+    array = _open(path)
+    names = getattr(array.metadata, "dimension_names", None) or [None] * array.ndim
+    labels = [name or f"axis {place}" for place, name in enumerate(names)]
+    if not {"Y", "X"} <= {axis_letter(label) for label in labels}:
+        labels[-2:] = ["y", "x"]
+    return Recorded(_pixels(array), tuple(labels))
+
+
+def _pixels(array: Any) -> Any:
+    if array.nbytes <= LAZY_BYTES:
+        return native(np.asarray(array[...]))
+    import dask.array
+
+    return dask.array.from_zarr(array)

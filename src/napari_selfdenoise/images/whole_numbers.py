@@ -1,0 +1,82 @@
+"""Denoised values in the type of the microscope's own file: rounded, and cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_selfdenoise.images.image import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """An image in a type of whole numbers, and what that has changed.
+
+    Parameters
+    ----------
+    image : Image
+        Rounded to the nearest whole number.
+    low, high : int
+        Pixels below and above the range of the type, which became its ends.
+    missing : int
+        Pixels without a number, which became zero.
+    """
+
+    image: Image
+    low: int
+    high: int
+    missing: int
+
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user: that values are rounded, and what was clipped."""
+        limits = np.iinfo(self.image.dtype)
+        notes = [f"Values are rounded to whole numbers ({self.image.dtype})."]
+        pixels = self.image.data.size
+        if clipped := self.low + self.high:
+            notes.append(
+                f"{_counted(clipped, pixels)} clipped: {self.low:,} below "
+                f"{limits.min:,}, {self.high:,} above {limits.max:,}."
+            )
+        if self.missing:
+            notes.append(f"{_counted(self.missing, pixels)} set to 0: no number there.")
+        return tuple(notes)
+
+
+def rounded(image: Image, dtype: Any) -> Rounded:
+    """Round an image to a type of whole numbers, plane by plane.
+
+    Parameters
+    ----------
+    image : Image
+        Raw units.
+    dtype : dtype
+        Signed or unsigned integers.
+
+    Returns
+    -------
+    Rounded
+        The image in memory, in that type.
+    """
+    dtype = np.dtype(dtype).newbyteorder("=")
+    limits = np.iinfo(dtype)
+    data = np.empty(image.shape, dtype)
+    low = high = missing = 0
+    for plane in image.planes():
+        values = np.rint(image.read_exact(plane))
+        below, above = values < limits.min, values > limits.max
+        no_number = np.isnan(values)
+        low, high = low + int(below.sum()), high + int(above.sum())
+        missing += int(no_number.sum())
+        kept = np.where(no_number, 0, values.clip(limits.min, limits.max))
+        data[image.slices(plane)] = image.as_stored(kept).astype(dtype)
+    made = image.with_data(data)
+    return Rounded(made, low, high, missing)
+
+
+def _counted(pixels: int, of: int) -> str:
+    """Number and share of pixels, such as "12 pixels (0.3 %) were"."""
+    verb = "pixel was" if pixels == 1 else "pixels were"
+    noun, _, be = verb.partition(" ")
+    return f"{pixels:,} {noun} ({100 * pixels / of:.2g} %) {be}"
