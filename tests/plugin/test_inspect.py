@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from conftest import PLUGIN
 from napari_selfdenoise.noise.inspection import measure_pairs, with_measurement
@@ -16,7 +16,6 @@ from napari_selfdenoise.parts.noise_models import (
     PoissonGaussianNoise,
     save_noise_model,
 )
-from napari_selfdenoise.plugin.docks.dock import add_below
 from napari_selfdenoise.plugin.noise_model.inspecting import TITLE
 from napari_selfdenoise.plugin.viewer.origin import Origin
 
@@ -129,13 +128,6 @@ def test_two_models_overlaid_and_a_line_that_is_dragged(desk, tmp_path):
     desk.panel.findChild(QPushButton, "remove_inspected").click()
     desk.settle()
     assert desk.panel.models.count() == 1 and not desk.panel.std.series()
-
-
-def test_what_lies_below_the_image_shares_its_place(desk):
-    """As tabs: side by side, neither plots nor tables are wide enough."""
-    place = add_below(desk.viewer, QWidget(), "another")
-    (other,) = place.window().tabifiedDockWidgets(place)
-    assert other.name == TITLE
 
 
 def test_a_band_follows_logarithmic_axes(desk):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from napari.layers import Image as ImageLayer
 from napari.utils.notifications import notification_manager, show_error, show_info
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
@@ -346,30 +346,6 @@ def open_dock(viewer: Any, name: str) -> Any:
     dock.show()
     dock.raise_()
     return widget
-
-
-_BELOW = Qt.DockWidgetArea.BottomDockWidgetArea
-
-
-def add_below(viewer: Any, widget: QWidget, name: str) -> Any:
-    """Put a widget below the image, as a tab in front of others that are there.
-
-    Side by side, neither tables nor plots would be wide enough to be read.
-
-    Returns
-    -------
-    QDockWidget
-        Where it is; for `remove_dock_widget` of the window.
-    """
-    place = viewer.window.add_dock_widget(widget, name=name, area="bottom")
-    window = place.window()
-    for other in window.findChildren(QDockWidget):
-        hidden = other is place or other.isFloating() or not other.isVisible()
-        if not hidden and window.dockWidgetArea(other) == _BELOW:
-            window.tabifyDockWidget(other, place)
-            place.raise_()
-            break
-    return place
 
 
 def _notify(error: Exception) -> None:
