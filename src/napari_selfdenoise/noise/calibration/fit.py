@@ -99,22 +99,21 @@ def fit_steps(
     """
     _require_fittable(config)
     own = np.zeros(1) if own_variance is None else np.asarray(own_variance, float)
-    pairs = Pairs.of(signal, observation, own, clip, np.random.default_rng(seed))
+    chosen = Pairs.of(signal, observation, own, clip, np.random.default_rng(seed))
     if (yield 0.0) is not None:
         return None
-    pairs, held_out = pairs.split()
+    pairs, held_out = chosen.split()
     norm = Normalization.measure(pairs.observation.astype(np.float32))
-    low, high = (float(end) for end in (pairs.signal.min(), pairs.signal.max()))
+    low, high = float(pairs.signal.min()), float(pairs.signal.max())
     step = grey_step(pairs.observation) if step is None else step
-    floor = std_floor(pairs, norm, step)
-    exact = pairs if variance_pairs is None else Pairs(*variance_pairs)
-    line = _balanced_line(exact)
+    exact = Pairs(*variance_pairs) if variance_pairs else pairs
+    floor, line = std_floor(pairs, norm, step), _balanced_line(exact)
     if isinstance(config, PoissonGaussianNoise):
         least = least_std(pairs, floor, norm)
         curve: NoiseCurve | None = NoiseCurve.line(*line, low, high, least)
     else:
-        fitting = _fit_module(config, pairs, exact, norm, floor, seed)
-        curve = yield from _interruptible(fitting)
+        fit = _fit_module(config, pairs, exact, norm, floor, seed)
+        curve = yield from _interruptible(fit)
     if curve is None or (yield 1.0) is not None:
         return None
     return FittedNoise(
