@@ -4,6 +4,7 @@ import os
 import shutil
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -19,15 +20,18 @@ from napari_selfdenoise.images import (
     FORMATS,
     Image,
     ImageWriter,
+    Look,
     axis_letters,
     in_order_of,
     parse_pixel_size,
     read_image,
     require_denoisable,
+    series,
     series_names,
     write_image,
     write_ome_zarr,
 )
+from napari_selfdenoise.images.channels import tables_of_colours
 from napari_selfdenoise.images.formats import czi, ome_zarr
 
 mrcfile = pytest.importorskip("mrcfile")
@@ -268,6 +272,7 @@ def test_the_images_of_a_leica_file_are_chosen_by_number(tmp_path):
     assert (first.axes, first.units) == ("TYX", ("s", "µm", "µm"))
     assert first.pixel_size == pytest.approx((2.0, 0.2, 0.1))
     assert first.channel_names == ("Green",)
+    assert first.look.tables[0][:, -1].tolist() == [0, 255, 0]
     second = read_image(tmp_path / "a.lif", series=1)
     assert np.array_equal(second.data, depth)
     assert second.axes == "YX"  # rows are depth, with a step of their own
@@ -290,7 +295,7 @@ def test_lines_scanned_again_and_again_are_time_by_position(tmp_path):
 
 CZI_XML = """<ImageDocument><Metadata><Information><Image><Dimensions><Channels>
 <Channel Id="Channel:0" Name="DAPI" /><Channel Id="Channel:1"><Fluor>EGFP</Fluor>
-</Channel></Channels><T><Positions><Interval><Increment>2.5</Increment></Interval>
+<Color>#FF00FF5B</Color></Channel></Channels><T><Positions><Interval><Increment>2.5</Increment></Interval>
 </Positions></T></Dimensions></Image></Information><Scaling><Items>
 <Distance Id="X"><Value>1.08E-07</Value></Distance>
 <Distance Id="Y"><Value>1.1E-07</Value></Distance>
@@ -306,6 +311,7 @@ def test_zeiss_xml_gives_sizes_and_names():
     assert steps["T"] == (2.5, "s")
     assert "Z" not in steps
     assert czi.channel_names(root) == ("DAPI", "EGFP")
+    assert czi.channel_colours(root) == ((255, 255, 255), (0, 255, 91))
 
 
 def test_tiles_of_a_scene_are_put_in_their_places():
@@ -346,6 +352,7 @@ def test_a_real_nd2():
     assert found.pixel_size_um == pytest.approx((0.1678, 0.1678), abs=1e-4)
     assert found.pixel_size[1] == 0.5
     assert found.channel_names == ("5-FAM/pH 9.0", "FM 4-64/2% CHAPS")
+    assert found.look.tables[1][:, -1].tolist() == [254, 1, 0]
 
 
 @real
@@ -502,15 +509,18 @@ def test_a_plate_lists_its_wells_and_fields(tmp_path, version):
         found = read_image(tmp_path / "p.zarr", series=number)
         assert np.array_equal(found.data, image.data), name
     assert "3 images (0: A/1/0" in read_image(tmp_path / "p.zarr").notes[0]
-    well = read_image(tmp_path / "p.zarr" / "B" / "2" / "0")
-    assert np.array_equal(well.data, images["B/2/0"].data)
+    field = read_image(tmp_path / "p.zarr" / "B" / "2" / "0")
+    assert np.array_equal(field.data, images["B/2/0"].data)
+    assert series_names(tmp_path / "p.zarr" / "A" / "1") == ["0", "1"]
 
 
 def put_about(group, about, version):
     group.attrs.update({"ome": {"version": "0.5", **about}} if version == 3 else about)
 
 
-def test_the_images_of_a_collection_are_in_the_order_of_their_numbers(tmp_path):
+def test_the_images_of_a_collection_are_in_the_order_of_their_numbers(
+    tmp_path, monkeypatch
+):
     """As bioformats2raw writes them: 0, 1, … 10."""
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
     put_about(group, {"bioformats2raw.layout": 3}, 3)
@@ -521,6 +531,9 @@ def test_the_images_of_a_collection_are_in_the_order_of_their_numbers(tmp_path):
             tmp_path / "a.zarr" / str(number)
         )
     assert series_names(tmp_path / "a.zarr") == [str(n) for n in range(11)]
+    monkeypatch.setattr(series, "_MOST_NAMES", 2)
+    note = read_image(tmp_path / "a.zarr").notes[0]
+    assert "11 images (0: 0, 1: 1, …, 10: 10)" in note
     assert read_image(tmp_path / "a.zarr", series=10).data.max() == 10
 
 
@@ -602,3 +615,20 @@ def test_an_image_takes_the_order_of_another():
     assert found.pixel_size == other.pixel_size
     assert np.array_equal(found.data[1, 2], image.data[2, 1])
     assert in_order_of(image, stack("TYX")) is image
+
+
+def test_colours_of_channels_are_read_and_written(tmp_path):
+    """As they are shown: in the file, in the result, and back."""
+    image = replace(
+        stack("CYX"),
+        look=Look(
+            tables=tables_of_colours([(0, 255, 0), (255, 0, 0), (9, 8, 7), (1, 1, 1)])
+        ),
+    )
+    found = read_image(write_ome_zarr(image, tmp_path / "a.zarr"))
+    for table, stored in zip(found.look.tables, image.look.tables, strict=True):
+        assert np.array_equal(table, stored)
+    assert found.look.mode == "composite"
+    grey = read_image(write_ome_zarr(stack("CYX"), tmp_path / "b.zarr", version="0.4"))
+    assert grey.look.tables[0][:, -1].tolist() == [0, 255, 0]  # so that they differ
+    assert read_image(write_ome_zarr(stack("YX"), tmp_path / "c.zarr")).look is None

@@ -91,8 +91,8 @@ def write_ome_zarr(
         about: dict[str, Any] = {
             "multiscales": [layout.multiscale(image.name, version)]
         }
-        if len(image.channel_names) == layout.sizes.get("C", 1):
-            about["omero"] = {"channels": _channels(image.channel_names, ranges)}
+        if channels := _channels(image, layout.sizes.get("C", 1), ranges):
+            about["omero"] = {"channels": channels}
         if version == "0.5":
             about = {"ome": {"version": version, **about}}
         group.attrs.update(about)
@@ -262,23 +262,37 @@ def _halved(plane: NDArray[Any]) -> NDArray[Any]:
     return halved.astype(plane.dtype)
 
 
-def _channels(names: tuple[str, ...], ranges: dict[int, _Range]) -> list[Any]:
+def _channels(image: Image, count: int, ranges: dict[int, _Range]) -> list[Any]:
     """Names of channels, with a colour and a range for viewers."""
-    colours = _COLOURS[len(names) > 1]
+    tables = image.look.tables if image.look else ()
+    if len(image.channel_names) != count and len(tables) != count:
+        return []
+    defaults = _COLOURS[count > 1]
+    names, colours = list(image.channel_names), [_digits(table) for table in tables]
+    names = names if len(names) == count else [f"channel {n}" for n in range(count)]
+    if len(colours) != count:
+        colours = [defaults[n % len(defaults)] for n in range(count)]
+    shown = image.look.display_range if image.look else None
     return [
         {
             "label": name,
-            "color": colours[number % len(colours)],
+            "color": colour,
             "active": True,
-            "window": _window(ranges[number]),
+            "window": _window(ranges[number], shown),
         }
-        for number, name in enumerate(names)
+        for number, (name, colour) in enumerate(zip(names, colours, strict=True))
     ]
 
 
-def _window(found: _Range) -> dict[str, float]:
+def _digits(table: NDArray[np.uint8]) -> str:
+    """The brightest colour of a look-up table, in hexadecimal digits."""
+    return bytes(table[:, -1].tolist()).hex().upper()
+
+
+def _window(found: _Range, shown: tuple[float, float] | None) -> dict[str, float]:
     low, high = (found.low, found.high) if found.low < found.high else (0.0, 1.0)
-    return {"min": low, "max": high, "start": low, "end": high}
+    start, end = shown or (low, high)
+    return {"min": low, "max": high, "start": start, "end": end}
 
 
 @contextmanager
