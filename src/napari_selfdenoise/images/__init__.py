@@ -5,7 +5,14 @@ The lowest room: it imports errors alone. For every other room.
 
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing, require_folder, saving
-from napari_selfdenoise.images.axes import axis_letter, axis_letters, parse_pixel_size
+from napari_selfdenoise.images.axes import (
+    axis_letter,
+    axis_letters,
+    likely_axis,
+    parse_pixel_size,
+    pixel_size_text,
+    with_pixel_size,
+)
 from napari_selfdenoise.images.binning import (
     sliding_means,
     to_bins,
@@ -77,8 +84,10 @@ __all__ = [
     "format_of",
     "in_micrometres",
     "is_in_memory",
+    "likely_axis",
     "means_of_bins",
     "parse_pixel_size",
+    "pixel_size_text",
     "poisson_gaussian_stack",
     "read_image",
     "read_padded",
@@ -99,5 +108,6 @@ __all__ = [
     "variance_of_bins",
     "weighted_means_by_signal",
     "whole_bins",
+    "with_pixel_size",
     "write_image",
 ]
