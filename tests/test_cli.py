@@ -6,9 +6,11 @@ import subprocess
 import sys
 import typing
 
+import mrcfile
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from pydantic import BaseModel
 
 from napari_selfdenoise import (
@@ -766,6 +768,42 @@ def test_axes_can_be_named_for_every_verb_that_reads(tmp_path, selfdenoise):
         )
         == 20
     )
+
+
+def test_other_formats_and_pixel_sizes_for_every_verb_that_denoises(
+    tmp_path, selfdenoise
+):
+    """A stack of micrographs in MRC, given as a movie, becomes an OME-Zarr."""
+    frames = np.random.default_rng(0).poisson(100, (3, 48, 40)).astype(np.float32)
+    with mrcfile.new(tmp_path / "a.mrcs") as mrc:
+        mrc.set_data(frames)
+        mrc.set_image_stack()
+    reading = ("--axes", "frame,row,col", "--pixel-size", "65nm,T=2", "--json")
+    model, out = tmp_path / "m.safetensors", tmp_path / "out.ome.zarr"
+    for arguments in (
+        ("train", tmp_path / "a.mrcs", "--model", model, *QUICK),
+        ("predict", model, tmp_path / "a.mrcs", out, "--outputs", "denoised,noise-std"),
+        ("predict", model, tmp_path / "a.mrcs", out),  # replaces it
+    ):
+        answer = selfdenoise(*arguments, *reading)
+        assert answer.status == 0, answer.err
+    assert (tmp_path / "out noise std.ome.zarr").is_dir()
+    found = read_image(out)
+    assert (found.axes, found.shape) == ("TYX", (3, 48, 40))
+    assert found.pixel_size == (2.0, 65.0, 65.0)
+    assert found.units == ("s", "nm", "nm")
+    assert np.isfinite(found.data).all()
+
+
+def test_a_zarr_that_holds_the_input_is_not_replaced(tmp_path, selfdenoise):
+    image = Image(np.random.default_rng(0).poisson(100, (32, 32)), "YX")
+    plate = tmp_path / "plate.zarr"
+    zarr.open_group(str(plate), mode="w")
+    field = write_image(image, plate / "A1.zarr")
+    answer = selfdenoise("denoise", field, plate, *QUICK)
+    assert answer.status == 2
+    assert "would overwrite" in answer.err
+    assert field.is_dir()
 
 
 def test_a_line_scan_denoises_to_the_shape_of_its_file(tmp_path, selfdenoise, scene):

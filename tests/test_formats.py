@@ -1,8 +1,10 @@
 """Files of microscopes, and others that are no TIFF: pixels, axes, sizes, names."""
 
 import os
+import shutil
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -11,19 +13,25 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import (
     FORMATS,
     Image,
+    ImageWriter,
+    Look,
     axis_letters,
+    in_order_of,
     parse_pixel_size,
     read_image,
     require_denoisable,
     series_names,
     write_image,
+    write_ome_zarr,
 )
-from napari_selfdenoise.images.formats import czi
+from napari_selfdenoise.images.channels import tables_of_colours
+from napari_selfdenoise.images.formats import czi, ome_zarr
 
 mrcfile = pytest.importorskip("mrcfile")
 oiffile = pytest.importorskip("oiffile")
@@ -263,6 +271,7 @@ def test_the_images_of_a_leica_file_are_chosen_by_number(tmp_path):
     assert (first.axes, first.units) == ("TYX", ("s", "µm", "µm"))
     assert first.pixel_size == pytest.approx((2.0, 0.2, 0.1))
     assert first.channel_names == ("Green",)
+    assert first.look.tables[0][:, -1].tolist() == [0, 255, 0]
     second = read_image(tmp_path / "a.lif", series=1)
     assert np.array_equal(second.data, depth)
     assert second.axes == "YX"  # rows are depth, with a step of their own
@@ -285,7 +294,7 @@ def test_lines_scanned_again_and_again_are_time_by_position(tmp_path):
 
 CZI_XML = """<ImageDocument><Metadata><Information><Image><Dimensions><Channels>
 <Channel Id="Channel:0" Name="DAPI" /><Channel Id="Channel:1"><Fluor>EGFP</Fluor>
-</Channel></Channels><T><Positions><Interval><Increment>2.5</Increment></Interval>
+<Color>#FF00FF5B</Color></Channel></Channels><T><Positions><Interval><Increment>2.5</Increment></Interval>
 </Positions></T></Dimensions></Image></Information><Scaling><Items>
 <Distance Id="X"><Value>1.08E-07</Value></Distance>
 <Distance Id="Y"><Value>1.1E-07</Value></Distance>
@@ -301,6 +310,7 @@ def test_zeiss_xml_gives_sizes_and_names():
     assert steps["T"] == (2.5, "s")
     assert "Z" not in steps
     assert czi.channel_names(root) == ("DAPI", "EGFP")
+    assert czi.channel_colours(root) == ((255, 255, 255), (0, 255, 91))
 
 
 def test_tiles_of_a_scene_are_put_in_their_places():
@@ -341,6 +351,7 @@ def test_a_real_nd2():
     assert found.pixel_size_um == pytest.approx((0.1678, 0.1678), abs=1e-4)
     assert found.pixel_size[1] == 0.5
     assert found.channel_names == ("5-FAM/pH 9.0", "FM 4-64/2% CHAPS")
+    assert found.look.tables[1][:, -1].tolist() == [254, 1, 0]
 
 
 @real
@@ -410,3 +421,207 @@ def test_a_pixel_size_that_is_given_replaces_that_of_the_file(tmp_path):
     assert found.units == ("µm", "nm", "nm")
     with pytest.raises(RequestError, match="There is no axis T for a pixel size"):
         read_image(tmp_path / "a.tif", pixel_size="T=2")
+
+
+# OME-Zarr -----------------------------------------------------------------------------
+
+LENGTHS = {"T": 2, "Z": 3, "C": 4, "Y": 7, "X": 8, "I": 5}
+SIZES = {"T": 2.5, "Z": 0.3, "C": 1.0, "Y": 0.11, "X": 0.108, "I": 1.0}
+UNITS = {"T": "s", "Z": "µm", "C": "pixel", "Y": "µm", "X": "nm", "I": "pixel"}
+ORDERS = [
+    *("YX", "XY", "TYX", "ZXY", "CTYX", "ZCYX", "YXC", "TZCYX", "CZTXY", "XCYZT"),
+    *("IYX", "IZYX"),
+]
+
+
+def stack(axes, dtype=np.uint16):
+    data = pixels(*(LENGTHS[a] for a in axes), dtype=dtype)
+    sizes, units = (tuple(map(table.get, axes)) for table in (SIZES, UNITS))
+    names = ("a", "b", "c", "d") if "C" in axes else ("one",)
+    return Image(data, axes, sizes, units, channel_names=names)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ORDERS)
+def test_ome_zarr_keeps_pixels_axes_sizes_units_and_names(tmp_path, axes, version):
+    image = stack(axes)
+    path = write_ome_zarr(image, tmp_path / "a.ome.zarr", version=version)
+    found = read_image(path)
+    letters = axes if "I" not in axes else axes.replace("I", "T")
+    expected = sorted(letters, key="TCZYX".index)
+    assert found.axes == "".join(expected)
+    order = [letters.index(axis) for axis in expected]
+    assert np.array_equal(found.data, image.data.transpose(order))
+    assert found.pixel_size == pytest.approx([image.pixel_size[i] for i in order])
+    assert found.units == tuple(image.units[i] for i in order)
+    assert found.channel_names == image.channel_names
+    assert (found.dtype, found.name) == (np.uint16, "a")
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_what_is_written_is_valid_ome_zarr(tmp_path, version):
+    yaozarrs = pytest.importorskip("yaozarrs")
+    for axes in ("YX", "CYX", "TCZYX"):
+        path = write_ome_zarr(stack(axes), tmp_path / f"{axes}.zarr", version=version)
+        yaozarrs.validate_zarr_store(path)
+
+
+def test_copies_of_half_the_size_lie_on_the_image(tmp_path):
+    """Each pixel of a copy is the mean of those below, at the centre of them."""
+    data = np.add.outer(np.arange(600.0), np.arange(520.0)).astype(np.float32)
+    image = Image(data, "YX", (0.5, 0.25), ("µm", "µm"))
+    group = zarr.open_group(str(write_ome_zarr(image, tmp_path / "a.zarr")), mode="r")
+    levels = group.attrs["ome"]["multiscales"][0]["datasets"]
+    assert [group[level["path"]].shape for level in levels] == [
+        (600, 520),
+        (300, 260),
+        (150, 130),
+    ]
+    for level in levels[1:]:
+        scale, shift = level["coordinateTransformations"]
+        y, x = (
+            np.array(scale["scale"]) * (10, 20) + np.array(shift["translation"])
+        ) / (0.5, 0.25)  # in pixels of the image
+        assert group[level["path"]][10, 20] == pytest.approx(y + x)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_plate_lists_its_wells_and_fields(tmp_path, version):
+    plate = zarr.open_group(str(tmp_path / "p.zarr"), mode="w", zarr_format=version)
+    images = {}
+    wells = [{"path": "A/1"}, {"path": "B/2"}]
+    put_about(plate, {"plate": {"wells": wells}}, version)
+    for well, fields in (("A/1", "01"), ("B/2", "0")):
+        put_about(
+            plate.require_group(well),
+            {"well": {"images": [{"path": field} for field in fields]}},
+            version,
+        )
+        for field in fields:
+            images[f"{well}/{field}"] = image = Image(pixels(7, 8), "YX")
+            write_ome_zarr(
+                image, tmp_path / "x.zarr", version="0.5" if version == 3 else "0.4"
+            )
+            shutil.move(tmp_path / "x.zarr", tmp_path / "p.zarr" / well / field)
+    assert series_names(tmp_path / "p.zarr") == list(images)
+    for number, (name, image) in enumerate(images.items()):
+        found = read_image(tmp_path / "p.zarr", series=number)
+        assert np.array_equal(found.data, image.data), name
+    assert "3 images (0: A/1/0" in read_image(tmp_path / "p.zarr").notes[0]
+    well = read_image(tmp_path / "p.zarr" / "B" / "2" / "0")
+    assert np.array_equal(well.data, images["B/2/0"].data)
+
+
+def put_about(group, about, version):
+    group.attrs.update({"ome": {"version": "0.5", **about}} if version == 3 else about)
+
+
+def test_the_images_of_a_collection_are_in_the_order_of_their_numbers(tmp_path):
+    """As bioformats2raw writes them: 0, 1, … 10."""
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+    put_about(group, {"bioformats2raw.layout": 3}, 3)
+    for number in range(11):
+        image = Image(np.full((7, 8), number, np.uint8), "YX")
+        write_ome_zarr(image, tmp_path / "a.zarr" / f"{number}.zarr")
+        (tmp_path / "a.zarr" / f"{number}.zarr").rename(
+            tmp_path / "a.zarr" / str(number)
+        )
+    assert series_names(tmp_path / "a.zarr") == [str(n) for n in range(11)]
+    assert read_image(tmp_path / "a.zarr", series=10).data.max() == 10
+
+
+def test_an_array_without_ome_metadata_is_read(tmp_path):
+    data = pixels(3, 7, 8)
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"),
+        data=data,
+        zarr_format=3,
+        dimension_names=["time", "y", "x"],
+    )
+    assert array.shape == (3, 7, 8)
+    found = read_image(tmp_path / "a.zarr")
+    assert found.axes == "TYX"
+    assert np.array_equal(found.data, data)
+
+
+def test_large_zarr_stays_on_disk(tmp_path, monkeypatch):
+    image = stack("TZCYX")
+    path = write_ome_zarr(image, tmp_path / "a.zarr")
+    monkeypatch.setattr(ome_zarr, "LAZY_BYTES", 10)
+    found = read_image(path)
+    assert not found.in_memory
+    plane = (1, 2, 0)  # T, C, Z
+    assert np.array_equal(found.read_stored(plane), image.data[1, 0, 2])
+
+
+def test_a_zarr_replaces_a_zarr_alone(tmp_path):
+    first, second = Image(pixels(7, 8), "YX"), Image(pixels(5, 6), "YX")
+    path = tmp_path / "a.ome.zarr"
+    write_image(first, path)
+    assert np.array_equal(read_image(write_image(second, path)).data, second.data)
+    with pytest.raises(RequestError, match="is there already"):
+        write_image(first, path, overwrite=False)
+    (tmp_path / "data.zarr").mkdir()
+    (tmp_path / "data.zarr" / "thesis.txt").write_text("years")
+    with pytest.raises(RequestError, match="is no zarr"):
+        write_image(first, tmp_path / "data.zarr")
+    assert {p.name for p in tmp_path.iterdir()} == {"a.ome.zarr", "data.zarr"}
+
+
+def test_a_zarr_that_was_not_finished_does_not_stay(tmp_path):
+    class Broken:
+        shape, dtype, ndim = (3, 7, 8), np.dtype(np.uint8), 3
+
+        def __getitem__(self, index):
+            raise OSError("the disk is gone")
+
+    with pytest.raises(DenoisingError, match=r"a\.zarr could not be written"):
+        write_image(Image(Broken(), "TYX"), tmp_path / "a.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_six_axes_need_ome_tiff(tmp_path):
+    image = Image(np.zeros((2,) * 6, np.uint8), "ITCZYX")
+    with pytest.raises(RequestError, match="at most 5 axes"):
+        write_image(image, tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("axes", ["YX", "CTYX", "XCYZT"])
+def test_a_zarr_can_be_filled_bit_by_bit(tmp_path, axes):
+    image = stack(axes)
+    with ImageWriter(tmp_path / "a.ome.zarr", image) as writer:
+        assert writer.data.shape == image.shape
+        for plane in image.planes():
+            writer.data[image.slices(plane)] = image.data[image.slices(plane)]
+        assert not (tmp_path / "a.ome.zarr").exists()
+    found = read_image(tmp_path / "a.ome.zarr")
+    order = [axes.index(axis) for axis in found.axes]
+    assert found.dtype == np.float32
+    assert np.array_equal(found.data, image.data.transpose(order))
+
+
+def test_an_image_takes_the_order_of_another():
+    """A TIFF is TZCYX; what it is compared with may lie otherwise."""
+    image, other = stack("CZYX"), stack("ZCYX")
+    found = in_order_of(image, other)
+    assert (found.axes, found.shape) == (other.axes, other.shape)
+    assert found.pixel_size == other.pixel_size
+    assert np.array_equal(found.data[1, 2], image.data[2, 1])
+    assert in_order_of(image, stack("TYX")) is image
+
+
+def test_colours_of_channels_are_read_and_written(tmp_path):
+    """As they are shown: in the file, in the result, and back."""
+    image = replace(
+        stack("CYX"),
+        look=Look(
+            tables=tables_of_colours([(0, 255, 0), (255, 0, 0), (9, 8, 7), (1, 1, 1)])
+        ),
+    )
+    found = read_image(write_ome_zarr(image, tmp_path / "a.zarr"))
+    for table, stored in zip(found.look.tables, image.look.tables, strict=True):
+        assert np.array_equal(table, stored)
+    assert found.look.mode == "composite"
+    grey = read_image(write_ome_zarr(stack("CYX"), tmp_path / "b.zarr", version="0.4"))
+    assert grey.look.tables[0][:, -1].tolist() == [0, 255, 0]  # so that they differ
+    assert read_image(write_ome_zarr(stack("YX"), tmp_path / "c.zarr")).look is None

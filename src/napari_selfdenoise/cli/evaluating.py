@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from napari_selfdenoise.cli.inputs import axes_option
+from napari_selfdenoise.cli.inputs import axes_option, series_option
 from napari_selfdenoise.cli.report import reports, say
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
@@ -53,6 +53,7 @@ _EVERY_S = 5.0
 )
 @click.option("--frame", type=int, help="Take this frame of a stack on either side.")
 @axes_option
+@series_option
 @reports
 def evaluate_verb(
     prediction: str,
@@ -63,6 +64,7 @@ def evaluate_verb(
     data_range: float | None,
     frame: int | None,
     axes: str | None,
+    series: int | None,
 ) -> dict[str, Any]:
     """Compare PREDICTION with a REFERENCE, plane by plane, or with the noisy image."""
     from napari_selfdenoise.evaluation import Evaluation
@@ -80,11 +82,11 @@ def evaluate_verb(
     report: dict[str, Any] = {}
     parts: list[Evaluation] = []
     if noisy:
-        pair = _pair(prediction, noisy, frame, axes)
+        pair = _pair(prediction, noisy, frame, axes, series)
         parts += _without_reference(*pair, model, noise_model)
         report |= _residual_report(*pair, required=not reference)
     if reference:
-        pair = _pair(prediction, reference, frame, axes)
+        pair = _pair(prediction, reference, frame, axes, series)
         parts.append(_with_reference(*pair, data_range))
         report |= _reference_report(parts[-1])
     found = Evaluation.joined(parts)
@@ -92,14 +94,19 @@ def evaluate_verb(
 
 
 def _pair(
-    prediction: str, other: str, frame: int | None, axes: str | None
+    prediction: str,
+    other: str,
+    frame: int | None,
+    axes: str | None,
+    series: int | None,
 ) -> tuple[Image, Image]:
-    """Read a prediction and what it is compared with."""
-    from napari_selfdenoise.images import read_image
+    """Read a prediction and what it is compared with, one of a file with several."""
+    from napari_selfdenoise.images import in_order_of, read_image
 
-    images = [read_image(prediction, axes=axes), read_image(other)]
+    images = [read_image(prediction, axes=axes), read_image(other, series=series)]
     if axes is not None and images[1].ndim == images[0].ndim:
-        images[1] = read_image(other, axes=axes)
+        images[1] = read_image(other, axes=axes, series=series)
+    images[1] = in_order_of(images[1], images[0])
     if frame is not None:
         if not any(_is_stack(image) for image in images):
             raise RequestError(

@@ -46,12 +46,14 @@ def write_run_report(
         Of the whole run.
     """
     from napari_selfdenoise.evaluation import check_residual
-    from napari_selfdenoise.images import read_image
+    from napari_selfdenoise.images import in_order_of, read_image
     from napari_selfdenoise.report import write_report
 
     result, check = None, None
     if noisy is not None and denoised is not None:
-        result = read_image(denoised, axes=noisy.axes)
+        result = in_order_of(read_image(denoised), noisy)
+        if result.axes != noisy.axes:  # those without a name have one in the file
+            result = read_image(denoised, axes=noisy.axes)
         try:
             check = check_residual(noisy, result)
         except RequestError as error:

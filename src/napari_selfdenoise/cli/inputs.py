@@ -17,14 +17,22 @@ axes_option = click.option(
     "--axes",
     metavar="LETTERS",
     help="What the axes of the file are, such as TYX, where it does not say so: "
-    "T time, C channel, Z depth, Y row, X column.",
+    "T time, C channel, Z depth, Y row, X column. Words do, too: frame,row,col.",
+)
+
+pixel_size_option = click.option(
+    "--pixel-size",
+    metavar="SIZE",
+    help="Pixel size, where the file has none or a wrong one, in µm: 0.1, or 65nm; "
+    "of Z, Y and X 0.3,0.1,0.1; by axis YX=0.1,T=2s.",
 )
 
 series_option = click.option(
     "--series",
     type=int,
     metavar="N",
-    help="Which position or series of a file with several, from 0. Default: the first.",
+    help="Which position, scene, well or series of a file with several, from 0. "
+    "Default: the first.",
 )
 
 _correction_options = (
@@ -51,7 +59,8 @@ _correction_options = (
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the flags that say how its inputs are read."""
-    for option in (axes_option, series_option, *_correction_options)[::-1]:
+    reading = (axes_option, pixel_size_option, series_option)
+    for option in (*reading, *_correction_options)[::-1]:
         command = option(command)
     return command
 
@@ -75,6 +84,7 @@ class Inputs:
     frame: int | None
     axes: str | None
     series: int | None
+    pixel_size: str | None
     corrections: Corrections
 
     @classmethod
@@ -96,6 +106,7 @@ class Inputs:
             values.pop("frame"),
             values.pop("axes"),
             values.pop("series"),
+            values.pop("pixel_size"),
             Corrections(**given),
         )
 
@@ -109,7 +120,9 @@ class Inputs:
         """
         from napari_selfdenoise.images import read_image
 
-        image = read_image(path, axes=self.axes, series=self.series)
+        image = read_image(
+            path, axes=self.axes, series=self.series, pixel_size=self.pixel_size
+        )
         require_denoisable(image)
         # A mask may be that of the whole stack.
         image = Corrections(mask=self.corrections.mask).apply(image)

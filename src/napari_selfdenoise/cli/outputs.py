@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import require_folder
+from napari_selfdenoise.images import file_stem, require_folder
 
 OUTPUTS = (
     "denoised",
@@ -29,7 +29,7 @@ def output_paths(target: Path, outputs: str) -> dict[str, Path]:
     Parameters
     ----------
     target : Path
-        OUTPUT, a TIFF file name in a folder that is there.
+        OUTPUT, the name of a TIFF or an OME-Zarr in a folder that is there.
     outputs : str
         Names from `OUTPUTS`, separated by commas.
 
@@ -86,12 +86,13 @@ def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
     Raises
     ------
     RequestError
-        If one is the same file; what was recorded must not be lost.
+        If one is the same file, or a zarr that the input is a part of; what was
+        recorded must not be lost.
     """
     there = [path for path in outputs if path.exists()]
     read = [source for source in map(Path, sources) if source.exists()]
     for path, source in itertools.product(there, read):
-        if path.samefile(source):
+        if source.resolve().is_relative_to(path.resolve()) or path.samefile(source):
             raise RequestError(
                 f"The result would overwrite {source}, which would be lost.",
                 "Choose another name for the result.",
@@ -128,18 +129,18 @@ def _split_name(target: Path) -> tuple[str, str]:
     stem, dot, suffix = target.name.partition(".")
     if suffix.lower() in ("tif", "tiff", "ome.tif", "ome.tiff"):
         return stem, f"{dot}{suffix}"
-    ending = re.search(r"\.(ome\.)?tiff?$", target.name, re.IGNORECASE)
+    ending = re.search(r"(\.ome)?\.(tiff?|zarr)$", target.name, re.IGNORECASE)
     if not ending:
         raise RequestError(
-            f"The output {target.name} is no TIFF file name.", "End it with .tif."
+            f"The output {target.name} is no TIFF file name.",
+            "End it with .tif, or with .ome.zarr for an OME-Zarr.",
         )
     return target.name[: ending.start()], ending[0]
 
 
 def _place(target: Path, source: str, several: bool) -> Path:
-    if target.is_dir():
-        stem = re.sub(r"(\.ome)?\.tiff?$", "", Path(source).name, flags=re.IGNORECASE)
-        return target / f"{stem} denoised.tif"
+    if target.is_dir() and target.suffix.lower() != ".zarr":
+        return target / f"{file_stem(Path(source))} denoised.tif"
     if several:
         raise RequestError(
             f"There are several inputs, but {target} is no folder.",

@@ -8,6 +8,7 @@ from napari_selfdenoise.images.atomic_write import replacing, require_folder, sa
 from napari_selfdenoise.images.axes import (
     axis_letter,
     axis_letters,
+    in_order_of,
     likely_axis,
     parse_pixel_size,
     pixel_size_text,
@@ -51,11 +52,12 @@ from napari_selfdenoise.images.statistics import (
     means_of_bins,
     weighted_means_by_signal,
 )
-from napari_selfdenoise.images.tiff_reading import axes_with_channels
-from napari_selfdenoise.images.tiff_writing import ImageWriter, write_image
+from napari_selfdenoise.images.tiff_reading import axes_with_channels, file_stem
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 from napari_selfdenoise.images.whole_numbers import Rounded, rounded
+from napari_selfdenoise.images.writing import ImageWriter, write_image
+from napari_selfdenoise.images.zarr_writing import write_ome_zarr
 
 __all__ = [
     "FMD_CREDIT",
@@ -79,10 +81,12 @@ __all__ = [
     "axis_letters",
     "bins_by_signal",
     "bytes_in_words",
+    "file_stem",
     "fish_average",
     "fish_frame",
     "format_of",
     "in_micrometres",
+    "in_order_of",
     "is_in_memory",
     "likely_axis",
     "means_of_bins",
@@ -110,4 +114,5 @@ __all__ = [
     "whole_bins",
     "with_pixel_size",
     "write_image",
+    "write_ome_zarr",
 ]

@@ -98,7 +98,18 @@ def by_axis(steps: Steps, axes: str) -> tuple[tuple[float, ...], tuple[str, ...]
 def planes_last(image: Image) -> Image:
     """Bring rows, columns and colours to the end, where viewers look for them."""
     order = sorted(range(image.ndim), key=lambda i: "YXS".find(image.axes[i]) // 2)
-    if order == list(range(image.ndim)):
+    return _transposed(image, order)
+
+
+def in_order_of(image: Image, other: Image) -> Image:
+    """Return an image with the order of axes of another one that has the same axes."""
+    if sorted(image.axes) != sorted(other.axes):
+        return image
+    return _transposed(image, [image.axes.index(axis) for axis in other.axes])
+
+
+def _transposed(image: Image, order: Sequence[int]) -> Image:
+    if list(order) == list(range(image.ndim)):
         return image
     return replace(
         image,
@@ -106,6 +117,8 @@ def planes_last(image: Image) -> Image:
         axes="".join(image.axes[i] for i in order),
         pixel_size=tuple(image.pixel_size[i] for i in order),
         units=tuple(image.units[i] for i in order),
+        mask=None if image.mask is None else image.mask.transpose(order),
+        line_scan="".join(image.line_scan[i] for i in order) if image.line_scan else "",
     )
 
 
@@ -138,8 +151,8 @@ def parse_pixel_size(text: str) -> Steps:
     if None in found or any(s is None for _, s, _ in sizes) or "?" in steps:
         raise RequestError(
             f"{text!r} is no pixel size.",
-            "Give one number for rows and columns, such as 0.1 (µm) or 65nm; three "
-            "for Z, Y and X, such as 0.3,0.1,0.1; or name axes, such as YX=0.1,T=2s.",
+            "Give one number for rows and columns, such as 0.1 (µm) or 65nm. Give "
+            "three for Z, Y and X, such as 0.3,0.1,0.1, or name axes: YX=0.1,T=2s.",
         )
     return steps
 

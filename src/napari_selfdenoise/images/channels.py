@@ -103,6 +103,17 @@ def _names_in_labels(labels: list[str], channels: int) -> tuple[str, ...]:
 def _ramp(colour: int) -> Table:
     """From black to a colour, as OME writes it."""
     *brightest, _ = (colour & 0xFFFFFFFF).to_bytes(4, "big")
+    return ramp(brightest)
+
+
+def tables_of_colours(colours: Sequence[Sequence[int]]) -> tuple[Table, ...]:
+    """Look-up tables of channels from red, green and blue; none if all are grey."""
+    grey = all(len(set(colour)) == 1 for colour in colours)
+    return () if grey else tuple(ramp(colour) for colour in colours)
+
+
+def ramp(brightest: Sequence[int]) -> Table:
+    """Look-up table from black to a colour: red, green and blue up to 255."""
     shades = np.linspace(0, 1, 256) * np.array(brightest)[:, None]
     table: Table = np.round(shades).astype(np.uint8)
     return table

@@ -18,6 +18,8 @@ from napari_selfdenoise.images.axes import (
     require_letter_each,
     with_pixel_size,
 )
+from napari_selfdenoise.images.channels import tables_of_colours
+from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.formats import (
     Format,
     Recorded,
@@ -27,7 +29,7 @@ from napari_selfdenoise.images.formats import (
 )
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.series import choose, tiff_series_names
-from napari_selfdenoise.images.tiff_reading import read_tiff, stem
+from napari_selfdenoise.images.tiff_reading import file_stem, read_tiff
 
 
 def read_image(
@@ -135,17 +137,20 @@ def _image(path: Path, found: Recorded, axes: str | None) -> Image:
     else:
         require_letter_each(path.name, data.shape, axes)
         letters = axes
-    names = found.channel_names
-    image = Image(
-        data,
-        letters,
-        *by_axis(found.steps, letters),
-        name=stem(path),
-        notes=found.notes,
-    )
-    if len(names) == image.channels:
-        image = replace(image, channel_names=names)
-    return as_line_scan(planes_last(image))
+    sizes = by_axis(found.steps, letters)
+    image = Image(data, letters, *sizes, file_stem(path), notes=found.notes)
+    return as_line_scan(planes_last(_with_channels(image, found)))
+
+
+def _with_channels(image: Image, found: Recorded) -> Image:
+    """Add names and colours, where there is one for each channel."""
+    if len(found.channel_names) == image.channels and any(found.channel_names):
+        image = replace(image, channel_names=found.channel_names)
+    if len(found.colours) == image.channels:
+        tables = tables_of_colours(found.colours)
+        mode = "composite" if image.channels > 1 else ""
+        image = replace(image, look=Look(tables=tables, mode=mode) if tables else None)
+    return image
 
 
 @contextmanager

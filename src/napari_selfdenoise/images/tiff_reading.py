@@ -34,6 +34,7 @@ from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.planes import UNNAMED_AXES
 from napari_selfdenoise.images.series import choose_series
+from napari_selfdenoise.images.tiff_pixel_sizes import vendor_steps
 from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
 
 LAZY_BYTES = 2**30
@@ -77,7 +78,7 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
     try:
         with damage_noted() as damage, tifffile.TiffFile(path) as tif:
             found = _pixels(path, tif, number, damage)
-            steps = _steps(tif, found)
+            steps = _steps(tif, found, path)
             look = _look(tif, found.page)
             names, tables = channels_of_file(tif, found.index, _channels(found, axes))
     except PermissionError as error:
@@ -93,7 +94,7 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
     letters, note = _letters(path, found, axes)
     notes = (*found.notes, *note, *(look.notes() if look else ()))
     sizes = by_axis(steps, letters)
-    image = Image(found.data, letters, *sizes, stem(path), notes=notes, look=look)
+    image = Image(found.data, letters, *sizes, file_stem(path), notes=notes, look=look)
     return as_line_scan(planes_last(replace(image, channel_names=names)))
 
 
@@ -183,9 +184,10 @@ def _unreadable(path: Path, error: Exception) -> RequestError:
     )
 
 
-def stem(path: Path) -> str:
-    """Name of a file without its ending; an OME-TIFF has a longer one."""
-    return re.sub(r"\.(ome\.)?[^.]*$", "", path.name, flags=re.IGNORECASE) or path.name
+def file_stem(path: Path) -> str:
+    """Name of a file without its ending, such as .tif, .ome.tif or .mrc.gz."""
+    ending = r"(\.ome)?\.[^.]*(\.gz|\.bz2)?$"
+    return re.sub(ending, "", path.name, flags=re.IGNORECASE) or path.name
 
 
 def _letters(path: Path, found: _Found, axes: str | None) -> tuple[str, list[str]]:
@@ -255,10 +257,14 @@ def axes_with_channels(path: str | os.PathLike[str], series: int | None = None) 
     return ""
 
 
-def _steps(tif: Any, found: _Found) -> Steps:
+def _steps(tif: Any, found: _Found, path: Path) -> Steps:
+    """Pixel sizes: a maker's come after OME's or ImageJ's, but before TIFF's own."""
     if tif.is_ome and (steps := _ome_steps(tif, found.index)):
         return steps
-    return _imagej_steps(tif) if tif.is_imagej else _plain_steps(found.page)
+    of_maker = vendor_steps(tif, path)
+    if tif.is_imagej:
+        return of_maker | _imagej_steps(tif)
+    return _plain_steps(found.page) | of_maker
 
 
 def _ome_steps(tif: Any, index: int) -> Steps:

@@ -37,37 +37,8 @@ OME_LENGTHS = frozenset({"pm", "Å", "nm", "µm", "mm", "cm", "m", "in"})
 OME_TIMES = frozenset({"ns", "µs", "ms", "s", "min", "h", "d"})
 
 
-def write_image(
-    image: Image, path: str | os.PathLike[str], *, overwrite: bool = True
-) -> Path:
-    """Write an image plane by plane as ImageJ hyperstack or OME-TIFF.
-
-    A name that ends in .ome.tif, and what ImageJ's classic TIFF cannot hold, becomes
-    OME-TIFF. Axes are brought to the order TZCYX; unnamed ones take the first free
-    letter of T, Z and C.
-
-    Parameters
-    ----------
-    image : Image
-        8- and 16-bit unsigned data keep their type, others become 32-bit floats.
-    path : path
-        A name ending in .tif or .tiff, in a folder that is there.
-    overwrite : bool
-        Whether a file of that name is replaced.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    RequestError
-        If the name or the image cannot be written as TIFF.
-    DenoisingError
-        If writing failed; no part of the file is left.
-    """
-    path = Path(path)
+def write_tiff(image: Image, path: Path, *, overwrite: bool = True) -> Path:
+    """Write a TIFF, as `write_image` does."""
     layout = _layout(image, path, _file_dtype(image.dtype))
     _require_place(path, layout.nbytes, overwrite)
     with _as_request_error(path), replacing(path) as part:
@@ -75,40 +46,13 @@ def write_image(
     return path
 
 
-class ImageWriter:
-    """A float32 TIFF filled bit by bit, for results larger than memory.
-
-    Used in a `with` statement; the file appears when that ends without an error.
-
-    Parameters
-    ----------
-    path : path
-        As for `write_image`.
-    like : Image
-        Image whose shape, axes, pixel size and units the file takes.
-    overwrite : bool
-        Whether a file of that name is replaced.
-
-    Attributes
-    ----------
-    data : array
-        Memory-mapped float32 with the shape and axis order of `like`, zero at first;
-        not to be used after the `with` statement.
-
-    Raises
-    ------
-    RequestError
-        If the name or the image cannot be written as TIFF.
-    DenoisingError
-        If there is no room for the file, or it cannot be written.
-    """
+class TiffWriter:
+    """A float32 TIFF filled bit by bit; see `ImageWriter`."""
 
     data: NDArray[np.float32]
 
-    def __init__(
-        self, path: str | os.PathLike[str], like: Image, *, overwrite: bool = True
-    ) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, like: Image, *, overwrite: bool = True) -> None:
+        self.path = path
         self._overwrite = overwrite
         self._layout = _layout(like, self.path, np.dtype(np.float32))
 

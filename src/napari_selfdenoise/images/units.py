@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 import re
 
-_WORDS = {
+_WORDS = {  # the first is how OME-Zarr calls it
+    "pm": ("picometer", "picometre", "picometers", "picometres"),
     "Å": ("angstrom", "angstroms"),
     "nm": ("nanometer", "nanometre", "nanometers", "nanometres"),
     "µm": (
-        *("um", "micron", "microns", "micrometer", "micrometre"),
-        *("micrometers", "micrometres"),
+        *("micrometer", "micrometers", "micrometre", "micrometres"),
+        *("um", "micron", "microns"),
     ),
     "mm": ("millimeter", "millimetre", "millimeters", "millimetres"),
     "cm": ("centimeter", "centimetre", "centimeters", "centimetres"),
     "m": ("meter", "metre", "meters", "metres"),
-    "s": ("sec", "second", "seconds"),
-    "ms": ("msec", "millisecond", "milliseconds"),
+    "s": ("second", "seconds", "sec"),
+    "min": ("minute", "minutes"),
+    "h": ("hour", "hours"),
+    "d": ("day", "days"),
+    "ns": ("nanosecond", "nanoseconds"),
+    "µs": ("microsecond", "microseconds", "us"),
+    "ms": ("millisecond", "milliseconds", "msec"),
     "in": ("inch", "inches"),
     "pixel": ("", "pixels", "px", "none", "null"),
 }
@@ -46,6 +52,13 @@ def unit_symbol(word: object) -> str:
 def in_micrometres(unit: str) -> float | None:
     """Length of a unit in µm, however it is written; None where it is no length."""
     return _MICROMETRES.get(unit_symbol(unit))
+
+
+def in_words(unit: str) -> str:
+    """Name of a unit, as OME-Zarr writes it; "" where it is none of physics."""
+    symbol = unit_symbol(unit)
+    known = symbol != "pixel" and symbol in _WORDS
+    return _WORDS[symbol][0] if known else ""
 
 
 def ascii_unit(unit: str) -> str:

@@ -20,10 +20,13 @@ from napari_selfdenoise.images.formats.recorded import (
     LAZY_BYTES,
     Listed,
     Recorded,
+    colour,
     library,
     scratch,
 )
 from napari_selfdenoise.images.units import positive
+
+_CHANNELS = ".//Information/Image/Dimensions/Channels/Channel"
 
 _SAMPLES = "0"
 """Letter of colours in the older interface, in which S are the scenes."""
@@ -57,14 +60,15 @@ def _read(path: Path, scene: int) -> Recorded:
     with _opened(path) as czi:
         root = ElementTree.fromstring(czi.metadata() or "<none/>")
         steps = pixel_sizes(root)
-        names = channel_names(root)
+        names, colours = channel_names(root), channel_colours(root)
         if hasattr(czi, "scenes"):
             image = czi.scenes[scene]
             out = "memmap" if image.nbytes > LAZY_BYTES else None
-            return Recorded(image.asarray(out=out), tuple(image.dims), steps, names)
-        tiles = [t for t in czi.subblock_directory if _scene_of(t) == scene]
-        data, axes = put_together([t for t in tiles if not t.pyramid_type])
-        return Recorded(data, axes, steps, names)
+            data, axes = image.asarray(out=out), tuple(image.dims)
+        else:
+            tiles = [t for t in czi.subblock_directory if _scene_of(t) == scene]
+            data, axes = put_together([t for t in tiles if not t.pyramid_type])
+        return Recorded(data, axes, steps, names, colours=colours)
 
 
 def put_together(tiles: Sequence[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -118,5 +122,10 @@ def pixel_sizes(root: ElementTree.Element) -> Steps:
 
 def channel_names(root: ElementTree.Element) -> tuple[str, ...]:
     """Name of each channel of a file's XML; its dye where it has no name."""
-    found = root.iterfind(".//Information/Image/Dimensions/Channels/Channel")
+    found = root.iterfind(_CHANNELS)
     return tuple(one.get("Name") or one.findtext("Fluor") or "" for one in found)
+
+
+def channel_colours(root: ElementTree.Element) -> tuple[tuple[int, ...], ...]:
+    """Colour of each channel of a file's XML."""
+    return tuple(colour(one.findtext("Color", "")) for one in root.iterfind(_CHANNELS))

@@ -11,6 +11,7 @@ from napari_selfdenoise.images.formats.recorded import (
     LAZY_BYTES,
     Listed,
     Recorded,
+    colour,
     library,
     native,
 )
@@ -19,6 +20,9 @@ from napari_selfdenoise.images.units import positive, unit_symbol
 _DESCRIPTION = "./Data/Image/ImageDescription"
 _AXES = {1: "X", 2: "Y", 3: "Z", 4: "T"}
 """Numbers that the format gives to axes with a pixel size."""
+
+_COLOURS = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
+_COLOURS |= {"cyan": "00FFFF", "magenta": "FF00FF", "yellow": "FFFF00"}
 
 
 def images_in(path: Path) -> list[Listed]:
@@ -31,11 +35,14 @@ def images_in(path: Path) -> list[Listed]:
 def _read(path: Path, number: int) -> Recorded:
     with library("liffile", "LIF").LifFile(path) as file:
         image = file.images[number]
-        names = _channel_names(image.xml_element)
-        steps = _steps(image.xml_element)
-        if image.nbytes > LAZY_BYTES:
-            return Recorded(image.asarray(out="memmap"), image.dims, steps, names)
-        return Recorded(native(image.asarray()), image.dims, steps, names)
+        large = image.nbytes > LAZY_BYTES
+        return Recorded(
+            image.asarray(out="memmap") if large else native(image.asarray()),
+            image.dims,
+            _steps(image.xml_element),
+            _channel_names(image.xml_element),
+            colours=_colours(image.xml_element),
+        )
 
 
 def _steps(element: Any) -> Steps:
@@ -49,6 +56,12 @@ def _steps(element: Any) -> Steps:
             step, unit = length / (count - 1), unit_symbol(found.get("Unit", ""))
             steps[axis] = (step * 1e6, "µm") if unit == "m" else (step, unit)
     return steps
+
+
+def _colours(element: Any) -> tuple[tuple[int, ...], ...]:
+    channels = element.findall(f"{_DESCRIPTION}/Channels/ChannelDescription")
+    names = [one.get("LUTName", "").lower() for one in channels]
+    return tuple(colour(_COLOURS.get(name, "")) for name in names)
 
 
 def _channel_names(element: Any) -> tuple[str, ...]:

@@ -40,16 +40,23 @@ def _read(path: Path, position: int) -> Recorded:
     lazy = file.nbytes / file.sizes.get("P", 1) > LAZY_BYTES
     with file:  # a lazy array opens it again
         data = file.to_dask() if lazy else file.asarray(position if several else None)
-        steps, names = _steps(file), _channel_names(file)
+        steps, names, colours = _steps(file), _channel_names(file), _colours(file)
     if several:
         data = data[(slice(None),) * axes.index("P") + (position if lazy else 0,)]
         axes = tuple(axis for axis in axes if axis != "P")
-    return Recorded(data if lazy else native(data), axes, steps, names)
+    data = data if lazy else native(data)
+    return Recorded(data, axes, steps, names, colours=colours)
 
 
 def _channel_names(file: Any) -> tuple[str, ...]:
     channels = getattr(file.metadata, "channels", None) or []
     return tuple(one.channel.name or "" for one in channels)
+
+
+def _colours(file: Any) -> tuple[tuple[int, ...], ...]:
+    channels = getattr(file.metadata, "channels", None) or []
+    found = [getattr(one.channel, "color", None) for one in channels]
+    return tuple((one.r, one.g, one.b) for one in found if one is not None)
 
 
 def _steps(file: Any) -> Steps:

@@ -15,6 +15,7 @@ from napari_selfdenoise.images.formats.recorded import (
     LAZY_BYTES,
     Listed,
     Recorded,
+    colour,
     native,
 )
 from napari_selfdenoise.images.units import positive, unit_symbol
@@ -100,8 +101,14 @@ def _read(path: Path, place: str) -> Recorded:
         size = positive(np.prod(factors))
         if size and (axis.unit or size != 1):
             steps[axis_letter(axis.name)] = axis.step(size)
-    names = _channel_names(about.get("omero", {}))
-    return Recorded(_pixels(array), tuple(a.name for a in axes), steps, names)
+    channels = about.get("omero", {}).get("channels", [])
+    return Recorded(
+        _pixels(array),
+        tuple(axis.name for axis in axes),
+        steps,
+        tuple(str(one.get("label", "")) for one in channels),
+        colours=tuple(colour(str(one.get("color", ""))) for one in channels),
+    )
 
 
 class _Axis:
@@ -122,10 +129,6 @@ def _scale(about: Mapping[str, Any], ndim: int) -> Sequence[float]:
         if one.get("type") == "scale" and len(one.get("scale", ())) == ndim:
             return [float(n) for n in one["scale"]]
     return [1.0] * ndim
-
-
-def _channel_names(omero: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(one.get("label", "")) for one in omero.get("channels", []))
 
 
 def _read_array(path: Path) -> Recorded:

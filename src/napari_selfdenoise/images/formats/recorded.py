@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,8 @@ class Recorded:
         One a channel; empty where the file has none.
     notes : tuple of str
         Sentences for the user.
+    colours : tuple of (int, int, int)
+        Red, green and blue of each channel, up to 255; empty where the file has none.
     """
 
     data: Any
@@ -45,6 +48,7 @@ class Recorded:
     steps: Steps = field(default_factory=dict)
     channel_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    colours: tuple[tuple[int, ...], ...] = ()
 
 
 class Listed(NamedTuple):
@@ -77,6 +81,18 @@ def library(name: str, format_name: str) -> Any:
             f"{format_name} files need the library {name}, which is not installed.",
             f"Install it: {INSTALL} (or pip install {name}).",
         ) from error
+
+
+def colour(digits: str) -> tuple[int, ...]:
+    """Red, green and blue of a colour as six or more hexadecimal digits; else white.
+
+    Examples
+    --------
+    >>> colour("#FF00FF5B")  # the first two are opacity
+    (0, 255, 91)
+    """
+    found = re.fullmatch(r"#?[0-9a-fA-F]*?([0-9a-fA-F]{6})", digits.strip())
+    return tuple(bytes.fromhex(found[1])) if found else (255, 255, 255)
 
 
 def native(array: Any) -> Any:

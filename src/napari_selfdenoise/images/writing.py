@@ -1,0 +1,107 @@
+"""Write an image as TIFF or OME-Zarr, as the name of the file asks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.tiff_writing import TiffWriter, write_tiff
+from napari_selfdenoise.images.zarr_writing import SUFFIX, ZarrWriter, write_ome_zarr
+
+
+def write_image(
+    image: Image, path: str | os.PathLike[str], *, overwrite: bool = True
+) -> Path:
+    """Write an image plane by plane as ImageJ hyperstack, OME-TIFF or OME-Zarr.
+
+    A name that ends in .ome.tif, and what ImageJ's classic TIFF cannot hold, becomes
+    OME-TIFF; one that ends in .zarr becomes OME-Zarr 0.5, see `write_ome_zarr`. Axes
+    are brought to the order TZCYX (OME-Zarr: TCZYX); unnamed ones take the first free
+    letter of T, Z and C.
+
+    Parameters
+    ----------
+    image : Image
+        In a TIFF, 8- and 16-bit unsigned data keep their type, others become 32-bit
+        floats. OME-Zarr keeps the type.
+    path : path
+        A name ending in .tif, .tiff or .zarr, in a folder that is there.
+    overwrite : bool
+        Whether a file of that name is replaced.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    RequestError
+        If the name or the image cannot be written as such a file.
+    DenoisingError
+        If writing failed; no part of the file is left.
+    """
+    path = Path(path)
+    if _is_zarr_name(path):
+        return write_ome_zarr(image, path, overwrite=overwrite)
+    return write_tiff(image, path, overwrite=overwrite)
+
+
+class ImageWriter:
+    """A float32 TIFF or OME-Zarr filled bit by bit, for results larger than memory.
+
+    Used in a `with` statement; the file appears when that ends without an error.
+
+    Parameters
+    ----------
+    path : path
+        As for `write_image`.
+    like : Image
+        Image whose shape, axes, pixel size and units the file takes.
+    overwrite : bool
+        Whether a file of that name is replaced.
+
+    Attributes
+    ----------
+    data : array
+        Memory-mapped float32 with the shape and axis order of `like`, zero at first;
+        not to be used after the `with` statement.
+
+    Raises
+    ------
+    RequestError
+        If the name or the image cannot be written as such a file.
+    DenoisingError
+        If there is no room for the file, or it cannot be written.
+    """
+
+    data: NDArray[np.float32]
+
+    def __init__(
+        self, path: str | os.PathLike[str], like: Image, *, overwrite: bool = True
+    ) -> None:
+        kind = ZarrWriter if _is_zarr_name(Path(path)) else TiffWriter
+        self._writer = kind(Path(path), like, overwrite=overwrite)
+
+    def __enter__(self) -> Self:
+        self.data = self._writer.__enter__().data
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        del self.data
+        self._writer.__exit__(kind, error, trace)
+
+
+def _is_zarr_name(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX
