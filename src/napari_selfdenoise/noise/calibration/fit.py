@@ -99,28 +99,27 @@ def fit_steps(
     """
     _require_fittable(config)
     own = np.zeros(1) if own_variance is None else np.asarray(own_variance, float)
-    chosen = Pairs.of(signal, observation, own, clip, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    pairs, held_out = Pairs.of(signal, observation, own, clip, rng).split()
     if (yield 0.0) is not None:
         return None
-    pairs, held_out = chosen.split()
     norm = Normalization.measure(pairs.observation.astype(np.float32))
-    low, high = float(pairs.signal.min()), float(pairs.signal.max())
+    span = float(pairs.signal.min()), float(pairs.signal.max())
     step = grey_step(pairs.observation) if step is None else step
     exact = Pairs(*variance_pairs) if variance_pairs else pairs
-    floor, line = std_floor(pairs, norm, step), _balanced_line(exact)
-    if isinstance(config, PoissonGaussianNoise):
-        least = least_std(pairs, floor, norm)
-        curve: NoiseCurve | None = NoiseCurve.line(*line, low, high, least)
+    line, floor = _balanced_line(exact), std_floor(pairs, norm, step)
+    if not isinstance(config, PoissonGaussianNoise):
+        fitting = _fit_module(config, pairs, exact, norm, floor, seed)
+        curve = yield from _interruptible(fitting)
     else:
-        fit = _fit_module(config, pairs, exact, norm, floor, seed)
-        curve = yield from _interruptible(fit)
+        curve = NoiseCurve.line(*line, *span, least_std(pairs, floor, norm))
     if curve is None or (yield 1.0) is not None:
         return None
     return FittedNoise(
         config.kind,
         config,
         curve,
-        (low, high),
+        span,
         curve.poisson_gaussian or line,
         bits_per_pixel(curve, held_out.signal, held_out.observation, step),
         {"pairs": len(pairs.signal), "seed": seed, **(provenance or {})},
