@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import Image, require_denoisable
+from napari_selfdenoise.images import (
+    Image,
+    likely_axis,
+    parse_pixel_size,
+    pixel_size_text,
+    require_denoisable,
+    with_pixel_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +121,27 @@ def test_a_mask_of_one_plane_holds_for_all_of_them_and_follows_frames() -> None:
 def test_a_mask_of_another_shape_is_refused_with_both_shapes() -> None:
     with pytest.raises(RequestError, match=r"\(5, 5\).*\(2, 3\)"):
         Image(np.zeros((2, 3)), "YX", mask=np.ones((5, 5)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "units"),
+    [
+        ((1.0, 0.5, 0.1, 0.1), ("pixel", "µm", "µm", "µm")),
+        ((2.5, 1.0, 65.0, 70.0), ("s", "pixel", "nm", "nm")),
+        ((1.0, 1.0, 1.0, 1.0), ("pixel",) * 4),
+    ],
+)
+def test_a_pixel_size_is_read_as_it_is_shown(sizes, units):
+    image = Image(np.zeros((2, 3, 4, 5)), "TZYX", sizes, units)
+    text = pixel_size_text(image)
+    unknown = Image(image.data, "TZYX")
+    again = with_pixel_size(unknown, parse_pixel_size(text)) if text else unknown
+    assert (again.pixel_size, again.units) == (sizes, units)
+
+
+@pytest.mark.parametrize(
+    ("length", "axes", "letter"),
+    [(3, "IYX", "C"), (40, "IYX", "T"), (40, "TIYX", "Z"), (3, "CIYX", "T")],
+)
+def test_what_an_axis_without_a_name_may_be(length, axes, letter):
+    assert likely_axis(length, axes) == letter

@@ -292,6 +292,9 @@ def test_sentence_on_axes_follows_the_layer(desk, noisy):
         (("channel", "t", "y", "x"), "CTYX"),
         (("x", "y"), "XY"),
         (("t", "t", "y", "x"), "TIYX"),
+        (("frame", "slice", "row", "col"), "TZYX"),
+        (("position", "axis -3", "y", "x"), "PIYX"),
+        (("s", "Y", "X"), "IYX"),
         (("y", "y", "x"), "IYX"),
     ],
 )

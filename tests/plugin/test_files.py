@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from napari.utils.notifications import notification_manager
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLineEdit
 from superqt.utils import WorkerBase
 from window_helpers import NAMES, notified, stack
 
@@ -14,7 +14,7 @@ from napari_selfdenoise import Image, denoise
 from napari_selfdenoise.defects import camera_correction, corrected
 from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.plugin.denoise import widget as denoise_widget
-from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
+from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY, axes_of
 
 pytestmark = pytest.mark.gl
 
@@ -130,7 +130,7 @@ def test_frames_that_are_called_colours_are_asked_about(desk, tmp_path, noisy):
     assert not layer.rgb
     assert layer.data.shape == (3, 64, 64)
     assert desk.controls.axes.text().startswith("3 images of 64 × 64 px")
-    asked = "Choose below what they are: time, depth or channels."
+    asked = "Confirm or choose below what they are: time, depth or channels."
     assert desk.controls.axes.text().endswith(f"calls them colours (RGB). {asked}")
     assert "CYX" not in desk.controls.axes.text()
     assert is_shown(choice, desk)
@@ -163,15 +163,51 @@ def test_axes_are_asked_for_only_where_they_have_no_name(desk, noisy):
     assert not is_shown(choice, desk)
 
 
-def test_a_meaning_is_given_to_one_axis_only(desk, noisy):
-    layer = desk.viewer.add_image(np.stack([[noisy] * 2] * 3))
+def test_a_guess_is_no_meaning_until_it_is_confirmed(desk, noisy):
+    layer = desk.viewer.add_image(np.stack([[noisy] * 3] * 12))
     first, second = desk.controls.axes_choice._combos.values()
-    choose(first, "time")
-    assert not second.model().item(second.findText("time")).isEnabled()
-    choose(second, "other")
-    assert layer.axis_labels[:2] == ("t", "sample")
+    assert first.currentText() == "guess: time"
+    assert second.currentText() == "guess: channels"
+    assert axes_of(layer.axis_labels) == "IQYX"  # as before
+    assert desk.controls.axes.text().startswith("12 × 3 images")
+    desk.press("confirm_axis_1")
+    assert layer.axis_labels[1] == "c"
+    assert desk.controls.axes.text().startswith("3 channels of 12 images")
+    assert not is_shown(desk.button("confirm_axis_1"), desk)
+    choose(first, "depth")
+    assert layer.axis_labels[:2] == ("z", "c")
+
+
+def test_two_axes_can_swap_their_meanings(desk, noisy):
+    film = np.stack([[noisy] * 2] * 3)
+    layer = desk.viewer.add_image(film, axis_labels=("t", "slice", "row", "col"))
+    assert not is_shown(desk.controls.axes_choice, desk)
+    assert desk.controls.axes.text().startswith("3 time points of 2 planes")
+    first, second = desk.controls.corrections.axes._combos.values()
+    assert (first.currentText(), second.currentText()) == ("time", "depth")
+    choose(first, "depth")
+    assert (first.currentText(), second.currentText()) == ("depth", "time")
+    assert desk.controls.axes.text().startswith("3 planes of 2 time points")
     choose(first, "other")
-    assert second.model().item(second.findText("time")).isEnabled()
+    assert layer.axis_labels[:2] == ("sample", "t")
+
+
+def test_a_pixel_size_is_typed(desk, noisy):
+    layer = desk.viewer.add_image(np.stack([noisy] * 3), axis_labels=("z", "y", "x"))
+    box = desk.widget.findChild(QLineEdit, "pixel_size")
+    box.setText("0.1 µm, Z=0.3 µm")
+    box.editingFinished.emit()  # left without Enter
+    assert box.text() == "" and tuple(layer.scale) == (1, 1, 1)
+    box.setText("0.1 µm, Z=0.3 µm")
+    box.returnPressed.emit()
+    np.testing.assert_allclose(layer.scale, (0.3, 0.1, 0.1))
+    assert [f"{unit:~}" for unit in layer.units] == ["µm"] * 3
+    assert desk.controls.axes.text().endswith("0.1 µm pixels.")
+    for wrong in ("T=2 s", "wide", "0.1 parsnips"):
+        box.setText(wrong)
+        box.returnPressed.emit()
+        assert desk.status(), wrong
+        np.testing.assert_allclose(layer.scale, (0.3, 0.1, 0.1))
 
 
 def test_a_line_scan_is_denoised_in_its_own_shape(desk, noisy):

@@ -9,7 +9,10 @@ from napari_selfdenoise.images.axes import (
     axis_letter,
     axis_letters,
     in_order_of,
+    likely_axis,
     parse_pixel_size,
+    pixel_size_text,
+    with_pixel_size,
 )
 from napari_selfdenoise.images.binning import (
     sliding_means,
@@ -85,8 +88,10 @@ __all__ = [
     "in_micrometres",
     "in_order_of",
     "is_in_memory",
+    "likely_axis",
     "means_of_bins",
     "parse_pixel_size",
+    "pixel_size_text",
     "poisson_gaussian_stack",
     "read_image",
     "read_padded",
@@ -107,6 +112,7 @@ __all__ = [
     "variance_of_bins",
     "weighted_means_by_signal",
     "whole_bins",
+    "with_pixel_size",
     "write_image",
     "write_ome_zarr",
 ]

@@ -176,3 +176,48 @@ def with_pixel_size(image: Image, steps: Steps) -> Image:
     all_steps = dict(zip(image.axes, before, strict=True)) | steps
     sizes, units = by_axis(all_steps, image.axes)
     return replace(image, pixel_size=sizes, units=units)
+
+
+_FEW = 5
+"""Images along an axis up to which it is more likely one of channels."""
+
+
+def likely_axis(length: int, axes: str) -> str:
+    """Guess what an axis without a name is; T, Z or C, whichever is not there yet.
+
+    Few images are likely channels, many are time points.
+
+    Parameters
+    ----------
+    length : int
+        Of the axis.
+    axes : str
+        Letters of all axes.
+    """
+    likely = "CTZ" if 1 < length <= _FEW else "TZC"
+    free = [letter for letter in likely if letter not in axes]
+    return [*free, "T"][0]
+
+
+def pixel_size_text(image: Image) -> str:
+    """Pixel size as it may be typed: what `parse_pixel_size` reads; "" if not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pixels = np.zeros((3, 4, 5))
+    >>> pixel_size_text(Image(pixels, "ZYX", (0.3, 0.1, 0.1), ("µm",) * 3))
+    '0.1 µm, Z=0.3 µm'
+    """
+    pairs = zip(image.pixel_size, image.units, strict=True)
+    texts = {
+        axis: f"{size:.6g} {unit_symbol(unit)}"
+        for axis, (size, unit) in zip(image.axes, pairs, strict=True)
+        if unit_symbol(unit) != "pixel"
+    }
+    y, x = texts.pop("Y", ""), texts.pop("X", "")
+    named = [f"{axis}={text}" for axis, text in texts.items()]
+    if y == x:
+        return ", ".join([x, *named] if x else named)
+    plane = [f"{axis}={text}" for axis, text in (("Y", y), ("X", x)) if text]
+    return ", ".join([*plane, *named])

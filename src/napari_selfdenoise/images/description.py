@@ -8,6 +8,7 @@ _NOUNS = {
     "T": ("time point", "time points"),
     "Z": ("plane", "planes"),
     "C": ("channel", "channels"),
+    "P": ("position", "positions"),
 }
 
 

@@ -9,8 +9,11 @@ from typing import Any
 
 from napari_selfdenoise.errors import RequestError
 
-UNNAMED_AXES = "IQPRUVW"
-"""Letters for axes whose meaning is not known; all of them are samples."""
+UNNAMED_AXES = "IQRUVWP"
+"""Letters for axes whose meaning is not known; all of them are samples.
+
+The last one, P, is also that of positions where a file or layer names them so.
+"""
 
 PlaneIndex = tuple[int, ...]
 """Position along every axis but Y and X, in the order of the image's axes."""

@@ -284,6 +284,7 @@ class Controls(Panel):
         """Offer what there is to choose of a layer, its file and its camera."""
         self.series.show_layer(layer)
         self.axes_choice.show_layer(layer)
+        self.corrections.axes.show_layer(layer)
         self.corrections.list_layers(layers, layer)
 
     def use_noise_model(self, path: Path) -> None:
@@ -385,6 +386,7 @@ class Controls(Panel):
         self.fixes = Fixes()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.corrections = CorrectionsSection()
+        self.corrections.axes.refused.connect(self.refused.emit)
 
     def _make_recipe(self) -> None:
         self.recipe = combo_box(

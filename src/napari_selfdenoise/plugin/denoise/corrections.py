@@ -1,4 +1,4 @@
-"""The section of the Denoise dock that corrects for the camera: dark, flat, mask."""
+"""The section of the Denoise dock that corrects an image: axes, dark, flat, mask."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from superqt import QCollapsible
 from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
+from napari_selfdenoise.plugin.denoise.axes_choice import AxesChoice
 from napari_selfdenoise.plugin.docks.panel import bare, rows
 from napari_selfdenoise.plugin.forms.layer_box import layer_box
 from napari_selfdenoise.plugin.viewer.layers import image_from_layer, pixels_of
@@ -45,6 +46,8 @@ class CorrectionsSection(QCollapsible):
     combos : dict
         By "dark", "flat" and "mask"; their items have their layer as data, None for
         none.
+    axes : AxesChoice
+        What the layer's axes are, and its pixel size.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -59,9 +62,11 @@ class CorrectionsSection(QCollapsible):
         titles = [title for title, _ in _PARTS.values()]
         content = QWidget()
         content.setLayout(rows(*zip(titles, self.combos.values(), strict=True)))
+        self.axes = AxesChoice(named=True)
         for layout in (content.layout(), self.layout(), self.content().layout()):
             bare(layout)
         bare(self.layout()).setSpacing(0)
+        self.addWidget(self.axes)
         self.addWidget(content)
 
     def value(self, image: Image) -> Corrections:

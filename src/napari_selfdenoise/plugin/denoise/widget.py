@@ -81,7 +81,7 @@ _NOT_CHOSEN = (
     "Choose an image. Results and reference images are never chosen by themselves."
 )
 
-_CHOOSE_AXES = "Choose below what they are: time, depth or channels."
+_CHOOSE_AXES = "Confirm or choose below what they are: time, depth or channels."
 
 
 class DenoiseWidget(Dock):

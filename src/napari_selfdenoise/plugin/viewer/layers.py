@@ -15,15 +15,14 @@ from napari_selfdenoise.images import (
     UNNAMED_AXES,
     Image,
     as_line_scan,
+    axis_letter,
+    parse_pixel_size,
     require_denoisable,
+    with_pixel_size,
 )
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve, noise_distribution
 from napari_selfdenoise.plugin.viewer.marks import METADATA_KEY as METADATA_KEY
-
-_WORDS = {"t": "T", "time": "T", "z": "Z", "depth": "Z", "plane": "Z", "c": "C"}
-_WORDS |= {"channel": "C", "ch": "C", "y": "Y", "x": "X"}
-
 
 FILE_KEY = "selfdenoise_file"
 """Key in `layer.metadata` of notes and look of the file that it was read from."""
@@ -129,11 +128,11 @@ def understood(layer: ImageLayer | None, ways_out: Iterable[str] = ()) -> str:
 
 def axes_of(labels: tuple[str, ...]) -> str:
     """Letters of axes by their labels; the last two are Y and X unless named."""
-    letters = [_WORDS.get(label.lower(), "") for label in labels]
+    letters = [axis_letter(label).replace("S", "") for label in labels]
     if letters.count("Y") != 1 or letters.count("X") != 1:
         letters = ["" if letter in ("Y", "X") else letter for letter in letters]
         letters[-2:] = ["Y", "X"]
-    spare = iter(UNNAMED_AXES)
+    spare = iter([letter for letter in UNNAMED_AXES if letter not in letters])
     named = [
         letter if letter and letter not in letters[:place] else next(spare, "")
         for place, letter in enumerate(letters)
@@ -154,8 +153,45 @@ def unnamed_axes(layer: ImageLayer) -> list[int]:
     return [
         place
         for place, (letter, label, length) in enumerate(known)
-        if letter in UNNAMED_AXES and label != OTHER_AXIS and length > 1
+        if length > 1 and letter in UNNAMED_AXES and not _is_named(label)
     ]
+
+
+def _is_named(label: str) -> bool:
+    """Whether a label is a word that says what an axis is; a spare letter is none."""
+    return label == OTHER_AXIS or (len(label) > 1 and bool(axis_letter(label)))
+
+
+def outer_axes(layer: ImageLayer) -> list[int]:
+    """Places of the axes, longer than one, that number the planes of a layer."""
+    axes, shape = axes_of(tuple(layer.axis_labels)), pixels_of(layer).shape
+    return [n for n, axis in enumerate(axes) if axis not in "YX" and shape[n] > 1]
+
+
+def set_pixel_size(layer: ImageLayer, text: str) -> None:
+    """Give a layer the pixel size that was typed; other axes keep theirs.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        Its scale and units are set.
+    text : str
+        Such as "0.1 µm, Z=0.3 µm"; see `parse_pixel_size`.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be understood, or the layer has no such axis.
+    """
+    image = with_pixel_size(image_from_layer(layer), parse_pixel_size(text))
+    shown = layer.ndim
+    try:
+        layer.units = image.units[:shown]
+    except Exception as error:  # whatever its library of units raises
+        raise RequestError(
+            f"{text} has a unit that is not known.", "Give it in µm or nm, or in s."
+        ) from error
+    layer.scale = image.pixel_size[:shown]
 
 
 def layer_from_image(image: Image) -> tuple[Any, dict[str, Any]]:
