@@ -32,7 +32,7 @@ from napari_selfdenoise.images import (
     write_ome_zarr,
 )
 from napari_selfdenoise.images.channels import tables_of_colours
-from napari_selfdenoise.images.formats import czi, ome_zarr
+from napari_selfdenoise.images.formats import czi, mrc, ome_zarr
 
 mrcfile = pytest.importorskip("mrcfile")
 oiffile = pytest.importorskip("oiffile")
@@ -89,9 +89,9 @@ def test_a_volume_in_mrc_keeps_its_voxels(tmp_path, name):
     data = pixels(3, 7, 8, dtype=np.int16)
     with mrcfile.new(
         tmp_path / name, compression="gzip" if name.endswith("gz") else None
-    ) as mrc:
-        mrc.set_data(data)
-        mrc.voxel_size = (2.0, 2.5, 5.0)  # X, Y, Z
+    ) as file:
+        file.set_data(data)
+        file.voxel_size = (2.0, 2.5, 5.0)  # X, Y, Z
     found = read_image(tmp_path / name)
     assert found.axes == "ZYX"
     assert found.pixel_size == pytest.approx((5.0, 2.5, 2.0))
@@ -100,11 +100,21 @@ def test_a_volume_in_mrc_keeps_its_voxels(tmp_path, name):
     assert np.array_equal(found.data, data)
 
 
+def test_a_large_mrc_stays_on_disk(tmp_path, monkeypatch):
+    data = pixels(3, 7, 8, dtype=np.int16)
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(data)
+    monkeypatch.setattr(mrc, "LAZY_BYTES", 10)
+    found = read_image(tmp_path / "a.mrc")
+    assert not found.in_memory
+    assert np.array_equal(found.read_stored((2,)), data[2])
+
+
 def test_a_stack_of_micrographs_is_no_volume(tmp_path):
     data = pixels(4, 7, 8, dtype=np.float32)
-    with mrcfile.new(tmp_path / "a.mrcs") as mrc:
-        mrc.set_data(data)
-        mrc.set_image_stack()
+    with mrcfile.new(tmp_path / "a.mrcs") as file:
+        file.set_data(data)
+        file.set_image_stack()
     found = read_image(tmp_path / "a.mrcs")
     assert found.axes == "IYX"
     assert found.units == ("pixel",) * 3  # a voxel size of 0 is none
