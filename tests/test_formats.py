@@ -32,7 +32,7 @@ from napari_selfdenoise.images import (
     write_ome_zarr,
 )
 from napari_selfdenoise.images.channels import tables_of_colours
-from napari_selfdenoise.images.formats import czi, ome_zarr
+from napari_selfdenoise.images.formats import czi, mrc, ome_zarr
 
 mrcfile = pytest.importorskip("mrcfile")
 oiffile = pytest.importorskip("oiffile")
@@ -89,9 +89,9 @@ def test_a_volume_in_mrc_keeps_its_voxels(tmp_path, name):
     data = pixels(3, 7, 8, dtype=np.int16)
     with mrcfile.new(
         tmp_path / name, compression="gzip" if name.endswith("gz") else None
-    ) as mrc:
-        mrc.set_data(data)
-        mrc.voxel_size = (2.0, 2.5, 5.0)  # X, Y, Z
+    ) as file:
+        file.set_data(data)
+        file.voxel_size = (2.0, 2.5, 5.0)  # X, Y, Z
     found = read_image(tmp_path / name)
     assert found.axes == "ZYX"
     assert found.pixel_size == pytest.approx((5.0, 2.5, 2.0))
@@ -100,11 +100,21 @@ def test_a_volume_in_mrc_keeps_its_voxels(tmp_path, name):
     assert np.array_equal(found.data, data)
 
 
+def test_a_large_mrc_stays_on_disk(tmp_path, monkeypatch):
+    data = pixels(3, 7, 8, dtype=np.int16)
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(data)
+    monkeypatch.setattr(mrc, "LAZY_BYTES", 10)
+    found = read_image(tmp_path / "a.mrc")
+    assert not found.in_memory
+    assert np.array_equal(found.read_stored((2,)), data[2])
+
+
 def test_a_stack_of_micrographs_is_no_volume(tmp_path):
     data = pixels(4, 7, 8, dtype=np.float32)
-    with mrcfile.new(tmp_path / "a.mrcs") as mrc:
-        mrc.set_data(data)
-        mrc.set_image_stack()
+    with mrcfile.new(tmp_path / "a.mrcs") as file:
+        file.set_data(data)
+        file.set_image_stack()
     found = read_image(tmp_path / "a.mrcs")
     assert found.axes == "IYX"
     assert found.units == ("pixel",) * 3  # a voxel size of 0 is none
@@ -632,3 +642,44 @@ def test_colours_of_channels_are_read_and_written(tmp_path):
     grey = read_image(write_ome_zarr(stack("CYX"), tmp_path / "b.zarr", version="0.4"))
     assert grey.look.tables[0][:, -1].tolist() == [0, 255, 0]  # so that they differ
     assert read_image(write_ome_zarr(stack("YX"), tmp_path / "c.zarr")).look is None
+
+
+@pytest.mark.parametrize("axes", ["YX", "CYX", "TZCYX"])
+def test_ome_tiff_is_what_ome_understands(tmp_path, axes):
+    ome_types = pytest.importorskip("ome_types")
+    path = write_image(stack(axes), tmp_path / "a.ome.tif")
+    with tifffile.TiffFile(path) as tif:
+        found = ome_types.from_xml(tif.ome_metadata).images[0].pixels
+    assert (found.size_x, found.size_y) == (8, 7)
+    assert (found.physical_size_x, found.physical_size_x_unit.value) == (0.108, "nm")
+    assert (found.physical_size_y, found.physical_size_y_unit.value) == (0.11, "µm")
+    if "C" in axes:
+        assert [channel.name for channel in found.channels] == ["a", "b", "c", "d"]
+    if "T" in axes:
+        assert (found.time_increment, found.physical_size_z) == (2.5, 0.3)
+
+
+RECORDED = [
+    *("vendor/cluster.nd2", "vendor/s_1_t_1_c_1_z_1.czi"),
+    *("vendor/testdata_2channel_xz.lif", "stacks/bbbc022_multichannel.tif"),
+    *("stacks/eb3_timelapse.tif", "stacks/pollen_3d.tif"),
+]
+
+
+@real
+@pytest.mark.data
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif", ".ome.zarr"])
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_a_microscope_recorded_survives_every_format(tmp_path, name, ending):
+    image = read_image(VENDOR.parent / name)
+    found = read_image(write_image(image, tmp_path / f"a{ending}"))
+    image = in_order_of(image, found)
+    assert found.axes.replace("T", "I") == image.axes.replace("T", "I")
+    assert np.array_equal(found.data, image.data)
+    assert found.dtype == image.dtype
+    for place, unit in enumerate(image.units):
+        if unit != "pixel":
+            assert found.pixel_size[place] == pytest.approx(image.pixel_size[place])
+            assert found.units[place] == unit
+    if "C" in image.axes:
+        assert found.channel_names == image.channel_names

@@ -31,6 +31,9 @@ from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.series import choose, tiff_series_names
 from napari_selfdenoise.images.tiff_reading import file_stem, read_tiff
 
+_LONGEST = 80
+"""Letters of a library's message that are shown."""
+
 
 def read_image(
     path: str | os.PathLike[str],
@@ -166,6 +169,13 @@ def _as_request_error(path: Path, kind: Format) -> Iterator[None]:
         ) from error
     except Exception as error:
         raise RequestError(
-            f"{path.name} could not be read as {kind.name}: {error}.",
+            f"{path.name} could not be read as {kind.name} ({_short(error)}).",
             "Copy it again, or save it as OME-TIFF in the program that wrote it.",
         ) from error
+
+
+def _short(error: Exception) -> str:
+    """The beginning of what a library says."""
+    lines = str(error).splitlines()
+    text = lines[0].rstrip(".") if lines else type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

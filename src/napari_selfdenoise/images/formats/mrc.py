@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,17 @@ def _read(path: Path) -> Recorded:
     mrcfile = library("mrcfile", "MRC")
     zipped = path.suffix.lower() in _ZIPPED
     if not zipped and path.stat().st_size > LAZY_BYTES:
-        mrc = mrcfile.mmap(path, permissive=True)  # stays open as long as it is read
-        return _recorded(mrc, mrc.data)
+        with mrcfile.mmap(path, permissive=True) as mrc:  # its array outlives it
+            return _recorded(mrc)
     with mrcfile.open(path, permissive=True) as mrc:
-        return _recorded(mrc, native(mrc.data))
+        found = _recorded(mrc)
+    return replace(found, data=native(found.data))
 
 
-def _recorded(mrc: Any, data: Any) -> Recorded:
+def _recorded(mrc: Any) -> Recorded:
+    data = mrc.data
+    if data is None:
+        raise ValueError("its header is not that of an MRC file, or it is cut short")
     sections = "Z" if mrc.is_volume() or mrc.is_volume_stack() else "I"
     axes = ("Q", sections, "Y", "X")[-data.ndim :]
     return Recorded(data, axes, _steps(mrc.voxel_size))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 
 from napari_selfdenoise.images.formats.recorded import Listed, Recorded, native
@@ -20,6 +19,8 @@ def images_in(path: Path) -> list[Listed]:
 
 
 def _read(path: Path) -> Recorded:
+    import imagecodecs
+
     data = native(imagecodecs.png_decode(path.read_bytes()))
     if data.ndim == 2:
         return Recorded(data, ("Y", "X"))
