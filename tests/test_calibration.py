@@ -193,6 +193,18 @@ def test_few_frames_do_not_make_the_noise_smaller(stack, truth, count):
     np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
+@pytest.mark.parametrize(("count", "off"), [(8, 0.15), (16, 0.08)])
+def test_noisy_means_of_few_frames_do_not_flatten_the_line(count, off):
+    """Dark background with few cells, read noise as strong as that of the light."""
+    rng = np.random.default_rng(3)
+    light = gaussian_filter(rng.random((192, 192)) > 0.99, 3.0, output=float)
+    light = 60 * np.maximum(light / light.max() - 0.3, 0)
+    stack = rng.poisson(light / 4, (count, *light.shape)) * 4.0 + 100
+    stack += rng.normal(0, 6, stack.shape)
+    found = calibrate(Image(stack.astype(np.float32), "TYX"), PoissonGaussianNoise())
+    assert found.poisson_gaussian[0] == pytest.approx(4, rel=off)
+
+
 @pytest.mark.parametrize("each", [False, True], ids=["one for all", "one each"])
 def test_a_signal_may_be_given(stack, truth, each):
     levels = np.arange(0, 500, 100.0)[:, None, None] if each else np.zeros((5, 1, 1))

@@ -87,6 +87,14 @@ def test_the_gain_has_the_units_of_the_image(frames):
     )
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_gain_is_found_in_any_unit(frames, unit):
+    one = measure_photon_transfer(frames[:1])
+    other = measure_photon_transfer([np.float32(unit) * frames[0]])
+    assert other.gain == pytest.approx(unit * one.gain, rel=1e-3)
+    assert other.gain_error == pytest.approx(unit * one.gain_error, rel=1e-2)
+
+
 def test_an_inverted_image_is_not_taken_for_light(frames):
     row = diagnose(Image(5000 - frames[0], "YX")).finding("photon transfer")
     assert "inverted" in row.meaning
@@ -166,6 +174,28 @@ def test_replicates_are_told_from_what_moves_and_from_other_scenes(frames, light
     assert compare_frames(other).kind == "unrelated"
     assert compare_frames(brighter).kind == "drifting"
     assert compare_frames(frames[:1]) is None
+
+
+def test_frames_in_which_few_cells_light_up_are_no_replicates(frames, light):
+    """As in calcium imaging: the median brightness stays, and so do the edges."""
+    rng = np.random.default_rng(5)
+    lit = light.copy()
+    lit[:64, :64] *= 1.5
+    last = OFFSET + GAIN * rng.poisson(lit / GAIN) + rng.normal(0, READ, lit.shape)
+    assert compare_frames([*frames[:2], last.astype(np.float32)]).kind == "drifting"
+
+
+def test_copies_of_one_frame_are_no_replicates(frames):
+    found = diagnose(Image(np.stack([frames[0]] * 3), "TYX"))
+    assert "copies" in found.finding("frames").meaning
+    assert "Calibrate" not in found.finding("frames").action
+
+
+def test_what_was_not_measured_is_no_reason(frames):
+    found = diagnose(Image(frames[0][:20, :20], "YX"))
+    reasons = {one.setting: one.reason for one in found.recommended}
+    assert "not known" in reasons["masking"]
+    assert "400 pixels" in reasons["recipe"]
 
 
 def test_frames_of_a_static_scene_are_used(frames):

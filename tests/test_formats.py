@@ -26,6 +26,7 @@ from napari_selfdenoise.images import (
     parse_pixel_size,
     read_image,
     require_denoisable,
+    series,
     series_names,
     write_image,
     write_ome_zarr,
@@ -508,15 +509,18 @@ def test_a_plate_lists_its_wells_and_fields(tmp_path, version):
         found = read_image(tmp_path / "p.zarr", series=number)
         assert np.array_equal(found.data, image.data), name
     assert "3 images (0: A/1/0" in read_image(tmp_path / "p.zarr").notes[0]
-    well = read_image(tmp_path / "p.zarr" / "B" / "2" / "0")
-    assert np.array_equal(well.data, images["B/2/0"].data)
+    field = read_image(tmp_path / "p.zarr" / "B" / "2" / "0")
+    assert np.array_equal(field.data, images["B/2/0"].data)
+    assert series_names(tmp_path / "p.zarr" / "A" / "1") == ["0", "1"]
 
 
 def put_about(group, about, version):
     group.attrs.update({"ome": {"version": "0.5", **about}} if version == 3 else about)
 
 
-def test_the_images_of_a_collection_are_in_the_order_of_their_numbers(tmp_path):
+def test_the_images_of_a_collection_are_in_the_order_of_their_numbers(
+    tmp_path, monkeypatch
+):
     """As bioformats2raw writes them: 0, 1, … 10."""
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
     put_about(group, {"bioformats2raw.layout": 3}, 3)
@@ -527,6 +531,9 @@ def test_the_images_of_a_collection_are_in_the_order_of_their_numbers(tmp_path):
             tmp_path / "a.zarr" / str(number)
         )
     assert series_names(tmp_path / "a.zarr") == [str(n) for n in range(11)]
+    monkeypatch.setattr(series, "_MOST_NAMES", 2)
+    note = read_image(tmp_path / "a.zarr").notes[0]
+    assert "11 images (0: 0, 1: 1, …, 10: 10)" in note
     assert read_image(tmp_path / "a.zarr", series=10).data.max() == 10
 
 

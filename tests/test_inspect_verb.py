@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,16 @@ def test_electrons(file, capsys):
 
 def test_a_file_that_is_none_is_refused(capsys, tmp_path):
     assert run(capsys, str(tmp_path / "gone.noise.json"))[0] == 2
+
+
+def test_what_cannot_be_shown_is_refused(file, capsys):
+    """A noise model is not replaced by its own table."""
+    before = Path(file).read_bytes()
+    wrong = (
+        ["--csv", file],
+        ["--signal", "nan"],
+        ["--electrons", "--offset", "inf"],
+        ["--offset", "100"],
+    )
+    assert [run(capsys, file, *options)[0] for options in wrong] == [2] * len(wrong)
+    assert Path(file).read_bytes() == before

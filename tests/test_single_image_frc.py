@@ -106,3 +106,12 @@ def test_noise_that_is_known_of_the_background_alone_is_not_guessed():
     plane = image.data.reshape(128, 128).astype(np.float32)
     with pytest.raises(RequestError, match="noise at different signals"):
         measured_curve([plane])
+
+
+def test_the_noise_of_a_photon_counter_is_measured_where_it_counts():
+    """Where nearly no photon comes there is no noise: no reason to give up."""
+    y, x = np.mgrid[:256, :256] / 40
+    light = 0.05 + 30 * np.clip(np.sin(x) * np.sin(y) - 0.2, 0, None)
+    counts = np.random.default_rng(0).poisson(light).astype(np.float32)
+    curve = measured_curve([counts])
+    assert curve.std_at(np.float32(16)) == pytest.approx(4, rel=0.1)

@@ -156,6 +156,18 @@ def test_too_few_blocks_give_no_curve():
     assert VarianceCurve.fit(*(np.ones(300),) * 3) is None
 
 
+def test_values_that_cannot_be_computed_with_are_left_out():
+    signal = np.random.default_rng(3).uniform(10, 100, 20_000)
+    predicted, residual, squared = blocks(25 * signal, signal)
+    whole = VarianceCurve.fit(predicted, residual, squared)
+    predicted[::50], residual[1::50], squared[2::50] = np.nan, np.inf, 1e300
+    curve = VarianceCurve.fit(predicted, residual, squared)
+    places = np.array([20.0, 50, 90])
+    np.testing.assert_allclose(curve.at(places), whole.at(places), rtol=0.05)
+    nothing = VarianceCurve.fit(signal, 0 * signal, 0 * signal)
+    assert np.isfinite(nothing.at(places)).all()
+
+
 def test_units_of_the_curve_are_those_of_the_image():
     parts = contrasts(shot)
     one, other = (VarianceCurve.of(parts, n) for n in (ONE, Normalization(100, 4)))

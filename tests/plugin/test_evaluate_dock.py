@@ -184,6 +184,22 @@ def test_the_line_is_dragged_on_the_image(bench):
     assert not list(swipe._on_drag(None, at(50, "mouse_press")))
 
 
+def test_what_was_denoised_is_offered_though_a_reference_is_selected(open_desk, noisy):
+    """A newcomer opens the reference last, and then the dock."""
+    desk = open_desk()
+    cells = desk.viewer.add_image(noisy, name="cells")
+    denoised = desk.viewer.add_image(smooth(noisy), name="cells denoised")
+    mark = {"source_id": str(cells.unique_id), "layer": "denoised", "run": 1}
+    denoised.metadata["selfdenoise"] = mark
+    desk.viewer.add_image(smooth(noisy), name="truth")
+    _, dock = desk.viewer.window.add_plugin_dock_widget(
+        "napari-selfdenoise", "Evaluate"
+    )
+    assert dock.controls.noisy.currentText() == "cells"
+    assert dock.controls.result.currentText() == "cells denoised"
+    assert dock.controls.evaluate.isEnabled()
+
+
 def test_a_key_shows_the_noisy_image_while_it_is_held(bench):
     bench.layer("cells").visible = False
     before, blink = state(bench.viewer), bench.evaluate._blink

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QPushButton
@@ -127,6 +128,25 @@ def test_two_models_overlaid_and_a_line_that_is_dragged(desk, tmp_path):
     desk.panel.findChild(QPushButton, "remove_inspected").click()
     desk.settle()
     assert desk.panel.models.count() == 1 and not desk.panel.std.series()
+
+
+def test_a_band_follows_logarithmic_axes(desk):
+    """It lies about the line, and does not reach for what numbers are as exponents."""
+    for box in (desk.panel.log_x, desk.panel.log_y):
+        box.setChecked(True)
+    items = desk.panel.std.plot.getPlotItem().items
+    (band,) = (item for item in items if isinstance(item, pg.FillBetweenItem))
+    bounds = band.path().boundingRect()
+    assert np.log10(50) < bounds.left() and bounds.right() < np.log10(1000)
+    assert bounds.bottom() < np.log10(100)
+    (steps,) = (
+        item
+        for item in desk.panel.density.plot.listDataItems()
+        if item.opts["stepMode"]
+    )
+    assert steps.opts["fillLevel"] is None
+    desk.panel.log_y.setChecked(False)
+    assert steps.opts["fillLevel"] == 0
 
 
 def test_axes_units_and_the_signal_under_the_mouse(desk):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_selfdenoise.cli.outputs import require_writable
+from napari_selfdenoise.cli.outputs import require_new, require_writable
 from napari_selfdenoise.cli.report import reports
+from napari_selfdenoise.errors import RequestError
 
 if TYPE_CHECKING:
     from napari_selfdenoise.noise.inspection import InspectedNoise
@@ -44,6 +46,9 @@ def inspect_verb(
 ) -> dict[str, Any]:
     """Show what the noise models in FILE... say, and what was measured."""
     require_writable(target)
+    if target:
+        require_new([Path(target)], files)
+    _require_numbers(signal, offset, electrons)
     noises = [noise for file in files for noise in _load(Path(file))]
     if electrons:
         noises = [noise.in_electrons(offset) for noise in noises]
@@ -52,6 +57,21 @@ def inspect_verb(
     found = [_report(noise, signal) for noise in noises]
     table = "\n\n".join("\n".join(_lines(one)) for one in found)
     return {"table": table, "models": found} | ({"csv": target} if target else {})
+
+
+def _require_numbers(
+    signal: float | None, offset: float | None, electrons: bool
+) -> None:
+    for name, value in (("signal", signal), ("offset", offset)):
+        if value is not None and not math.isfinite(value):
+            raise RequestError(
+                f"--{name} is {value}, which is no grey value.", "Give a number."
+            )
+    if offset is not None and not electrons:
+        raise RequestError(
+            "--offset changes nothing without --electrons.",
+            "Add --electrons, or leave out --offset.",
+        )
 
 
 def _load(path: Path) -> list[InspectedNoise]:

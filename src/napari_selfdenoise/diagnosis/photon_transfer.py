@@ -344,7 +344,10 @@ def _line(ranges: _Ranges, darkest: float, source: Source) -> PhotonTransfer:
 def _fit(ranges: _Ranges) -> _Fit:
     """Robust line: ranges off it count less, as structure adds to their variance."""
     centre = float(ranges.signal.mean())
-    columns = np.stack([ranges.signal - centre, np.ones_like(ranges.signal)], 1)
+    # Of signals far below 1, a pseudo-inverse takes the slope for nothing.
+    width = float(np.ptp(ranges.signal)) or 1.0
+    away_from = (ranges.signal - centre) / width
+    columns = np.stack([away_from, np.ones_like(away_from)], 1)
     middle = float(np.median(ranges.variance))
     ends, covariance, scale = np.array([0.0, middle]), np.zeros((2, 2)), 1.0
     for _ in range(_ROUNDS):
@@ -354,4 +357,5 @@ def _fit(ranges: _Ranges) -> _Fit:
         weight = np.minimum(1, _OFF * scale / np.maximum(away, 1e-30)) / error**2
         covariance = np.linalg.pinv(columns.T @ (weight[:, None] * columns))
         ends = covariance @ (columns.T @ (weight * ranges.variance))
-    return _Fit(centre, ends, covariance * scale**2)
+    units = np.array([1 / width, 1.0])
+    return _Fit(centre, ends * units, covariance * np.outer(units, units) * scale**2)

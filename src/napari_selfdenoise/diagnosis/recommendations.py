@@ -48,8 +48,10 @@ def recommend(image: Image, known: Measurements) -> Iterator[Recommendation]:
         return
     config = known.config
     large = config.recipe == "best"
-    millions = image.plane_count / image.channels * _plane_pixels(image) / 1e6
-    amount = f"{millions:.2g} million pixels"
+    pixels = image.plane_count // image.channels * _plane_pixels(image)
+    amount = (
+        f"{pixels / 1e6:.2g} million pixels" if pixels >= 1e5 else f"{pixels} pixels"
+    )
     yield Recommendation(
         "recipe",
         TITLES[config.recipe],
@@ -85,6 +87,9 @@ def _plane_pixels(image: Image) -> int:
 def _masking(known: Measurements) -> Recommendation:
     masking = known.config.masking
     reason = "Noise differs between neighbouring pixels, and fine detail is kept."
+    measured = known.autocorrelogram
+    if measured is None or not measured.pixels:
+        reason = "Whether neighbours share noise is not known; mostly they do not."
     if masking.correlated:
         reason = "Neighbours share noise, so they must not predict each other."
     changes = {"masking": masking.model_dump(mode="json")} if masking.correlated else {}

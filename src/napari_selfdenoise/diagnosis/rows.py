@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from napari_selfdenoise.diagnosis.autocorrelogram import Autocorrelogram
 from napari_selfdenoise.diagnosis.measurements import Measurements
 from napari_selfdenoise.diagnosis.photon_transfer import PhotonTransfer
 from napari_selfdenoise.images import UNNAMED_AXES, Image
+
+_SLIGHT = 0.3
+"""Correlation with the next pixel from which on it is no longer slight."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def axes_row(image: Image, channel: int, part: str = "") -> Finding:
         action = f"{action} This is channel {channel + 1} of {image.channels}."
     if part:
         action = f"{action} Noise was measured in {part}."
-    return Finding("axes", f"{image.describe()}.", meaning, action)
+    return Finding("axes", f"{_capital(image.describe())}.", meaning, action)
 
 
 def _meaning_of_axes(image: Image) -> tuple[str, str]:
@@ -72,7 +78,7 @@ def _meaning_of_axes(image: Image) -> tuple[str, str]:
 
 _KINDS = {
     "static": (
-        "The frames are replicates of a static scene.",
+        "The {} frames looked at are replicates of a static scene.",
         "Differences between them are noise alone. It was measured on them.",
         "Calibrate a noise model from them, and average them for a reference.",
     ),
@@ -96,11 +102,26 @@ _KINDS = {
 
 def _frames(known: Measurements) -> Finding | None:
     if known.frames is None:
-        return None
+        return _copies(known)
     found, meaning, action = _KINDS[known.frames.kind]
+    found = found.format(len(known.sample.planes))
     changed = f"{_percent(known.frames.changed)} of the blocks changed"
     drift = f"brightness changed by {known.frames.drift:.2g} noise stds"
     return Finding("frames", f"{found} At most {changed}; {drift}.", meaning, action)
+
+
+def _copies(known: Measurements) -> Finding | None:
+    """Frames that are one frame, stored again and again."""
+    planes = known.sample.recorded if known.sample.sequence else []
+    pairs = itertools.pairwise(planes)
+    if len(planes) < 2 or not all(np.array_equal(*p, equal_nan=True) for p in pairs):
+        return None
+    return Finding(
+        "frames",
+        f"The {len(planes)} frames looked at are equal, pixel by pixel.",
+        "They are copies of one frame, and hold its noise alone.",
+        "Do not calibrate on these frames.",
+    )
 
 
 def _noise(known: Measurements) -> Finding | None:
@@ -126,7 +147,7 @@ def _noise(known: Measurements) -> Finding | None:
             "It is Gaussian and equally strong everywhere.",
             "The network soon learns from all pixels as they are (SURE).",
         )
-    meaning = f"{reason[:1].upper()}{reason[1:]}." if reason else "It is not simple."
+    meaning = f"{_capital(reason)}." if reason else "It is not simple."
     return Finding("noise level", found, meaning, "How strong it is, is learned.")
 
 
@@ -201,6 +222,11 @@ def _meaning_of(found: Autocorrelogram) -> str:
         return f"Neighbours share noise {axes}."
     if found.weak:
         sign = "alike" if found.next_pixel(found.weak) > 0 else "opposed"
+        if abs(found.next_pixel(found.weak)) > _SLIGHT:
+            return (
+                f"Neighbours along {found.weak} are {sign}: structure, it seems, and "
+                "not noise."
+            )
         return (
             f"Neighbours along {found.weak} are slightly {sign}: a little of "
             "the structure or of the noise."
@@ -277,7 +303,7 @@ def _outliers(known: Measurements) -> Finding | None:
         return Finding("hot pixels", "None.", "No pixel sticks out by more than noise.")
     return Finding(
         "hot pixels",
-        f"{_percent(share)} of the pixels are outliers.",
+        f"{_capital(_percent(share))} of the pixels are outliers.",
         "Hot, dead or hit by a cosmic ray: nothing can be learned from them.",
         "They are left out, and replaced from around.",
         {"outliers": "replace"},
@@ -288,11 +314,14 @@ def _missing(known: Measurements) -> Finding | None:
     lost = known.losses
     parts = list(_lost_parts(known))
     if not parts:
-        return Finding("not recorded", "None.", "All pixels hold a signal.")
+        found = f"None in the {lost.planes} planes looked at."
+        if lost.planes == 1:
+            found = "None."
+        return Finding("not recorded", found, "All pixels hold a signal.")
     everything = lost.blank == lost.planes or not known.sample.planes
     return Finding(
         "not recorded",
-        f"{'; '.join(parts)}.",
+        f"{_capital('; '.join(parts))}.",
         "There is nothing to learn from." if everything else "No signal is there.",
         "Choose an image that was exposed."
         if everything
@@ -364,6 +393,10 @@ def _forecast(known: Measurements) -> Finding:
 def _short(error: float) -> str:
     """An error with one digit, without an exponent where it is of usual size."""
     return f"{float(f'{error:.1g}'):g}"
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _percent(share: float) -> str:

@@ -192,6 +192,9 @@ def measured_curve(planes: Sequence[NDArray[np.float32]]) -> NoiseCurve:
     flat = np.array(level.flat)
     if flat.sum() >= 2:  # in others, structure adds to the noise
         signal, variance = signal[flat], variance[flat]
+    noisy = variance > 0  # where a detector counts no photon, there is no noise
+    if noisy.any():
+        signal, variance = signal[noisy], variance[noisy]
     if len(signal) < 2:
         _require_one_signal(planes, level.std)
     a, b = _line(signal, variance)

@@ -20,6 +20,10 @@ _FEWEST_LEVELS = 2
 """Series of half and a quarter of the size: one alone may be an image of its own."""
 
 
+_MOST_NAMES = 12
+"""Names of images in a sentence: a plate has thousands."""
+
+
 def tiff_series_names(path: Path) -> list[str]:
     """Names of the images of a TIFF, as `series_names` gives them."""
     with tifffile.TiffFile(path) as tif:
@@ -111,5 +115,7 @@ def _listed(found: Sequence[Any]) -> str:
     if len(found) == 1:
         return "one image"
     named = [f"{number}: {one.name}" for number, one in enumerate(found) if one.name]
+    if len(named) > _MOST_NAMES:
+        named = [*named[:_MOST_NAMES], "…", named[-1]]
     names = f" ({', '.join(named)})" if named else ""
     return f"{len(found)} images{names}"

@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 _GROUPS = 32
 _ENDS = 4  # groups that the darkest and the brightest one are split into
 _LEAST_BLOCKS = 256  # of a group
+_OVERFLOW = 1e100  # squares of squares are needed
 
 _REPEATED = 4.0
 """How often a block is measured on average, at most: repeats are not independent."""
@@ -130,9 +131,11 @@ class VarianceCurve:
         VarianceCurve or None
             None where there are too few blocks.
         """
-        if len(predicted) < 2 * _LEAST_BLOCKS:
+        # A training that is thrown off predicts what cannot be computed with.
+        sound = np.isfinite(predicted + mean_residual) & (squared < _OVERFLOW)
+        if sound.sum() < 2 * _LEAST_BLOCKS:
             return None
-        groups = _Groups.of(predicted, mean_residual, squared)
+        groups = _Groups.of(predicted[sound], mean_residual[sound], squared[sound])
         parabola, none = groups.parabola(), np.zeros_like(groups.signal)
         smooth = cls(groups.signal, groups.variance, parabola, none, _REACHES[0])
         value = smooth._by_parabola(groups.signal, groups.spread)
@@ -259,8 +262,9 @@ class _Fit:
         t = (groups.signal - groups.signal[0]) / span
         powers = np.stack([t**0, t, t**2 + groups.spread / span**2], axis=1)
         powers = powers[:, : degree + 1]
-        value = np.full_like(t, np.median(groups.variance))
-        least = max(1e-3 * float(np.median(groups.variance)), 1e-30)
+        median = float(np.median(groups.variance))
+        least = max(1e-3 * median, 1e-30)
+        value = np.full_like(t, max(median, least))  # no noise at all has none
         found = np.zeros(3)
         for _ in range(_ROUNDS):
             error = groups.error * value

@@ -51,6 +51,7 @@ def fit_steps(
     *,
     seed: int = 0,
     own_variance: Array | None = None,
+    variance_pairs: tuple[Array, Array] | None = None,
     clip: tuple[float, float] = (0.0, 100.0),
     step: float | None = None,
     provenance: dict[str, Any] | None = None,
@@ -69,6 +70,9 @@ def fit_steps(
         Variance of the signal itself, (n,), raw units squared, where it is a
         prediction: residuals hold it as well as the noise, and are shrunk accordingly.
         Without, a bootstrap overestimates the noise.
+    variance_pairs : tuple of ndarray, optional
+        Signals and observations that the variance is measured on, (n,) each, raw
+        units, where the signal of the pairs is itself noisy (`pairs_of_halves`).
     clip : tuple of float
         Percentiles of the signal outside which pairs are left out; (0.5, 99.5) for
         bootstraps, as in Prakash et al. 2020.
@@ -95,21 +99,21 @@ def fit_steps(
     """
     _require_fittable(config)
     own = np.zeros(1) if own_variance is None else np.asarray(own_variance, float)
-    pairs = Pairs.of(signal, observation, own, clip, np.random.default_rng(seed))
+    chosen = Pairs.of(signal, observation, own, clip, np.random.default_rng(seed))
     if (yield 0.0) is not None:
         return None
-    pairs, held_out = pairs.split()
+    pairs, held_out = chosen.split()
     norm = Normalization.measure(pairs.observation.astype(np.float32))
-    low, high = (float(end) for end in (pairs.signal.min(), pairs.signal.max()))
+    low, high = float(pairs.signal.min()), float(pairs.signal.max())
     step = grey_step(pairs.observation) if step is None else step
-    floor = std_floor(pairs, norm, step)
-    line = _balanced_line(pairs)
+    exact = Pairs(*variance_pairs) if variance_pairs else pairs
+    floor, line = std_floor(pairs, norm, step), _balanced_line(exact)
     if isinstance(config, PoissonGaussianNoise):
         least = least_std(pairs, floor, norm)
         curve: NoiseCurve | None = NoiseCurve.line(*line, low, high, least)
     else:
-        fitting = _fit_module(config, pairs, norm, floor, seed)
-        curve = yield from _interruptible(fitting)
+        fit = _fit_module(config, pairs, exact, norm, floor, seed)
+        curve = yield from _interruptible(fit)
     if curve is None or (yield 1.0) is not None:
         return None
     return FittedNoise(
@@ -148,9 +152,14 @@ def _balanced_line(pairs: Pairs) -> tuple[float, float]:
 
 
 def _fit_module(
-    config: NoiseModel, pairs: Pairs, norm: Normalization, floor: float, seed: int
+    config: NoiseModel,
+    pairs: Pairs,
+    exact: Pairs,
+    norm: Normalization,
+    floor: float,
+    seed: int,
 ) -> Generator[float, None, NoiseCurve]:
-    """Fit the module of a noise model; returns its curve."""
+    """Fit the module of a noise model; returns its curve, with the exact variance."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = config.build(NoiseUnits(norm.offset, norm.scale, floor))
@@ -167,7 +176,7 @@ def _fit_module(
     curve = raw_curve(module.eval(), low, high, norm.offset, norm.scale)
     if not config.any_variance:
         return curve
-    return with_measured_variance(curve, *pairs, (floor * norm.scale) ** 2)
+    return with_measured_variance(curve, *exact, (floor * norm.scale) ** 2)
 
 
 def _interruptible(

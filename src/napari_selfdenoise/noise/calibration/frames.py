@@ -87,6 +87,7 @@ def calibrate_steps(
         config,
         *pairs,
         own_variance=reading.own_variance(),
+        variance_pairs=reading.variance_pairs(),
         clip=clip,
         seed=seed,
         step=reading.step(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from napari_selfdenoise.noise.calibration.drift import (
     follow_signals,
     unrelated_frames,
 )
+from napari_selfdenoise.noise.calibration.halves import pairs_of_halves
 from napari_selfdenoise.noise.calibration.local_motion import SIDE, moved_pixels
 from napari_selfdenoise.noise.calibration.pairs import MAX_PAIRS, grey_step
 
@@ -150,6 +152,21 @@ class Reading:
         signal = self.signals.signal[:, chosen]
         residual = self.signals.residual[:, chosen]
         return signal.ravel(), (signal + residual).ravel()
+
+    def variance_pairs(
+        self, chosen: NDArray[np.bool_] | None = None
+    ) -> tuple[Array, Array] | None:
+        """The same, for the variance: of halves of the frames (`pairs_of_halves`)."""
+        if self.has_signal:
+            return None
+        chosen, found = self.usable if chosen is None else chosen, self.signals
+        return pairs_of_halves(
+            replace(
+                found,
+                signal=found.signal[:, chosen],
+                residual=found.residual[:, chosen],
+            )
+        )
 
     @cached_property
     def good(self) -> NDArray[np.bool_]:

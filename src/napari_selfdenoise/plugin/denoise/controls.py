@@ -158,8 +158,8 @@ class Controls(Panel):
             self._rows(),
             line(self.train, self.stop, self.cancel),
             line(self.denoise, self.save_model, self.load_model),
-            line(self.resume, self.keep, self.save_report),
-            line(self.doubt),
+            line(self.resume, self.keep),
+            line(self.doubt, self.save_report),
             self.continuing,
             self.bar(),
             # The unfolded settings push nothing out of sight that a run needs but

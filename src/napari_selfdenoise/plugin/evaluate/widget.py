@@ -29,7 +29,11 @@ from napari_selfdenoise.plugin.evaluate.comparing import Blink, Swipe, require_a
 from napari_selfdenoise.plugin.evaluate.controls import STEPS, EvaluateControls
 from napari_selfdenoise.plugin.evaluate.profiling import Profiler, Profiles
 from napari_selfdenoise.plugin.evaluate.run_table import RunTable
-from napari_selfdenoise.plugin.viewer.layer_choice import reference_for, result_of
+from napari_selfdenoise.plugin.viewer.layer_choice import (
+    last_denoised,
+    reference_for,
+    result_of,
+)
 from napari_selfdenoise.plugin.viewer.layers import denoisable_image
 from napari_selfdenoise.plugin.viewer.marks import marks
 from napari_selfdenoise.plugin.viewer.residual_layer import add_residual
@@ -206,10 +210,20 @@ class EvaluateWidget(Dock):
     def _list_layers(self, event: Any = None) -> None:
         layers, images = self.viewer.layers, self._images()
         noisy = self.controls.noisy.currentData()
-        noisy = noisy if noisy in images else self._first_choice()
+        noisy = noisy if noisy in images else self._first_noisy()
         reference = None if self._without_reference else reference_for(images, noisy)
         self.controls.list_layers(images, noisy, result_of(layers, noisy), reference)
         self._show_state()
+
+    def _first_noisy(self) -> Any:
+        """The active layer if it was denoised, else what was denoised last, if any.
+
+        Who has just opened a reference means neither that nor nothing.
+        """
+        layers, first = self.viewer.layers, self._first_choice()
+        if result_of(layers, first) is not None:
+            return first
+        return last_denoised(layers) or first
 
     def _choose_its_result(self, *_: Any) -> None:
         """Choose what was made of another noisy layer."""

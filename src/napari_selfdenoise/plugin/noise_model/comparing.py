@@ -92,6 +92,7 @@ class Comparing(QWidget):
                 self.table.setItem(number, column, _item(text, row is found.best))
         self.table.resizeRowsToContents()
         height = self.table.horizontalHeader().sizeHint().height() + 4
+        height += self.table.horizontalScrollBar().sizeHint().height()
         height += sum(self.table.rowHeight(n) for n in range(len(found.rows)))
         self.table.setFixedHeight(height)
         self.table.show()
@@ -159,8 +160,8 @@ def _table() -> QTableWidget:
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     header = table.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    # Four columns are wider than a dock: without a bar, none reaches the figures.
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
     return table
 
 

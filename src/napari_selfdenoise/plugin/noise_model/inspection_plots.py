@@ -65,6 +65,9 @@ class InspectionPlot(Plot):
     def set_log(self, x: bool, y: bool) -> None:
         """Make axes logarithmic, or not."""
         self.plot.setLogMode(x=x, y=y)
+        for item in self.plot.getPlotItem().items:  # pyqtgraph leaves them as they were
+            if isinstance(item, pg.FillBetweenItem):
+                item.updatePath()
         self.plot.getViewBox().enableAutoRange()
 
     def begin(self) -> None:
@@ -219,6 +222,9 @@ class DensityPlot(InspectionPlot):
 
     def set_log(self, x: bool, y: bool) -> None:
         """Make the density logarithmic, or not; observations may be below zero."""
+        for item in self.plot.listDataItems():
+            if item.opts["stepMode"]:
+                item.setFillLevel(None if y else 0)
         super().set_log(False, y)
 
     def _steps(self, name: str, colour: str, figure: SignalDensity) -> None:

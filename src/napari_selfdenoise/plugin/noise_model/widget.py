@@ -192,9 +192,12 @@ class NoiseModelWidget(Dock):
         self._take(found.fitted, None)
         self.controls.noise_plot.set_scatter(*found.scatter)
         self._add_distribution(found.fitted)
-        self.controls.show_fraction(
-            "Noise model ready: save it, or press Use for denoising.", 1.0
-        )
+        words = "Noise model ready: save it, or press Use for denoising."
+        if found.fitted.warnings:
+            words = (
+                "Noise model ready, with a warning: read it below before you use it."
+            )
+        self.controls.show_fraction(words, 1.0)
 
     def _on_compared(self, found: Compared | None) -> None:
         self._ended()
@@ -203,11 +206,13 @@ class NoiseModelWidget(Dock):
             return
         self.controls.comparing.show_comparison(found.comparison)  # selects the best
         self.controls.noise_plot.set_scatter(*found.scatter)
-        self.controls.show_fraction(
+        words = (
             "Noise models compared: the best is selected. Save it, or press Use for "
-            "denoising.",
-            1.0,
+            "denoising."
         )
+        if found.comparison.best.fitted.warnings:
+            words = "Noise models compared, with a warning: read it below first."
+        self.controls.show_fraction(words, 1.0)
 
     def _choose_kind(self, fitted: FittedNoise) -> None:
         """Take the noise model of a row of the comparison."""

@@ -50,6 +50,17 @@ def result_of(layers: Iterable[Any], noisy: Any) -> Any:
     return max(found)[-1] if found else None
 
 
+def last_denoised(layers: Iterable[Any]) -> Any:
+    """The layer that the last run denoised; None where none is left."""
+    layers = list(layers)
+    runs = {
+        marks(result.metadata).get("run", 0): layer
+        for layer in layers
+        if (result := result_of(layers, layer)) is not None
+    }
+    return runs[max(runs)] if runs else None
+
+
 def reference_for(layers: Iterable[Any], noisy: Any) -> Any:
     """The only layer marked as a reference whose planes have the size of a layer's."""
     if noisy is None:
