@@ -3,7 +3,10 @@ import pytest
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import (
+    IN_VIEW,
+    STACK,
     Image,
+    chosen_planes,
     likely_axis,
     parse_pixel_size,
     pixel_size_text,
@@ -145,3 +148,17 @@ def test_a_pixel_size_is_read_as_it_is_shown(sizes, units):
 )
 def test_what_an_axis_without_a_name_may_be(length, axes, letter):
     assert likely_axis(length, axes) == letter
+
+
+def test_chosen_planes_of_a_stack():
+    image = Image(np.zeros((4, 3, 2, 8, 8)), "TZCYX")
+    shown = (2, 1, 0)
+    assert chosen_planes(image, IN_VIEW, shown) == [(2, 1, 0), (2, 1, 1)]
+    stack = [(2, z, c) for z in range(3) for c in range(2)]
+    assert chosen_planes(image, STACK, shown) == stack
+    frames = {plane[0] for plane in chosen_planes(image, "frames 1 to 2", shown)}
+    assert frames == {1, 2}
+    assert len(chosen_planes(image, "3", shown)) == 6
+    for wrong in ("2-9", "3 to 1", "some"):
+        with pytest.raises(RequestError):
+            chosen_planes(image, wrong, shown)

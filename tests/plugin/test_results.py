@@ -439,3 +439,38 @@ def test_lazy_layer_stays_lazy(desk, noisy, monkeypatch):
     desk.finish()
     assert desk.layer("film").data is film
     assert desk.layer("film denoised").data.all()
+
+
+def test_only_the_chosen_frames_are_denoised(desk, noisy):
+    film = stack(noisy, 5)
+    desk.viewer.add_image(film, name="film", axis_labels=("t", "y", "x"))
+    extent = desk.controls.extent.combo
+    extent.setCurrentText("4 to 9")
+    desk.press("train")
+    assert "There are no frames 4 to 9: there are 5" in desk.status()
+    extent.setCurrentText("1 to 2")
+    desk.train()
+    (name,) = (name for name in desk.names() if "denoised" in name)
+    assert name == "film denoised (40 % done)"
+    layer = desk.layer(name)
+    same = [bool((layer.data[n] == film[n]).all()) for n in range(5)]
+    assert same == [True, False, False, True, True]
+    assert layer.metadata[METADATA_KEY]["planes_done"] == [[1], [2]]
+    assert "2 of 5 images are denoised, the others show the raw" in desk.status()
+    desk.viewer.dims.set_current_step(0, 4)
+    extent.setCurrentText("what I see")
+    desk.press("denoise")
+    desk.finish()
+    layer = desk.layer("film denoised (20 % done)")
+    same = [bool((layer.data[n] == film[n]).all()) for n in range(5)]
+    assert same == [True, True, True, True, False]
+
+
+def test_an_empty_channel_is_passed_through(desk, noisy):
+    dyes = np.stack([noisy, 0 * noisy, noisy])
+    desk.viewer.add_image(dyes, name="dyes", axis_labels=("c", "y", "x"))
+    desk.train()
+    result = desk.layer("dyes denoised").data
+    assert (result[1] == 0).all()
+    assert (result[0] != noisy).any() and (result[2] != noisy).any()
+    assert "1 of 3 planes was blank" in desk.status()

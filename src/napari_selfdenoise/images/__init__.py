@@ -39,6 +39,7 @@ from napari_selfdenoise.images.orientations import (
     turned,
     turned_back,
 )
+from napari_selfdenoise.images.plane_choice import IN_VIEW, STACK, chosen_planes
 from napari_selfdenoise.images.planes import UNNAMED_AXES, PlaneIndex
 from napari_selfdenoise.images.reading import read_image, series_names
 from napari_selfdenoise.images.samples import (
@@ -62,6 +63,8 @@ from napari_selfdenoise.images.zarr_writing import write_ome_zarr
 __all__ = [
     "FMD_CREDIT",
     "FORMATS",
+    "IN_VIEW",
+    "STACK",
     "UNNAMED_AXES",
     "UNTURNED",
     "Coverage",
@@ -81,6 +84,7 @@ __all__ = [
     "axis_letters",
     "bins_by_signal",
     "bytes_in_words",
+    "chosen_planes",
     "file_stem",
     "fish_average",
     "fish_frame",

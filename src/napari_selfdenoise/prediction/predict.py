@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,7 +59,7 @@ class TilePrediction:
     Parameters
     ----------
     fraction : float
-        Share of the whole image that is done.
+        Share that is done of the image, or of the planes that are to be denoised.
     index : tuple
         Place of the tile in the image's array; None between tiles.
     """
@@ -80,6 +80,7 @@ def predict_tiles(
     device: str = "auto",
     max_memory: int | None = None,
     first: PlaneIndex | None = None,
+    only: Collection[PlaneIndex] | None = None,
     in_background: bool = False,
 ) -> Prediction:
     """Denoise an image of any size.
@@ -104,6 +105,8 @@ def predict_tiles(
     first : tuple of int, optional
         Plane to begin with; the others follow by their distance from it. The results
         are the same in any order.
+    only : collection of tuple of int, optional
+        Planes to denoise; the others are left as where a prediction is stopped.
     in_background : bool
         Compute at low priority, where a window shares the machine.
 
@@ -144,13 +147,12 @@ def predict_tiles(
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
         side = tile_side(model, target, max_memory)
         planes = _Planes(image, model, into, side, target)
-        yield from planes.predict(first)
+        yield from planes.predict(first, only)
     if own:
         for data in into.values():
             planes.coverage.blank_rest(data)
     images = {name: result_image(image, name, data) for name, data in into.items()}
-    notes = [describe_defects(planes.count, model.config.outliers), *rounded]
-    notes += [str(planes.clean.patterns(n)) for n in range(image.channels)]
+    notes = [*planes.notes(), *rounded]
     return Denoised(
         images,
         planes.curves(),
@@ -181,15 +183,19 @@ class _Planes:
         self._blends: dict[PlaneIndex, Blend] = {}
 
     def predict(
-        self, first: PlaneIndex | None
+        self, first: PlaneIndex | None, only: Collection[PlaneIndex] | None
     ) -> Generator[TilePrediction, Command | None, None]:
-        """Denoise all planes; `STOP` ends it."""
+        """Denoise all planes, or some; `STOP` ends it."""
         numbers = {plane: n for n, plane in enumerate(self.image.planes())}
-        for number, plane in enumerate(_outward(self.image, first)):
+        planes = _outward(self.image, first)
+        if only is not None:
+            wanted = set(only)
+            planes = [plane for plane in planes if plane in wanted]
+        for number, plane in enumerate(planes):
             # Of its own for each plane: the same samples in any order.
             self.generator.manual_seed(self.model.config.seed + numbers[plane])
             for share, index in self._predict_plane(plane):
-                done = (number + share) / len(numbers)
+                done = (number + share) / len(planes)
                 if (yield TilePrediction(done, index)) is STOP:
                     return
 
@@ -199,6 +205,12 @@ class _Planes:
         for plane in sorted(self._curves):
             found[self.image.channel_of(plane)] = self._curves[plane]
         return tuple(found)
+
+    def notes(self) -> list[str]:
+        """Sentences on the defects and patterns of the image."""
+        defects = describe_defects(self.count, self.model.config.outliers)
+        channels = range(self.image.channels)
+        return [defects, *(str(self.clean.patterns(n)) for n in channels)]
 
     def chosen(self) -> tuple[Blend, ...]:
         """Blends of the planes, in the order of the image."""

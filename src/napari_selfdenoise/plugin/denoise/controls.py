@@ -40,6 +40,7 @@ from napari_selfdenoise.plugin.denoise.axes_choice import AxesChoice
 from napari_selfdenoise.plugin.denoise.continuing import Continuing
 from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.denoise.doubting import DoubtButton
+from napari_selfdenoise.plugin.denoise.extent import ExtentChoice
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
 from napari_selfdenoise.plugin.denoise.probe_panel import ProbePanel
 from napari_selfdenoise.plugin.docks.panel import (
@@ -285,6 +286,7 @@ class Controls(Panel):
         self.series.show_layer(layer)
         self.axes_choice.show_layer(layer)
         self.corrections.axes.show_layer(layer)
+        self.extent.show_layer(layer)
         self.corrections.list_layers(layers, layer)
 
     def use_noise_model(self, path: Path) -> None:
@@ -320,6 +322,11 @@ class Controls(Panel):
     def begin(self, image: Image, estimate: RunEstimate | None = None) -> None:
         """Let the clock run from now on, for a run over an image."""
         self.clock = RunClock(image, estimate)
+
+    def begin_denoising(self, planes: int) -> None:
+        """Let the clock know how many images are denoised."""
+        if self.clock is not None:
+            self.clock.planes = planes
 
     def know(self, estimate: RunEstimate) -> None:
         """Let the clock know how long the run takes, which goes on already."""
@@ -385,6 +392,7 @@ class Controls(Panel):
         )
         self.fixes = Fixes()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
+        self.extent = ExtentChoice()
         self.corrections = CorrectionsSection()
         self.corrections.axes.refused.connect(self.refused.emit)
 
@@ -501,6 +509,7 @@ class Controls(Panel):
         form.addRow(self.axes_choice)
         form.addRow("Recipe", beside(self.recipe, self.changed))
         form.addRow("Time", self.budget)
+        form.addRow(self.extent)
         form.addRow(self.forecast)
         return form
 

@@ -9,7 +9,11 @@ _CHANGED = "The image was changed during the run: the result is of the image as 
 
 
 def outcome(
-    model: TrainedModel, result: Denoised, hidden: str, changed: bool = False
+    model: TrainedModel,
+    result: Denoised,
+    hidden: str,
+    changed: bool = False,
+    wanted: int | None = None,
 ) -> tuple[str, str]:
     """Sentences on the result of a run: those that are shown, and those that unfold.
 
@@ -23,6 +27,8 @@ def outcome(
         Names of the layers that are not shown at first.
     changed : bool
         Whether the layer has other pixels by now than those that were read.
+    wanted : int, optional
+        How many of its planes were to be denoised, where that is not all.
 
     Returns
     -------
@@ -40,11 +46,11 @@ def outcome(
     also = f"Also made, but not shown at first: {hidden}."
     if few:  # what else is said of the result means nothing
         notes = [note for note in notes if note != few]
-        stopped = "" if result.complete else _stopped(result)
+        stopped = "" if result.complete else _unfinished(result, wanted)
         shown = _joined(f"Hardly trained. {few}", stopped, changed_note, *notes)
         return shown, _joined(also, finding)
     done = 'Done: see "denoised" in the layer list.'
-    text = done if result.complete else _stopped(result)
+    text = done if result.complete else _unfinished(result, wanted)
     blended = f"How it was blended: {result.chosen}." if result.chosen else ""
     shown = _joined(text, changed_note, in_words(result.blends), *notes)
     return shown, _joined(also, blended, finding)
@@ -52,6 +58,12 @@ def outcome(
 
 def _joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
+
+
+def _unfinished(result: Denoised, wanted: int | None) -> str:
+    if wanted is not None and len(result.coverage.planes) == wanted:
+        return f"Done, as chosen: {_reached(result)}"
+    return _stopped(result)
 
 
 def _stopped(result: Denoised) -> str:

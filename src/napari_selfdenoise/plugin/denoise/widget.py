@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_selfdenoise.config import TITLES, TrainingConfig, parse_config
 from napari_selfdenoise.defects import Corrections, ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import Image
+from napari_selfdenoise.images import Image, PlaneIndex, chosen_planes
 from napari_selfdenoise.model import SUFFIX, TrainedModel, load_model, save_model
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import SUFFIX as NOISE_SUFFIX
@@ -111,6 +111,8 @@ class DenoiseWidget(Dock):
         self._estimator: Estimator | None = None
         self._settings: TrainingConfig | None = None
         self._corrections = Corrections()
+        self._extent = ""
+        self._planes: list[PlaneIndex] | None = None
         self._preview_due = 0.0
         self._forecast = Forecast(self)
         self._mender = Mender(self.controls.fixes, self)
@@ -139,6 +141,7 @@ class DenoiseWidget(Dock):
             image = denoisable_image(layer)
             corrections = self.controls.corrections.value(image)
             results = Results(self.viewer, layer, image, config)
+            self._choose_extent(results)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
@@ -166,6 +169,7 @@ class DenoiseWidget(Dock):
             config = _estimating(self.model, estimator)
             corrections = self.controls.corrections.value(image)
             results = Results(self.viewer, layer, image, config)
+            self._choose_extent(results)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
@@ -333,11 +337,30 @@ class DenoiseWidget(Dock):
         self._since = time.monotonic()
         results.made_with = {"corrections": corrections.names()} if corrections else {}
 
+    def _choose_extent(self, results: Results) -> None:
+        """Keep which images are to be denoised, whatever is typed meanwhile.
+
+        Raises
+        ------
+        RequestError
+            If there are no such images.
+        """
+        self._extent = self.controls.extent.choice()
+        self._find_planes(results)
+
+    def _find_planes(self, results: Results) -> None:
+        shown = results.field_of_view().plane
+        image, extent = results.image, self._extent
+        self._planes = chosen_planes(image, extent, shown) if extent else None
+
     def _predict(self) -> None:
         results, model = self._results, self.model
         if results is None or model is None:
             return
         self._stops = 0
+        self._find_planes(results)  # what is in view may be another by now
+        if self._planes is not None:
+            self.controls.begin_denoising(len(self._planes))
         denoise = partial(
             predict_tiles,
             model=model,
@@ -345,6 +368,7 @@ class DenoiseWidget(Dock):
             estimator=self._estimator,
             device=self.controls.device.currentData(),
             first=results.field_of_view().plane,
+            only=self._planes,
             in_background=True,
         )
         make = partial(_predicting, results, self._corrections, denoise)
@@ -373,7 +397,8 @@ class DenoiseWidget(Dock):
                 made = self._results.unfinished
                 self._prober.know(self.model, made.image, made.array)
             hidden, changed = self._results.hidden(), self._results.source_is_changed
-            text, more = outcome(self.model, result, hidden, changed)
+            wanted = None if self._planes is None else len(self._planes)
+            text, more = outcome(self.model, result, hidden, changed, wanted)
             self.controls.show_fraction(text, 1.0, more)
             self._note_run(self._results, self.model, result)
             self._results = None  # what is there now is the user's
