@@ -212,7 +212,7 @@ def test_a_blind_result_does_not_follow_the_pixel_itself():
 
 def decided(pixels, axes="TYX", **changes):
     """What the automatic context becomes, and the sentence that says why."""
-    config = TrainingConfig(context=AutomaticContext(), **changes)
+    config = TrainingConfig(**{"context": AutomaticContext(), **changes})
     data = TrainingData.read([Image(pixels, axes)], config)
     config, text = resolve_context(config, data)
     return config.context, text
@@ -231,6 +231,9 @@ def test_frames_that_share_noise_are_not_used():
     context, text = decided(smooth)
     assert context == NoContext()
     assert "share its noise" in text
+    context, text = decided(smooth, context=TWO)
+    assert context == TWO
+    assert "though those around it" in text
 
 
 def test_frames_of_other_scenes_are_not_used():

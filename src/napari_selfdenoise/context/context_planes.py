@@ -24,6 +24,7 @@ from napari_selfdenoise.parts.context import NeighbouringPlanes
 _KEPT = 32  # planes whose waves are kept
 _FURTHER = 2  # planes beyond the furthest neighbour that may take another's place
 _WHOLE_PIXELS = 2**22  # of larger planes, squares are compared
+_SMALL_PIXELS = 2**20
 _SQUARES, _SQUARE = 2, 256  # along each axis; side in px
 
 
@@ -96,7 +97,10 @@ class ContextPlanes:
     ) -> None:
         self.image, self.count, self._known = image, context.planes, known
         self.axis = stack_axis(image.image, context.axis)
-        image.kept_planes = max(image.kept_planes, 2 * self.count + 1)
+        # Twice as many where they are small: planes are denoised outwards, in turns.
+        kept = 2 * self.count + 2
+        small = np.prod(image.plane_shape) <= _SMALL_PIXELS
+        image.kept_planes = max(image.kept_planes, 2 * kept if small else kept)
         self._waves: OrderedDict[PlaneIndex, PlaneWaves | None] = OrderedDict()
         self._pairs: dict[tuple[PlaneIndex, PlaneIndex], PairOfPlanes | None] = {}
 

@@ -117,7 +117,10 @@ def resolve_context(
     if not axis:
         text = "Each plane is denoised by itself: the image is no stack."
         return _with_context(config, NoContext(), text)
-    return _with_context(config, chosen, f"{_together(chosen)}.")
+    found = [_benefit(planes, chosen) for planes in data.planes if planes]
+    reason = next((one.reason for one in found if one.reason), "")
+    though = f", though {reason}: better choose none" if reason else ""
+    return _with_context(config, chosen, f"{_together(chosen)}{though}.")
 
 
 def _measured_context(
