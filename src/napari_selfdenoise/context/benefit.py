@@ -181,10 +181,13 @@ def _gains(sample: _Sample) -> Array:
         for features in (sample.own, both)
     )
     saved, count = (np.bincount(blocks, v) for v in (plain - joint, np.ones(len(half))))
-    return saved / count / plain.mean()
+    gains: Array = saved / count / plain.mean()
+    return gains
 
 
-def _squared_residuals(features: Array, observed: Array, half: Array) -> Array:
+def _squared_residuals(
+    features: Array, observed: Array, half: NDArray[np.bool_]
+) -> Array:
     """Squared residuals (n,) of fits to the other half of the pixels each."""
     found = np.zeros(len(observed))
     for fitted, judged in ((half, ~half), (~half, half)):
