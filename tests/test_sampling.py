@@ -46,7 +46,7 @@ def read(*images, channel=0, rng=None):
     """Pixels of the planes to train on."""
     clean = [CleanImage(image) for image in images]
     planes = training_planes(clean, channel, rng or np.random.default_rng(0))
-    return [plane.pixels for plane in planes]
+    return [one.clean.pixels for one in planes]
 
 
 def turns(patch):

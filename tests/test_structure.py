@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "version", "long_work"},
     {"images"},
     {"defects", "parts", "compute"},
-    {"config", "noise"},
+    {"config", "noise", "context"},
     {"model", "evaluation"},
     {"training"},
     {"prediction"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from napari_selfdenoise.parts.context import Context
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.masking import Masking
 from napari_selfdenoise.parts.networks import Network
@@ -24,6 +25,8 @@ class Method(Protocol):
     def masking(self) -> Masking: ...  # noqa: D102
     @property
     def network(self) -> Network: ...  # noqa: D102
+    @property
+    def context(self) -> Context: ...  # noqa: D102
     @property
     def signal(self) -> Signal: ...  # noqa: D102
     @property
@@ -76,6 +79,12 @@ RULES: tuple[Rule, ...] = (
         lambda m: m.masking.masks_pixels or m.network.blind,
         "with no pixel masked, this network learns to copy the noise: choose a "
         "masking, or the half-plane U-Net, which is blind to the pixel it predicts",
+    ),
+    Rule(
+        ("context", "network"),
+        lambda m: not m.context.count or not m.network.blind,
+        "the half-plane U-Net looks past the pixel that it predicts in all planes, so "
+        "that neighbouring planes would lose what they add: choose the U-Net",
     ),
     Rule(
         ("psf", "masking"),

@@ -21,6 +21,7 @@ from pydantic import (
 
 from napari_selfdenoise.config.rules import broken_rule
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.parts.context import Context, NoContext
 from napari_selfdenoise.parts.estimators import Estimator, SinglePass
 from napari_selfdenoise.parts.masking import AutomaticMask, Masking
 from napari_selfdenoise.parts.networks import Network, NetworkModule, UNet
@@ -49,6 +50,12 @@ class TrainingConfig(BaseModel):
         UNet(),
         title="Network",
         description="How the context of a pixel becomes its prediction.",
+    )
+    context: Context = Field(
+        NoContext(),
+        title="Planes of a stack",
+        description="Whether a pixel of a stack is predicted from its own frame or "
+        "plane alone, or from those before and after it, too.",
     )
     signal: Signal = Field(
         PointSignal(),
@@ -194,6 +201,8 @@ class TrainingConfig(BaseModel):
     def build_network(self) -> NetworkModule:
         """Make the network, with as many outputs as the signal head reads.
 
+        Its inputs are the image and the planes of its context.
+
         Without smoothing where there is a point spread function, as a phantom is to be
         sharp, and where pixels that share noise are masked: there, it cost 0.1 to
         0.2 dB.
@@ -202,9 +211,10 @@ class TrainingConfig(BaseModel):
         masking = self.masking
         shared = masking.correlated and masking.binning == 1
         sharp = shared or not isinstance(self.psf, NoPSF)
-        if sharp and isinstance(network, UNet):
-            network = network.sharp
-        return network.build(self.signal.outputs)
+        if not isinstance(network, UNet):
+            return network.build(self.signal.outputs)
+        network = network.sharp if sharp else network
+        return network.build(self.signal.outputs, 1 + self.context.count)
 
     @property
     def stride(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -238,6 +239,11 @@ class CleanImage:
         As it was recorded.
     subtract : bool
         Whether offsets that whole rows or columns have of their own are subtracted.
+
+    Attributes
+    ----------
+    kept_planes : int
+        How many planes are kept, the last that were read.
     """
 
     def __init__(self, image: Image, subtract: bool = True) -> None:
@@ -246,7 +252,8 @@ class CleanImage:
         self._patterns: dict[int, FixedPatterns] = {}
         self._columns: dict[int, Array] = {}
         self._rows: dict[PlaneIndex, Array] = {}
-        self._kept: tuple[PlaneIndex, CleanPlane] | None = None
+        self.kept_planes = 1
+        self._kept: OrderedDict[PlaneIndex, CleanPlane] = OrderedDict()
 
     @property
     def plane_shape(self) -> tuple[int, int]:
@@ -350,13 +357,16 @@ class CleanImage:
         return self._rows[plane], by_column
 
     def _whole(self, plane: PlaneIndex) -> CleanPlane:
-        """A plane that is not too large to be kept until another one is read."""
-        if self._kept is None or self._kept[0] != plane:
+        """A plane that is not too large to be kept until others are read."""
+        if plane not in self._kept:
             raw = self._raw(plane)
             if plane not in self._rules:
                 self._rules[plane] = measure_defects(*raw)
-            self._kept = plane, self._rules[plane].clean(*raw)
-        return self._kept[1]
+            while len(self._kept) >= self.kept_planes:
+                self._kept.popitem(last=False)
+            self._kept[plane] = self._rules[plane].clean(*raw)
+        self._kept.move_to_end(plane)
+        return self._kept[plane]
 
     def read_plane(
         self,

@@ -80,18 +80,20 @@ def to_bins(images: Tensor, size: int) -> Tensor:
     Parameters
     ----------
     images : Tensor
-        (B, 1, Y, X), sides multiples of `size`; beyond the border it is repeated.
+        (B, C, Y, X), sides multiples of `size`; beyond the border it is repeated.
     size : int
         Side of the squares, in pixels.
 
     Returns
     -------
     Tensor
-        (size² B, 1, Y / size, X / size).
+        (size² B, C, Y / size, X / size).
     """
     padded = F.pad(images, (0, size - 1, 0, size - 1), mode="replicate")
     phases = F.pixel_unshuffle(F.avg_pool2d(padded, size, stride=1), size)
-    return phases.flatten(0, 1).unsqueeze(1)
+    count, _, height, width = phases.shape
+    positions = phases.view(count, -1, size**2, height, width).transpose(1, 2)
+    return positions.flatten(0, 1)
 
 
 def to_pixels(bins: Tensor, size: int) -> Tensor:

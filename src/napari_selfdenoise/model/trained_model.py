@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.compute import autocast
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.context import stack_axis
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, Normalization, to_bins, to_pixels
 from napari_selfdenoise.parts.networks import NetworkModule
@@ -159,13 +160,21 @@ class TrainedModel:
         Raises
         ------
         RequestError
-            If the number of channels differs.
+            If the number of channels differs, or it is no stack where the model
+            needs one.
         """
         if image.channels != len(self.channels):
             raise RequestError(
                 f"The model was trained on {_counted(len(self.channels))}, but the "
                 f"image has {image.channels}: {image.describe()}.",
                 "Choose an image with the same channels, or train on this one.",
+            )
+        context = self.config.context
+        if context.count and not stack_axis(image):
+            raise RequestError(
+                f"The model predicts each plane together with {context.count} others "
+                f"around it, but the image is a single one: {image.describe()}.",
+                "Choose a stack or a movie, or train on this image.",
             )
 
 

@@ -105,9 +105,12 @@ class UNet(BaseModel):
         json_schema_extra={"unit": "px"},
     )
 
-    def build(self, outputs: int) -> UNetModule:
-        """Make the network, with one input channel and `outputs` output channels."""
-        return UNetModule(self, outputs)
+    def build(self, outputs: int, inputs: int = 1) -> UNetModule:
+        """Make the network, with so many input and output channels.
+
+        The first input is what is predicted, the others are its context.
+        """
+        return UNetModule(self, outputs, inputs)
 
     def scaled(self, pixels: int) -> UNet:
         """Return the network as wide as suits so many pixels to learn from."""
@@ -166,14 +169,13 @@ def profile(sigma: float) -> NDArray[np.float64]:
 
 
 class UNetModule(nn.Module):
-    """The network that `UNet` describes: (B, 1, Y, X) -> (B, outputs, Y, X)."""
+    """The network that `UNet` describes: (B, inputs, Y, X) -> (B, outputs, Y, X)."""
 
-    def __init__(self, spec: UNet, outputs: int) -> None:
+    def __init__(self, spec: UNet, outputs: int, inputs: int = 1) -> None:
         super().__init__()
         width, widths = spec.width, spec.widths
-        inputs = [1, *widths[:-1]]
         self.down = nn.ModuleList(
-            _double(i, w) for i, w in zip(inputs, widths, strict=True)
+            _double(i, w) for i, w in zip([inputs, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(
             Up(b, w, skip=bool(level) or spec.top_skip)
@@ -191,14 +193,14 @@ class UNetModule(nn.Module):
         output: Tensor = self.smooth(self.head(self._features(image)))
         if self.baseline is None:
             return output  # (B, outputs, Y, X)
-        mean = output[:, :1] + self.baseline(image)
+        mean = output[:, :1] + self.baseline(image[:, :1])
         return torch.cat([mean, output[:, 1:]], dim=1)
 
     def at(self, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Predict the mean everywhere, all else at some pixels; see `Head.at`."""
         mean, rest = self.head.at(self._features(image), positions)
         mean = self.smooth(mean)
-        return mean + self.baseline(image) if self.baseline else mean, rest
+        return mean + self.baseline(image[:, :1]) if self.baseline else mean, rest
 
     def _features(self, image: Tensor) -> Tensor:
         """Features of each pixel, (B, C, Y, X)."""

@@ -69,7 +69,19 @@ def crop(image: Image, plane: PlaneIndex) -> Image:
 
 
 def of_channel(model: TrainedModel, channel: int) -> TrainedModel:
-    """Return the model of one channel alone."""
+    """Return the model of one channel alone.
+
+    Raises
+    ------
+    RequestError
+        If it predicts planes together with those around, as one plane is changed here.
+    """
+    if model.config.context.count:
+        raise RequestError(
+            "This figure is measured on one plane at a time, but the model predicts "
+            "each plane together with those around it.",
+            "Compare with a reference instead.",
+        )
     return replace(model, channels=(model.channels[channel],))
 
 

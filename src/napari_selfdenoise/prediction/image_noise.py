@@ -128,9 +128,11 @@ class ImageNoise:
         numbers = block_numbers(*places)
         found = []
         good = torch.from_numpy(views.good(tile)).to(views.device)[None, None]
+        context = views.context(tile)
         for masked in (numbers == number for number in range(4)):
-            mean = views.without(raw, masked)
-            moved = views.without(self._noisier(raw, mean), masked)
+            mean = views.without(raw, masked, context)
+            around = None if context is None else self._noisier_context(context, mean)
+            moved = views.without(self._noisier(raw, mean), masked, around)
             inside = (..., *inner)
             parts = [v[inside] for v in (norm.invert(mean), raw, norm.invert(moved))]
             apart = Differences.of(parts[0], parts[1], parts[2], masked[inner], good)
@@ -142,6 +144,12 @@ class ImageNoise:
         norm, generator = self.views.normalization, self.views.generator
         noisier = self.module.renoise(mean, norm.apply(raw), generator)
         return raw + PROBE * (norm.invert(noisier) - raw)
+
+    def _noisier_context(self, context: Tensor, mean: Tensor) -> Tensor:
+        """Planes around, (1, 2 k, Y, X), with a little more noise; normalised."""
+        like = mean.expand_as(context)  # their signal is much like that of the plane
+        noisier = self.module.renoise(like, context, self.views.generator)
+        return context + PROBE * (noisier - context)
 
 
 def _line(curve: NoiseCurve, a: float, b: float) -> NoiseCurve:

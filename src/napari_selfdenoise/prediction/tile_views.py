@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdenoise.context import ContextPlanes
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import (
     UNTURNED,
@@ -21,6 +22,7 @@ from napari_selfdenoise.images import (
     turned_back,
 )
 from napari_selfdenoise.model import TrainedModel, run
+from napari_selfdenoise.parts.context import NeighbouringPlanes, joined
 from napari_selfdenoise.parts.masking import Mask, RandomMask
 
 Estimates = dict[str, NDArray[np.float32]]
@@ -86,6 +88,13 @@ class TileViews:
         )
         self.precision, self.hardly_trained = model.precision, model.hardly_trained
         self.generator, self.margin = generator, margin
+        context = self.config.context
+        self._around = (
+            ContextPlanes(image, context)
+            if isinstance(context, NeighbouringPlanes)
+            else None
+        )
+        self._context: tuple[Tile, Tensor] | None = None
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -100,6 +109,19 @@ class TileViews:
         stride = self.config.stride
         padded, inner = read_padded(self.image, tile, self.margin, stride, fill)
         return torch.from_numpy(padded)[None, None].to(self.device), inner
+
+    def context(self, tile: Tile) -> Tensor | None:
+        """Padded pixels of the planes around a tile's, (1, 2 k, Y, X), normalised.
+
+        NaN where there is none; None without context.
+        """
+        if self._around is None:
+            return None
+        if self._context is None or self._context[0] != tile:
+            planes = self._around.read_padded(tile, self.margin, self.config.stride)
+            raw = torch.from_numpy(planes)[None].to(self.device)
+            self._context = tile, self.normalization.apply(raw)
+        return self._context[1]
 
     def places(self, tile: Tile) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns of the image that the padded pixels of a tile come from."""
@@ -158,11 +180,14 @@ class TileViews:
         assert found is not None
         return found
 
-    def without(self, raw: Tensor, pixels: Tensor) -> Tensor:
+    def without(
+        self, raw: Tensor, pixels: Tensor, context: Tensor | None = None
+    ) -> Tensor:
         """Mean predicted with some pixels (Y, X) masked: (1, 1, Y, X), normalised."""
         mask = Mask(pixels[None, None], torch.zeros((1, 0), dtype=torch.long))
         image = self.normalization.apply(raw)
-        return self._run(_BLOCK_FILL.apply(image, mask, self.generator))[None, :1]
+        filled = _BLOCK_FILL.apply(image, mask, self.generator)
+        return self._run(joined(filled, context))[None, :1]
 
     def _passes(
         self, raw: Tensor, tile: Tile, turn: Turn, masked: bool
@@ -173,15 +198,17 @@ class TileViews:
         turned back: mean, rest, phantom, (C, Y, X).
         """
         image = turned(self.normalization.apply(raw), turn)
+        context = self.context(tile)
+        context = None if context is None else turned(context, turn)
         rows, columns = self.config.masking.lattice
         if not masked or rows * columns == 1:
-            yield 1.0, turned_back(self._run(image), turn)
+            yield 1.0, turned_back(self._run(joined(image, context)), turn)
             return
         lattice = self._lattice(tile)
         gathered: Tensor | None = None
         for number, (y, x) in enumerate(np.ndindex(rows, columns), 1):
             targets = turned(lattice == y * columns + x, turn)
-            outputs = self._run(self._masked(image, targets))
+            outputs = self._run(joined(self._masked(image, targets), context))
             if gathered is None:
                 gathered = torch.zeros_like(outputs)
             gathered = torch.where(targets[0], outputs, gathered)

@@ -332,7 +332,7 @@ def _pixel_seconds(config: TrainingConfig) -> float:
     network = on_device(config.build_network(), device).eval()
     side = math.sqrt(_PASS_FLOP / config.network.flops_per_pixel)
     side = config.stride * max(1, round(min(max(side, 128), 512) / config.stride))
-    image = torch.zeros((1, 1, side, side), device=device)
+    image = torch.zeros((1, 1 + config.context.count, side, side), device=device)
     took: list[float] = []
     for _ in range(1 + _PASSES):
         began = time.perf_counter()

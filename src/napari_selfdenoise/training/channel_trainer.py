@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.defects import CleanPlane
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel, on_device, run
+from napari_selfdenoise.parts.context import NeighbouringPlanes, joined
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, NoiseUnits
 from napari_selfdenoise.parts.psf import NoPSF, Optics, darkest_level
@@ -31,7 +31,12 @@ from napari_selfdenoise.training.objectives import (
     SquaredError,
 )
 from napari_selfdenoise.training.observations import Observations, std_floor
-from napari_selfdenoise.training.patches import PatchSampler
+from napari_selfdenoise.training.patches import (
+    Patches,
+    PatchSampler,
+    TrainingPlane,
+    neighbours_of,
+)
 from napari_selfdenoise.training.phase import NoisePhase, Phase
 from napari_selfdenoise.training.plan import TrainingPlan
 from napari_selfdenoise.training.recorded_passes import RecordedPasses
@@ -73,8 +78,8 @@ class ChannelTrainer:
 
     Parameters
     ----------
-    planes : sequence of CleanPlane
-        What to learn from, each (Y, X), raw units.
+    planes : sequence of TrainingPlane
+        What to learn from.
     plan : TrainingPlan
         What to train.
     channel : int
@@ -96,7 +101,7 @@ class ChannelTrainer:
 
     def __init__(
         self,
-        planes: Sequence[CleanPlane],
+        planes: Sequence[TrainingPlane],
         plan: TrainingPlan,
         channel: int,
         start: ChannelModel | None = None,
@@ -105,13 +110,13 @@ class ChannelTrainer:
         self._level = plan.noise_levels[channel]
         seed = self.config.seed + channel
         generator = torch.Generator(plan.device).manual_seed(seed)
-        shown = Observations.of(planes, self.config.masking.binning)
+        shown = Observations.of([p.clean for p in planes], self.config.masking.binning)
         self._pixel_to_bin_std = shown.pixel_to_bin_std
         pixels = shown.sample()
         self.normalization = norm = (
             start.normalization if start else Normalization.measure(pixels)
         )
-        self.sampler = _make_sampler(shown, norm, plan)
+        self.sampler = _make_sampler(shown, planes, norm, plan)
         units = NoiseUnits(norm.offset, norm.scale, std_floor(pixels, norm))
         network, noise = _make_modules(self.config, seed, units, start)
         self.network = on_device(network, plan.device)
@@ -178,12 +183,8 @@ class ChannelTrainer:
 
     def _masked_loss(self, patches: int, probes: bool) -> tuple[_Learned, Tensor]:
         """Loss of masked pixels, and the same with what else is learned."""
-        predicted = self._predictor.predict(
-            self.network,
-            self.config.masking,
-            patches,
-            self.noise.module if probes else None,
-        )
+        noise, masking = self.noise.module if probes else None, self.config.masking
+        predicted = self._predictor.predict(self.network, masking, patches, noise)
         masked = predicted.masked
         objective = self._objectives[self.phase]
         loss = objective.loss(predicted)
@@ -199,11 +200,11 @@ class ChannelTrainer:
         """SURE of fresh patches, and the same with the penalty."""
         assert self._level is not None, "the plan has a level where SURE is"
         generator = self._predictor.generator
-        batch, good = self.sampler.draw(patches, generator)
+        batch, good, context = self.sampler.draw(patches, generator)
         std = self._level.std / self.normalization.scale
         probe = SureProbe.draw(batch, std, generator)
         images = probe.images()
-        outputs = self._predictor.outputs(self.network, images)
+        outputs = self._predictor.outputs(self.network, images, None, context)
         loss = probe.risk(outputs.mean, good)
         error = _squared_error(outputs.mean, images)
         return _Learned(loss, error, None), loss + self._penalty(outputs.phantom)
@@ -281,18 +282,19 @@ class ChannelTrainer:
     # What is known now ----------------------------------------------------------------
 
     @torch.no_grad()
-    def mean(self, patches: Tensor) -> Tensor:
+    def mean(self, patches: Patches) -> Tensor:
         """What the averaged network predicts, (B, 1, Y, X), normalised."""
-        return self._predictor.outputs(self.average, patches).mean
+        batch, _, context = patches
+        return self._predictor.outputs(self.average, batch, None, context).mean
 
     @torch.no_grad()
-    def denoised(self, images: Tensor) -> Tensor:
-        """Mean of images of pixels, (B, 1, Y, X), which patches may be bins of."""
-        size = self.config.masking.binning
+    def denoised(self, images: Tensor, context: Tensor | None = None) -> Tensor:
+        """Mean of images of pixels, (B, 1, Y, X), with those around, (B, 2 k, Y, X)."""
+        size, images = self.config.masking.binning, joined(images, context)
         return run(self.average, self.optics, images, self.dtype, size).mean
 
-    def draw_unturned(self, patches: int) -> tuple[Tensor, Tensor | None]:
-        """Draw patches as they lie, (B, 1, Y, X), and where they are good."""
+    def draw_unturned(self, patches: int) -> Patches:
+        """Draw patches as they lie."""
         return self.sampler.draw(patches, self._predictor.generator, turned=False)
 
     def scatter(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -345,9 +347,12 @@ def _squared_error(signal: Tensor, observation: Tensor) -> Tensor:
 
 
 def _make_sampler(
-    shown: Observations, normalization: Normalization, plan: TrainingPlan
+    shown: Observations,
+    planes: Sequence[TrainingPlane],
+    normalization: Normalization,
+    plan: TrainingPlan,
 ) -> PatchSampler:
-    masking = plan.config.masking
+    masking, context = plan.config.masking, plan.config.context
     turns = masking.orientations if plan.config.augment else _UNTURNED
     return PatchSampler(
         shown.planes,
@@ -357,6 +362,9 @@ def _make_sampler(
         turns,
         plan.device,
         masking.binning,
+        neighbours_of(planes, context)
+        if isinstance(context, NeighbouringPlanes)
+        else None,
     )
 
 

@@ -37,7 +37,7 @@ def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
         for channel, some in enumerate(planes)
         if some
     )
-    read = (plane for some in planes for plane in some)
+    read = (one.clean for some in planes for one in some)
     count = DefectCount.of(read, blank)
     sentences = [
         f"Channel {channel} of {len(planes)} stays as it is: it holds nothing to "

@@ -21,6 +21,7 @@ from napari_selfdenoise.noise import (
     block_numbers,
     smoothness,
 )
+from napari_selfdenoise.parts.context import joined
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.masking import Mask, Masking, RandomMask
 from napari_selfdenoise.parts.networks import NetworkModule
@@ -90,11 +91,21 @@ class MaskedPredictor:
     generator: torch.Generator
 
     def outputs(
-        self, network: NetworkModule, images: Tensor, positions: Tensor | None = None
+        self,
+        network: NetworkModule,
+        images: Tensor,
+        positions: Tensor | None = None,
+        context: Tensor | None = None,
     ) -> Outputs:
-        """Mean of a batch (B, 1, Y, X), and other outputs at some pixels (B, N)."""
+        """Mean of a batch (B, 1, Y, X), and other outputs at some pixels (B, N).
+
+        Of the planes around, (b, 2 k, Y, X), with as many or fewer b, again and again.
+        """
         if positions is None:
             positions = images.new_empty((len(images), 0), dtype=torch.long)
+        if context is not None:
+            context = context.repeat(len(images) // len(context), 1, 1, 1)
+        images = joined(images, context)
         return run_at(network, self.optics, images, self.dtype, positions)
 
     def predict(
@@ -111,11 +122,11 @@ class MaskedPredictor:
         """
         rng = self.generator
         drawn = self.sampler.draw(patches, rng)
-        batch = drawn.observation  # (B, 1, Y, X)
+        batch, context = drawn.observation, drawn.context  # (B, 1, Y, X)
         height, width = batch.shape[-2:]
         mask = drawn.targets(masking.draw(patches, height, width, rng))
         filled = masking.apply(batch, mask, rng)
-        outputs = self.outputs(network, filled, mask.positions)
+        outputs = self.outputs(network, filled, mask.positions, context)
         smooth = mask.gather(smoothness(outputs.mean.detach()))
         mean = mask.gather(outputs.mean)
         masked = MaskedPixels(mean, mask.gather(batch), balanced(mean, smooth))
@@ -123,7 +134,12 @@ class MaskedPredictor:
         if noise:
             with torch.no_grad():
                 noisier = noise.renoise(outputs.mean, batch, rng)
-                moved = self.outputs(network, masking.apply(noisier, mask, rng))
+                if context is not None:
+                    # Their signal is much like that of the plane itself.
+                    like = outputs.mean.expand_as(context)
+                    context = noise.renoise(like, context, rng)
+                noisier = masking.apply(noisier, mask, rng)
+                moved = self.outputs(network, noisier, None, context)
             probed = masked._replace(observation=mask.gather(moved.mean))
         prior = self.config.signal.prior(mean, outputs.rest)
         return MaskedPrediction(masked, prior, outputs.phantom, probed)
@@ -134,14 +150,20 @@ class MaskedPredictor:
     ) -> Differences:
         """Contrasts of neighbouring residuals in blocks that are masked as a whole."""
         rng = self.generator
-        batch, good = self.sampler.draw(patches, rng)
+        batch, good, context = self.sampler.draw(patches, rng)
         side = torch.arange(batch.shape[-1], device=batch.device)
         chosen = torch.randint(4, (1,), generator=rng, device=batch.device)
         blocks = block_numbers(side, side) == chosen
         mask = Mask(blocks[None, None], torch.zeros((1, 0), dtype=torch.long))
-        signal = self.outputs(network, _BLOCK_FILL.apply(batch, mask, rng)).mean
+        filled = _BLOCK_FILL.apply(batch, mask, rng)
+        signal = self.outputs(network, filled, None, context).mean
         std = torch.from_numpy(noise_std(signal.cpu().numpy())).to(batch)
-        normal = torch.randn(batch.shape, generator=rng, device=batch.device)
-        noisier = _BLOCK_FILL.apply(batch + normal * PROBE * std, mask, rng)
-        moved = self.outputs(network, noisier).mean
+
+        def noisier(pixels: Tensor) -> Tensor:
+            normal = torch.randn(pixels.shape, generator=rng, device=batch.device)
+            return pixels + normal * PROBE * std
+
+        filled = _BLOCK_FILL.apply(noisier(batch), mask, rng)
+        context = None if context is None else noisier(context)
+        moved = self.outputs(network, filled, None, context).mean
         return Differences.of(signal, batch, moved, blocks, good)

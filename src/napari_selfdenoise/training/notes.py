@@ -33,8 +33,9 @@ def _range_note(trainer: ChannelTrainer) -> str | None:
 @torch.no_grad()
 def _left_over_note(trainer: ChannelTrainer) -> str | None:
     """Whether noise that neighbours share was left in the prediction."""
-    batch, good = trainer.draw_unturned(_PATCHES)
-    mean = trainer.mean(batch)
+    drawn = trainer.draw_unturned(_PATCHES)
+    batch, good, _ = drawn
+    mean = trainer.mean(drawn)
     if good is not None:  # what was filled is flat, and not for lack of noise
         batch = batch.masked_fill(~good, math.nan)
     before, after = (list(v[:, 0].cpu().numpy()) for v in (batch, mean))

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdenoise.context import ContextPlanes, stack_axis
 from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, Normalization, PlaneIndex
+from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import Mask
 
 MAX_TRAINING_PIXELS = 2**26
@@ -22,52 +24,169 @@ MAX_TRAINING_PIXELS = 2**26
 MIN_PATCH = 16
 
 
+class TrainingPlane(NamedTuple):
+    """A plane to train on, or a region of one, and where it was read.
+
+    Parameters
+    ----------
+    clean : CleanPlane
+        (Y, X), raw units.
+    image : CleanImage
+        That it is of.
+    plane : tuple of int
+        Which plane.
+    corner : tuple of int
+        First row and column of the region.
+    """
+
+    clean: CleanPlane
+    image: CleanImage
+    plane: PlaneIndex
+    corner: tuple[int, int]
+
+
 def training_planes(
     images: Sequence[CleanImage],
     channel: int,
     generator: np.random.Generator,
     patch_size: int = MIN_PATCH,
-) -> list[CleanPlane]:
+    run: int = 1,
+) -> list[TrainingPlane]:
     """Read the planes of one channel to train on.
 
     Blank planes are left out. Images that hold more than `MAX_TRAINING_PIXELS` are
     sampled: random planes, and of very large planes random regions, so that lazy
     images stay lazy.
 
+    Parameters
+    ----------
+    images : sequence of CleanImage
+        All of them.
+    channel : int
+        Which one.
+    generator : numpy.random.Generator
+        Draws planes and regions.
+    patch_size : int
+        Side of the patches, in pixels.
+    run : int
+        How many neighbouring planes are read together where not all are, at the same
+        place.
+
     Returns
     -------
-    list of CleanPlane
-        Each (Y, X), raw units; empty where all planes are blank.
+    list of TrainingPlane
+        Empty where all planes are blank.
     """
     available = [
         (image, plane) for image in images for plane in image.image.planes(channel)
     ]
-    order = generator.permutation(len(available))
-    planes: list[CleanPlane] = []
+    pixels = sum(math.prod(image.plane_shape) for image, _ in available)
+    run = run if pixels > MAX_TRAINING_PIXELS else 1
+    runs = _in_runs([available[n] for n in generator.permutation(len(available))], run)
+    planes: list[TrainingPlane] = []
     room = MAX_TRAINING_PIXELS
-    for image, plane in (available[i] for i in order):
+    for together in runs:
         if planes and room < patch_size**2:
             break
-        region = _read_region(image, plane, room, generator)
-        if image.is_blank(plane) or not region.good.any():
-            continue
-        planes.append(region)
-        room -= region.pixels.size
+        read = _read_run(together, room, generator)
+        planes += read
+        room -= sum(one.clean.pixels.size for one in read)
     return planes
 
 
-def _read_region(
-    image: CleanImage, plane: PlaneIndex, room: int, generator: np.random.Generator
-) -> CleanPlane:
+def _read_run(
+    together: Sequence[tuple[CleanImage, PlaneIndex]],
+    room: int,
+    generator: np.random.Generator,
+) -> list[TrainingPlane]:
+    """Read some planes at the same place, those that are not blank."""
+    place = _region(together[0][0].plane_shape, room // len(together), generator)
+    corner = tuple(part.start or 0 for part in place)
+    read = (
+        TrainingPlane(image.read(plane, *place), image, plane, (corner[0], corner[1]))
+        for image, plane in together
+    )
+    return [
+        one
+        for one in read
+        if not one.image.is_blank(one.plane) and one.clean.good.any()
+    ]
+
+
+def _region(
+    shape: tuple[int, int], room: int, generator: np.random.Generator
+) -> tuple[slice, slice]:
     """A whole plane where there is room for it, else a random square of it."""
-    height, width = image.plane_shape
+    height, width = shape
     if height * width <= room:
-        return image.read(plane)
+        return slice(None), slice(None)
     side = math.isqrt(room)
     rows, columns = min(side, height), min(side, width)
     y = int(generator.integers(height - rows + 1))
     x = int(generator.integers(width - columns + 1))
-    return image.read(plane, slice(y, y + rows), slice(x, x + columns))
+    return slice(y, y + rows), slice(x, x + columns)
+
+
+def _in_runs(
+    shuffled: Sequence[tuple[CleanImage, PlaneIndex]], run: int
+) -> list[list[tuple[CleanImage, PlaneIndex]]]:
+    """Planes that are neighbours, in runs of `run`; the runs are in random order."""
+    runs: dict[tuple[int, PlaneIndex], list[tuple[CleanImage, PlaneIndex]]] = {}
+    for image, plane in shuffled:
+        axis = stack_axis(image.image)
+        place = image.image.outer_axes.index(axis) if axis else -1
+        first = tuple(n // run if at == place else n for at, n in enumerate(plane))
+        runs.setdefault((id(image), first), []).append((image, plane))
+    return list(runs.values())
+
+
+def neighbours_of(
+    planes: Sequence[TrainingPlane], context: NeighbouringPlanes
+) -> NDArray[np.int64]:
+    """Which of the planes to train on are the context of each of them.
+
+    Parameters
+    ----------
+    planes : sequence of TrainingPlane
+        Of one channel.
+    context : NeighbouringPlanes
+        How many planes to each side, along which axis.
+
+    Returns
+    -------
+    ndarray
+        Numbers of planes, (n, 2 k); -1 where there is none.
+    """
+    around = planes_around(planes, context)
+    numbers = {_key(one, one.plane): number for number, one in enumerate(planes)}
+    found = np.full((len(planes), context.count), -1, np.int64)
+    for one in sorted(planes, key=lambda p: around[id(p.image)].sequence(p.plane)):
+        others = around[id(one.image)].of(one.plane)
+        found[numbers[_key(one, one.plane)]] = [
+            -1 if other is None else numbers.get(_key(one, other), -1)
+            for other in others
+        ]
+    return found
+
+
+def planes_around(
+    planes: Sequence[TrainingPlane], context: NeighbouringPlanes
+) -> dict[int, ContextPlanes]:
+    """What finds the neighbours of planes that were read, by the identity of images."""
+    images = {id(one.image): one.image for one in planes}
+    return {
+        identity: ContextPlanes(
+            image, context, {p.plane: p.clean for p in planes if p.image is image}
+        )
+        for identity, image in images.items()
+    }
+
+
+def _key(
+    one: TrainingPlane, plane: PlaneIndex
+) -> tuple[int, PlaneIndex, tuple[int, int]]:
+    """Where another plane lies that was read at the same place as one."""
+    return id(one.image), plane, one.corner
 
 
 class Patches(NamedTuple):
@@ -79,10 +198,14 @@ class Patches(NamedTuple):
         Normalised, (B, 1, Y, X).
     good : Tensor or None
         False at defects, (B, 1, Y, X); None where there are none.
+    context : Tensor or None
+        The same part of the planes around, (B, 2 k, Y, X), normalised; NaN where there
+        is none. None without context.
     """
 
     observation: Tensor
     good: Tensor | None
+    context: Tensor | None = None
 
     def targets(self, mask: Mask) -> Mask:
         """Return a mask whose targets are good: those that are not give way to others.
@@ -119,6 +242,8 @@ class PatchSampler:
         Where pixels, indices and randomness live.
     step : int
         Distance in the plane of neighbouring pixels of a patch.
+    neighbours : ndarray, optional
+        As of `neighbours_of`, where planes have a context.
     """
 
     def __init__(
@@ -130,6 +255,7 @@ class PatchSampler:
         orientations: Sequence[tuple[bool, bool, bool]],
         device: torch.device,
         step: int = 1,
+        neighbours: NDArray[np.int64] | None = None,
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
         self.pixels = normalization.apply(torch.from_numpy(flat).to(device))
@@ -143,6 +269,9 @@ class PatchSampler:
         self.ends = sizes.cumsum(0)
         self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
+        self._neighbours = (
+            None if neighbours is None else torch.from_numpy(neighbours).to(device)
+        )
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True
@@ -158,11 +287,21 @@ class PatchSampler:
             values * step + start[:, None, None]
             for values, start in ((rows, top), (columns, left))
         )
-        index = (
-            self.starts[plane][:, None, None] + rows * width[:, None, None] + columns
-        )
+        inside = rows * width[:, None, None] + columns
+        index = self.starts[plane][:, None, None] + inside
         good = None if self.good is None else self.good[index].unsqueeze(1)
-        return Patches(self.pixels[index].unsqueeze(1), good)
+        context = self._context(plane, inside)
+        return Patches(self.pixels[index].unsqueeze(1), good, context)
+
+    def _context(self, plane: Tensor, inside: Tensor) -> Tensor | None:
+        """Pixels of the planes around some planes (B,), at places (B, Y, X) in them."""
+        if self._neighbours is None:
+            return None
+        others = self._neighbours[plane]  # (B, 2 k)
+        starts = self.starts[others.clamp_min(0)][:, :, None, None]
+        missing = (others < 0)[:, :, None, None]
+        pixels = self.pixels[starts + inside[:, None] * ~missing]
+        return pixels.masked_fill(missing, math.nan)
 
     def _corners(self, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Plane, top row and left column of patches, from uniform numbers (4, B)."""

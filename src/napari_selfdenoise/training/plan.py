@@ -15,6 +15,7 @@ from napari_selfdenoise.training.findings import describe_data
 from napari_selfdenoise.training.messages import Message, MessageKind
 from napari_selfdenoise.training.patches import resolve_patch_size
 from napari_selfdenoise.training.resolve import (
+    resolve_context,
     resolve_masking,
     resolve_objective,
     resolve_width,
@@ -83,13 +84,20 @@ def make_plan(
         If an image is too small, or its pixel size is needed and not known.
     """
     recorded = data.recorded()
+    config, on_context = resolve_context(config, data)
     config, on_masking = resolve_masking(config, data.clean, recorded)
     config, on_width = resolve_width(config, recorded)
     config, levels, on_objective = resolve_objective(config, recorded)
     size, on_size = resolve_patch_size(
         config.patch_size, data.images, config.network.stride, config.masking.binning
     )
-    found = (*describe_data(data, config), on_masking, on_width, on_objective)
+    found = (
+        *describe_data(data, config),
+        on_context,
+        on_masking,
+        on_width,
+        on_objective,
+    )
     messages = [Message(MessageKind.FINDING, text) for text in found if text]
     messages += [Message(MessageKind.WARNING, on_size)] if on_size else []
     return TrainingPlan(

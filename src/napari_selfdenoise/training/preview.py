@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_selfdenoise.context import ContextPlanes
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import FieldOfView, Image, Tile, read_padded
+from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 
@@ -57,6 +59,11 @@ def show(
     fill = norm.offset if config.network.blind else None
     padded, inner = read_padded(image, tile, margin, config.stride, fill)
     observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
-    denoised = norm.invert(trainer.denoised(observed))[0, 0].cpu().numpy()
+    context = None
+    if isinstance(config.context, NeighbouringPlanes):
+        around = ContextPlanes(image, config.context)
+        planes = torch.from_numpy(around.read_padded(tile, margin, config.stride))
+        context = norm.apply(planes[None].to(trainer.device))
+    denoised = norm.invert(trainer.denoised(observed, context))[0, 0].cpu().numpy()
     missing = image.read(place.plane, rows, columns).missing
     return Preview(place, np.where(missing, raw, denoised[inner]))

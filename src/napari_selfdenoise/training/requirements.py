@@ -109,13 +109,15 @@ def continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:
         changes["masking"] = made.masking
     if isinstance(config.network, UNet) and config.network.scales:
         changes["network"] = made.network
+    if config.context.measured or config.context.count == made.context.count:
+        changes["context"] = made.context
     return config.model_copy(update=changes)
 
 
 def _differing(made: TrainingConfig, config: TrainingConfig) -> str:
     """Settings of a network that differ, such as "width 4 (16 in the model)"."""
     found = []
-    for part in ("network", "signal", "noise_model", "psf"):
+    for part in ("network", "context", "signal", "noise_model", "psf"):
         old, new = getattr(made, part), getattr(config, part)
         title = str(TrainingConfig.model_fields[part].title).lower()
         if type(old) is not type(new):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.config import TrainingConfig, why_not
+from napari_selfdenoise.context import Benefit, measure_benefit, stack_axis
 from napari_selfdenoise.defects import CleanImage, went_through_jpeg
 from napari_selfdenoise.noise import NoiseLevel, measure_level
 from napari_selfdenoise.noise.correlation import (
@@ -16,6 +17,12 @@ from napari_selfdenoise.noise.correlation import (
     describe,
     measure_correlation,
     recommended_masking,
+)
+from napari_selfdenoise.parts.context import (
+    AutomaticContext,
+    Context,
+    NeighbouringPlanes,
+    NoContext,
 )
 from napari_selfdenoise.parts.estimators import BlindMean
 from napari_selfdenoise.parts.masking import (
@@ -25,7 +32,12 @@ from napari_selfdenoise.parts.masking import (
     Masking,
 )
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.training.patches import smallest_side
+from napari_selfdenoise.training.patches import (
+    TrainingPlane,
+    planes_around,
+    smallest_side,
+)
+from napari_selfdenoise.training.training_data import TrainingData
 
 Planes = Sequence[NDArray[np.float32]]
 """Observations (Y, X), raw units; NaN where nothing was recorded."""
@@ -73,6 +85,81 @@ def resolve_masking(
         return _with_masking(config, _OF_JPEG, _JPEG_FINDING)
     widest = max(found, key=lambda one: (one.extent_y + 1) * (one.extent_x + 1))
     return _with_masking(config, masking, describe(widest, masking))
+
+
+def resolve_context(
+    config: TrainingConfig, data: TrainingData
+) -> tuple[TrainingConfig, str]:
+    """Return a config whose context is along an axis that the images have, or none.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        As the user chose it.
+    data : TrainingData
+        What is learned from.
+
+    Returns
+    -------
+    TrainingConfig
+        With a context that is not automatic.
+    str
+        What was decided and why, in a sentence; empty where nothing was.
+    """
+    context = config.context
+    if isinstance(context, NoContext):
+        return config, ""
+    wanted = context.axis if isinstance(context, NeighbouringPlanes) else ""
+    axis = stack_axis(data.images[0], wanted)
+    chosen = NeighbouringPlanes(planes=context.planes, axis=axis)
+    if isinstance(context, AutomaticContext):
+        return _measured_context(config, data, chosen)
+    if not axis:
+        text = "Each plane is denoised by itself: the image is no stack."
+        return _with_context(config, NoContext(), text)
+    found = [_benefit(planes, chosen) for planes in data.planes if planes]
+    reason = next((one.reason for one in found if one.reason), "")
+    though = f", though {reason}: better choose none" if reason else ""
+    return _with_context(config, chosen, f"{_together(chosen)}{though}.")
+
+
+def _measured_context(
+    config: TrainingConfig,
+    data: TrainingData,
+    context: NeighbouringPlanes,
+) -> tuple[TrainingConfig, str]:
+    """A config with a context, if the first image shows that it helps each channel."""
+    single = not all(stack_axis(image) for image in data.images)
+    if single or why_not(config, "context", context.kind):
+        return _with_context(config, NoContext(), "")
+    found = [_benefit(planes, context) for planes in data.planes if planes]
+    if reason := next((one.reason for one in found if one.reason), ""):
+        text = f"Each plane is denoised by itself, as {reason}."
+        return _with_context(config, NoContext(), text)
+    gain = min(one.gain for one in found)
+    text = f"{_together(context)}: a simple prediction of pixels is {gain:.1%} closer."
+    return _with_context(config, context, text)
+
+
+def _benefit(planes: Sequence[TrainingPlane], context: NeighbouringPlanes) -> Benefit:
+    """What context adds in the first image of some planes of one channel."""
+    image = planes[0].image
+    around = planes_around(planes, context)[id(image)]
+    known = [one.plane for one in planes if one.image is image]
+    return measure_benefit(around, sorted(known, key=around.sequence))
+
+
+def _together(context: NeighbouringPlanes) -> str:
+    return (
+        f"Each plane is predicted together with {context.planes} before and after it, "
+        f"along {context.axis}"
+    )
+
+
+def _with_context(
+    config: TrainingConfig, context: Context, text: str
+) -> tuple[TrainingConfig, str]:
+    return config.model_copy(update={"context": context}), text
 
 
 _OF_JPEG = BinMask(size=2)

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import (
     CleanImage,
-    CleanPlane,
     nothing_to_learn,
     rounding_notes,
 )
 from napari_selfdenoise.images import Image
+from napari_selfdenoise.parts.context import NoContext
 from napari_selfdenoise.parts.masking import LARGEST_BIN
-from napari_selfdenoise.training.patches import training_planes
+from napari_selfdenoise.training.patches import TrainingPlane, training_planes
+
+_RUN = 16
+"""Neighbouring planes that are read together, where they are each other's context."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +33,15 @@ class TrainingData:
         As they were given.
     clean : sequence of CleanImage
         The same, with outliers and line offsets taken out where they are read.
-    planes : list of list of CleanPlane
-        Of each channel, each (Y, X), raw units; none of channels that are empty.
+    planes : list of list of TrainingPlane
+        Of each channel; none of channels that are empty.
     rounding : str
         What is lost of values far from zero, in sentences; may be empty.
     """
 
     images: Sequence[Image]
     clean: Sequence[CleanImage]
-    planes: list[list[CleanPlane]]
+    planes: list[list[TrainingPlane]]
     rounding: str
 
     @classmethod
@@ -63,16 +66,17 @@ class TrainingData:
 
     def recorded(self) -> list[list[NDArray[np.float32]]]:
         """Planes of each channel, (Y, X), raw units; NaN where nothing was recorded."""
-        return [[plane.recorded for plane in channel] for channel in self.planes]
+        return [[one.clean.recorded for one in channel] for channel in self.planes]
 
 
 def _read_planes(
     images: list[CleanImage], config: TrainingConfig
-) -> list[list[CleanPlane]]:
+) -> list[list[TrainingPlane]]:
     rng = np.random.default_rng(config.seed)
     side = config.patch_size * LARGEST_BIN
+    run = 1 if isinstance(config.context, NoContext) else _RUN
     channels = range(images[0].image.channels)
-    planes = [training_planes(images, channel, rng, side) for channel in channels]
+    planes = [training_planes(images, channel, rng, side, run) for channel in channels]
     if not any(planes):
         raise nothing_to_learn(images[0].image)
     return planes

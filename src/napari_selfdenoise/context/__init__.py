@@ -1,0 +1,22 @@
+"""Which planes around a plane of a stack its context is, and whether they help.
+
+Knows images, defects and parts. For training, prediction and what stands above them.
+"""
+
+from napari_selfdenoise.context.benefit import Benefit, measure_benefit
+from napari_selfdenoise.context.context_planes import (
+    ContextPlanes,
+    neighbour_places,
+    stack_axis,
+)
+from napari_selfdenoise.context.plane_pairs import PairOfPlanes, PlaneWaves
+
+__all__ = [
+    "Benefit",
+    "ContextPlanes",
+    "PairOfPlanes",
+    "PlaneWaves",
+    "measure_benefit",
+    "neighbour_places",
+    "stack_axis",
+]

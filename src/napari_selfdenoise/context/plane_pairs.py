@@ -1,0 +1,169 @@
+"""Whether two planes share noise, and whether they show one scene.
+
+Planes are compared in cosine waves of small blocks. Optics blur: the shortest waves
+hold noise, and structure only where it is sharp. So in the blocks with the least
+structure in common, what two planes have in common in the shortest waves is noise:
+frames that were written twice, averaged while they were taken, or compressed as a
+movie.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dctn
+from scipy.ndimage import uniform_filter
+
+Array = NDArray[np.float64]
+
+SIDE = 8  # px; side of the blocks
+
+_ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE))
+_SHORT = _ORDER >= SIDE + 1
+_MIDDLE = (_ORDER >= 3) & (_ORDER <= 6)
+
+_FLAT = 0.25
+"""Share of the blocks that noise is compared in: those with the least in common."""
+
+_SHARED = 0.1
+"""Correlation of the noise of two planes up to which it does no harm: a network can
+then predict a hundredth of a pixel's noise."""
+
+_CHANCE = 3.0  # standard errors that a correlation may reach by chance
+
+_ALIKE = 0.25
+"""Correlation of the blocks' signals, at least, of planes that show one scene. Between
+fields of view of one slide it was below 0.1."""
+
+_AROUND = 7
+"""Side in blocks of the squares whose mean is subtracted before: different scenes may
+have a bright middle in common, and that is all."""
+
+_LEAST_STRUCTURE = 0.3
+"""Variance of the blocks' signals over that of their noise, at least, for planes to
+show a scene that can be compared."""
+
+_MOST_SIDE = 64  # blocks; of larger planes the middle is compared
+_LEAST_BLOCKS = 16
+
+
+class PlaneWaves(NamedTuple):
+    """Blocks of a plane as means and cosine waves; NaN where not all was recorded.
+
+    Parameters
+    ----------
+    means : ndarray
+        Of the blocks, (rows, columns), raw units.
+    waves : ndarray
+        Their cosine waves, orthonormal, (rows, columns, 8, 8), raw units.
+    """
+
+    means: Array
+    waves: Array
+
+    @classmethod
+    def of(cls, plane: NDArray[np.float32]) -> PlaneWaves:
+        """Cut a plane (Y, X) into blocks; those of equal planes lie alike."""
+        rows, columns = (side // SIDE for side in plane.shape)
+        whole = plane[: rows * SIDE, : columns * SIDE].astype(np.float64)
+        blocks = whole.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)
+        blocks = blocks[_middle(rows, columns), _middle(columns, rows)]
+        return cls(blocks.mean((2, 3)), dctn(blocks, axes=(2, 3), norm="ortho"))
+
+
+class PairOfPlanes(NamedTuple):
+    """How two planes are alike.
+
+    Parameters
+    ----------
+    shared_noise : float
+        Correlation of their noise.
+    chance : float
+        Correlation that independent noise may have by chance.
+    likeness : float
+        Correlation of what they show; 1 where they show nothing.
+    blocks : int
+        How many were compared.
+    """
+
+    shared_noise: float
+    chance: float
+    likeness: float
+    blocks: int = 0
+
+    @classmethod
+    def of(cls, one: PlaneWaves, other: PlaneWaves) -> PairOfPlanes:
+        """Compare two planes; too small ones count as independent and alike."""
+        known = np.isfinite(one.means) & np.isfinite(other.means)
+        if np.count_nonzero(known) < _LEAST_BLOCKS:
+            same = np.array_equal(one.waves, other.waves, equal_nan=True)
+            return cls(float(same), 0.0, 1.0)
+        first, second = ((_local(p.means, known), p.waves[known]) for p in (one, other))
+        shared, chance = _shared(first[1], second[1])
+        likeness = _likeness(*first, *second)
+        return cls(shared, chance, likeness, int(np.count_nonzero(known)))
+
+    @property
+    def independent(self) -> bool:
+        """Whether their noise is independent, as far as can be measured."""
+        return self.shared_noise <= max(_SHARED, self.chance)
+
+    @property
+    def usable(self) -> bool:
+        """Whether one may help to predict the other."""
+        by_chance = _CHANCE / math.sqrt(max(1, self.blocks))
+        alike = self.likeness >= min(1.0, max(_ALIKE, by_chance))
+        return self.independent and alike
+
+
+def _shared(one: Array, other: Array) -> tuple[float, float]:
+    """Correlation of the noise of blocks (n, 8, 8), and what may be chance."""
+    middle = _correlations(one[:, _MIDDLE], other[:, _MIDDLE])
+    count = max(_LEAST_BLOCKS // 2, round(_FLAT * len(one)))
+    flat = np.argsort(np.abs(middle), kind="stable")[:count]
+    first, second = one[flat][:, _SHORT], other[flat][:, _SHORT]
+    # Blocks count alike: those of much light have noise of their own strength.
+    scale = np.sqrt((first**2).mean(1) * (second**2).mean(1))
+    noisy = scale > 0
+    if not noisy.any():
+        return 1.0, 0.0  # nothing says that they are independent
+    found = (first * second).mean(1)[noisy] / scale[noisy]
+    return float(found.mean()), _CHANCE / math.sqrt(noisy.sum() * _SHORT.sum())
+
+
+def _correlations(one: Array, other: Array) -> Array:
+    """Correlation of the waves (n, k) of each block; 0 where one has none."""
+    power = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    return np.asarray((one * other).sum(1) / np.where(power > 0, power, np.inf))
+
+
+def _likeness(one: Array, waves: Array, other: Array, others: Array) -> float:
+    """Correlation of the signals of blocks, without their noise.
+
+    From their means (n,), which are 0 on average, and their waves (n, 8, 8).
+    """
+    noises = [(w[:, _SHORT] ** 2).mean() / SIDE**2 for w in (waves, others)]
+    signals = [(m**2).mean() - n for m, n in zip((one, other), noises, strict=True)]
+    if any(s <= _LEAST_STRUCTURE * n for s, n in zip(signals, noises, strict=True)):
+        return 1.0
+    both = (one * other).mean() / math.sqrt(signals[0] * signals[1])
+    return float(np.clip(both, -1, 1))
+
+
+def _local(means: Array, known: NDArray[np.bool_]) -> Array:
+    """Means (rows, columns) without those of the blocks around, where known, (n,)."""
+    sums, counts = (
+        uniform_filter(values.astype(float), _AROUND, mode="constant")
+        for values in (np.where(known, means, 0.0), known)
+    )
+    return np.asarray(means[known] - sums[known] / counts[known])
+
+
+def _middle(length: int, other: int) -> slice:
+    """The middle of an axis of blocks, longer where the other one is short."""
+    most = max(_MOST_SIDE, _MOST_SIDE**2 // max(1, other))
+    start = max(0, (length - most) // 2)
+    return slice(start, start + min(length, most))

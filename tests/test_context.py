@@ -1,0 +1,374 @@
+"""Planes of a stack that are predicted together with those around them."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter, shift
+
+from napari_selfdenoise import (
+    Image,
+    NoiseCurve,
+    RequestError,
+    TrainedModel,
+    TrainingConfig,
+    denoise,
+    load_model,
+    save_model,
+    train,
+)
+from napari_selfdenoise.context import (
+    ContextPlanes,
+    PairOfPlanes,
+    PlaneWaves,
+    neighbour_places,
+    stack_axis,
+)
+from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.model import ChannelModel
+from napari_selfdenoise.parts.context import (
+    AutomaticContext,
+    NeighbouringPlanes,
+    NoContext,
+    joined,
+)
+from napari_selfdenoise.parts.estimators import BlindMean
+from napari_selfdenoise.parts.masking import NoMask, RandomMask
+from napari_selfdenoise.parts.networks import HalfPlaneUNet, UNet
+from napari_selfdenoise.parts.noise_models import UnmodelledNoise
+from napari_selfdenoise.training import patches as sampling
+from napari_selfdenoise.training.patches import neighbours_of, training_planes
+from napari_selfdenoise.training.resolve import resolve_context
+from napari_selfdenoise.training.training_data import TrainingData
+
+STD = 12.0
+CURVE = NoiseCurve.gaussian(np.array([0.0, 1000.0]), np.full(2, STD))
+TWO = NeighbouringPlanes(planes=2, axis="T")
+
+
+def scene(frames=8, side=64, speed=0.0, seed=0):
+    """Blobs that move by `speed` px a frame, (T, Y, X)."""
+    rng = np.random.default_rng(seed)
+    wide = gaussian_filter(rng.normal(size=(side + 64,) * 2), 3, mode="wrap")
+    wide = 100 + 40 * wide / wide.std()
+    moved = [shift(wide, speed * t, order=3, mode="grid-wrap") for t in range(frames)]
+    return np.stack(moved)[:, 32 : 32 + side, 32 : 32 + side]
+
+
+def noisy(signal, seed=1):
+    rng = np.random.default_rng(seed)
+    return (signal + rng.normal(0, STD, signal.shape)).astype(np.float32)
+
+
+def around(pixels, context=TWO, **image):
+    return ContextPlanes(CleanImage(Image(pixels, "TYX", **image)), context)
+
+
+def places(pixels, context=TWO):
+    """Frame numbers of the neighbours of every frame."""
+    found = around(pixels, context)
+    return [[p and p[0] for p in found.of((t,))] for t in range(len(pixels))]
+
+
+def untrained(pixels, **changes):
+    """A model with random weights that reads two planes to each side."""
+    torch.manual_seed(0)
+    config = TrainingConfig(
+        network=UNet(width=4, depth=1), context=TWO, masking=RandomMask(), **changes
+    )
+    norm = Normalization.measure(pixels)
+    network = config.build_network().eval()
+    return TrainedModel(config, (ChannelModel(network, None, norm, CURVE),))
+
+
+def quick(steps=5, **changes):
+    return TrainingConfig(
+        network=UNet(width=8, depth=1),
+        patch_size=32,
+        budget_s=None,
+        steps=steps,
+        device="cpu",
+        flips=False,
+        noise_model=UnmodelledNoise(),
+        **changes,
+    )
+
+
+# Which planes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("length", [2, 3, 5, 9])
+def test_a_plane_is_never_its_own_context(length, count):
+    for place in range(length):
+        found = neighbour_places(
+            place, count, lambda p, own=place: p != own and 0 <= p < length
+        )
+        assert len(found) == 2 * count
+        assert place not in found
+        assert None not in found
+
+
+def test_ends_are_mirrored_about_the_plane_itself():
+    found = places(noisy(scene(6)))
+    assert found[0] == [2, 1, 1, 2]
+    assert found[1] == [3, 0, 2, 3]
+    assert found[3] == [1, 2, 4, 5]
+    assert found[5] == [3, 4, 4, 3]
+
+
+def test_frames_that_were_written_twice_are_no_context_of_each_other():
+    pixels = noisy(scene(4)).repeat(2, axis=0)
+    for frame, others in enumerate(places(pixels)):
+        assert all(other // 2 != frame // 2 for other in others)
+
+
+def test_where_all_frames_share_noise_there_is_no_context():
+    pixels = np.repeat(noisy(scene(1)), 4, axis=0)
+    assert places(pixels) == [[None] * 4] * 4
+
+
+def test_a_running_mean_of_frames_shares_noise_and_a_still_scene_does_not():
+    pixels = noisy(scene(6, side=128))
+    smooth = (pixels[1:] + pixels[:-1]) / 2
+    waves = [PlaneWaves.of(plane) for plane in smooth]
+    assert PairOfPlanes.of(waves[0], waves[1]).shared_noise == pytest.approx(
+        0.5, abs=0.1
+    )
+    assert not PairOfPlanes.of(waves[0], waves[1]).independent
+    assert PairOfPlanes.of(waves[0], waves[2]).independent
+    assert PairOfPlanes.of(*map(PlaneWaves.of, pixels[:2])).usable
+
+
+def test_context_ends_where_the_scene_is_cut():
+    pixels = noisy(np.concatenate([scene(4, 128), scene(4, 128, seed=5)]))
+    for frame, others in enumerate(places(pixels)):
+        assert all(other // 4 == frame // 4 for other in others)
+
+
+def test_blank_frames_give_way_to_others():
+    pixels = noisy(scene(6))
+    pixels[2] = 7
+    found = places(pixels)
+    assert all(2 not in others for t, others in enumerate(found) if t != 2)
+    assert found[3] == [1, 4, 4, 5]
+
+
+def test_neighbours_are_those_of_the_same_channel_and_depth():
+    pixels = noisy(scene(8)).reshape(4, 1, 2, 64, 64)
+    clean = CleanImage(Image(pixels, "TCZYX"))
+    found = ContextPlanes(clean, TWO).of((1, 0, 1))
+    assert found == [(3, 0, 1), (0, 0, 1), (2, 0, 1), (3, 0, 1)]
+
+
+def test_the_axis_is_time_then_depth_then_one_without_a_name():
+    def axis(axes, *shape):
+        return stack_axis(Image(np.zeros((*shape, 8, 8)), axes))
+
+    assert axis("ZTYX", 3, 4) == "T"
+    assert axis("ZTYX", 3, 1) == "Z"
+    assert axis("QCYX", 3, 2) == "Q"
+    assert axis("CYX", 3) == ""
+
+
+# Blindness ----------------------------------------------------------------------------
+
+
+def test_the_prediction_of_a_masked_pixel_does_not_depend_on_its_own_value():
+    torch.manual_seed(0)
+    network = UNet(width=4, depth=1).build(1, inputs=5)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(1, 1, 16, 16, requires_grad=True)
+    planes = torch.randn(1, 4, 16, 16)
+    planes[:, 1] = torch.nan  # one plane has no neighbour there
+    planes.requires_grad_()
+    scheme = RandomMask()
+    mask = scheme.draw(1, 16, 16, generator)
+    filled = scheme.apply(images, mask, generator)
+    output = network(joined(filled, planes)).flatten()
+    for place in mask.positions[0, :8].tolist():
+        own, others = torch.autograd.grad(
+            output[place], (images, planes), retain_graph=True
+        )
+        assert own.flatten()[place] == 0
+        assert others[0, 0].flatten()[place] != 0
+
+
+def test_a_blind_result_does_not_follow_the_pixel_itself():
+    pixels = noisy(scene(6, side=32))
+    model = untrained(pixels, estimator=BlindMean(), flips=False)
+    moved, frames = pixels.copy(), [1, 5]  # near an end, and at one
+    moved[frames, 20, 21] += 3
+    before, after = (
+        denoise(Image(p, "TYX"), model, device="cpu").denoised.data
+        for p in (pixels, moved)
+    )
+    assert np.array_equal(before[frames, 20, 21], after[frames, 20, 21])
+    assert (before != after).any((1, 2)).all()
+
+
+# Automatic ----------------------------------------------------------------------------
+
+
+def decided(pixels, axes="TYX", **changes):
+    """What the automatic context becomes, and the sentence that says why."""
+    config = TrainingConfig(**{"context": AutomaticContext(), **changes})
+    data = TrainingData.read([Image(pixels, axes)], config)
+    config, text = resolve_context(config, data)
+    return config.context, text
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0])
+def test_frames_that_help_are_used(speed):
+    context, text = decided(noisy(scene(6, 96, speed)))
+    assert context == TWO
+    assert "before and after it, along T" in text
+
+
+def test_frames_that_share_noise_are_not_used():
+    pixels = noisy(scene(9, 96))
+    smooth = (pixels[4:] + pixels[3:-1] + pixels[2:-2] + pixels[1:-3] + pixels[:-4]) / 5
+    context, text = decided(smooth)
+    assert context == NoContext()
+    assert "share its noise" in text
+    context, text = decided(smooth, context=TWO)
+    assert context == TWO
+    assert "though those around it" in text
+
+
+def test_frames_of_other_scenes_are_not_used():
+    pixels = noisy(np.concatenate([scene(1, 128, seed=n) for n in range(6)]))
+    context, text = decided(pixels)
+    assert context == NoContext()
+    assert "other scenes" in text
+
+
+def test_frames_without_structure_change_nothing():
+    rng = np.random.default_rng(0)
+    context, text = decided(rng.normal(100, 9, (6, 64, 64)).astype(np.float32))
+    assert context == NoContext()
+    assert "do not help" in text
+
+
+def test_single_images_and_blind_nets_are_left_as_they_are():
+    pixels = noisy(scene(3))
+    assert decided(pixels[0], "YX") == (NoContext(), "")
+    blind = {"network": HalfPlaneUNet(), "masking": NoMask()}
+    assert decided(pixels, **blind) == (NoContext(), "")
+
+
+# Training and prediction --------------------------------------------------------------
+
+
+def test_patches_come_with_the_same_part_of_the_planes_around():
+    pixels = np.arange(6 * 20 * 24, dtype=np.float32).reshape(6, 20, 24)
+    clean = CleanImage(Image(pixels, "TYX"))
+    planes = training_planes([clean], 0, np.random.default_rng(0))
+    order = [one.plane[0] for one in planes]
+    neighbours = np.array(
+        [[-1 if t < 2 else order.index(t - 2), order.index(5 - t)] for t in order]
+    )
+    sampler = sampling.PatchSampler(
+        [one.clean.pixels for one in planes],
+        [one.clean.good for one in planes],
+        Normalization(0, 1),
+        16,
+        RandomMask().orientations,
+        torch.device("cpu"),
+        neighbours=neighbours,
+    )
+    drawn = sampler.draw(60, torch.Generator().manual_seed(0))
+    t = (drawn.observation // 480).long()[:, 0, 0, 0]
+    before, mirrored = drawn.context.unbind(1)
+    assert torch.equal(mirrored.isnan().any(), torch.tensor(False))
+    inside = drawn.observation[:, 0] % 480
+    assert torch.equal(mirrored % 480, inside)
+    assert torch.equal(mirrored[:, 0, 0] // 480, 5 - t.float())
+    assert torch.equal(before.isnan()[:, 0, 0], t < 2)
+    assert torch.equal(before[t >= 2] % 480, inside[t >= 2])
+
+
+def test_planes_that_are_read_together_are_neighbours(monkeypatch):
+    monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 8 * 32 * 32)
+    pixels = noisy(scene(64, side=32))
+    clean = CleanImage(Image(pixels, "TYX"))
+    planes = training_planes([clean], 0, np.random.default_rng(0), run=8)
+    times = sorted(one.plane[0] for one in planes)
+    assert len(planes) == 8
+    assert times == list(range(times[0], times[0] + 8))
+    found = neighbours_of(planes, TWO)
+    assert (found >= 0).all()
+    assert not (found == np.arange(8)[:, None]).any()
+
+
+@pytest.mark.slow
+def test_a_single_image_is_learned_from_as_without_context():
+    image = Image(noisy(scene(1, side=32))[0], "YX")
+    plain, stack = (
+        train(image, quick(3, context=context)) for context in (NoContext(), TWO)
+    )
+    assert stack.config.context == NoContext()
+    found, same = (
+        denoise(image, m, device="cpu").denoised.data for m in (plain, stack)
+    )
+    assert np.array_equal(found, same)
+
+
+@pytest.mark.slow
+def test_the_model_file_keeps_the_context(tmp_path):
+    image = Image(noisy(scene(5)), "TYX")
+    model = train(image, quick(3, context=NeighbouringPlanes(planes=1)))
+    assert model.config.context == NeighbouringPlanes(planes=1, axis="T")
+    assert "along T" in model.provenance["finding"]
+    again = load_model(save_model(model, tmp_path / "stack"))
+    assert again.config == model.config
+    found, same = (
+        denoise(image, m, device="cpu").denoised.data for m in (model, again)
+    )
+    assert np.array_equal(found, same)
+
+
+def test_a_single_image_is_refused_by_a_model_of_stacks():
+    pixels = noisy(scene(3))
+    with pytest.raises(RequestError, match="together with 4 others"):
+        denoise(Image(pixels[0], "YX"), untrained(pixels), device="cpu")
+
+
+def test_the_half_plane_net_goes_without_context():
+    with pytest.raises(RequestError, match="half-plane"):
+        TrainingConfig().override({"network": "half_plane", "context": "neighbours"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speed", [0.0, 0.5])
+def test_context_beats_single_planes_after_as_many_steps(speed):
+    signal = scene(6, side=40, speed=speed)
+    image = Image(noisy(signal), "TYX")
+    errors = []
+    for context in (NoContext(), TWO):
+        model = train(image, quick(80, context=context, masking=RandomMask()))
+        found = denoise(image, model, device="cpu").denoised.data
+        errors.append(float(np.mean((found - signal) ** 2)))
+    assert errors[1] < 0.9 * errors[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("masking", ["bins", "line"])
+def test_dirty_stacks_are_denoised_with_any_masking(masking):
+    pixels = noisy(scene(7))
+    pixels[1] = 0
+    pixels[2, 10:20, 10:20] = np.nan
+    pixels[3, 30, 30] = 4000
+    pixels[5] = pixels[4]
+    image = Image(pixels, "TYX")
+    config = quick(2, context=TWO).override({"masking": masking})
+    found = denoise(image, train(image, config), device="cpu").denoised.data
+    kept = np.isnan(pixels)
+    assert np.isfinite(found[~kept]).all()
+    assert np.array_equal(found[1], pixels[1])
+
+
+def test_a_stack_whose_planes_have_no_context_is_still_predicted():
+    pixels = np.repeat(noisy(scene(1, side=32)), 3, axis=0)
+    found = denoise(Image(pixels, "TYX"), untrained(pixels), device="cpu").denoised
+    assert np.isfinite(found.data).all()
