@@ -3,8 +3,9 @@
     python benchmarks/volumes.py [--steps 1000] [--side 256] [--frames 32]
         [--only moving static cuts unrelated pollen pollen-dim] [--planes 2]
         [--contexts none neighbours auto] [--device cuda] [--seed 0]
-    python benchmarks/volumes.py --steps 300 --side 96 --frames 16
-        --set network.width=8 patch_size=48 batch_size=2 flips=false    (a quick try)
+    python benchmarks/volumes.py --steps 500 --side 96 --frames 16 --device cpu
+        --set patch_size=48 flips=false estimator=single_pass
+        (brief, on a CPU: what docs/methods/context.md shows)
 
 Scenes have a truth. All but pollen are made of means of 400 real shots (W2S), with
 noise of variance 12 * light + 150:

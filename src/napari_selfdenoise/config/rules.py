@@ -82,7 +82,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("context", "network"),
-        lambda m: not m.context.count or not m.network.blind,
+        lambda m: not m.network.blind or not m.context.count,
         "the half-plane U-Net looks past the pixel that it predicts in all planes, so "
         "that neighbouring planes would lose what they add: choose the U-Net",
     ),
