@@ -25,7 +25,7 @@ from napari_selfdenoise.plugin.docks.plots import Plot
 from napari_selfdenoise.plugin.docks.status import Status
 from napari_selfdenoise.plugin.forms.choices import Choice
 
-PLOT_HEIGHT = 88, 190
+PLOT_HEIGHT = 80, 190
 """Least and greatest height of a plot, in px: small screens show both."""
 
 _SPACING = 5
