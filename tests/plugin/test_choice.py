@@ -137,6 +137,18 @@ def test_other_positions_of_a_file_dropped_on_the_canvas_can_be_chosen(
     assert [series.itemText(n) for n in range(2)] == ["well 0", "well 1"]
 
 
+def test_a_microscopes_own_file_is_dropped(desk, noisy, tmp_path):
+    mrcfile = pytest.importorskip("mrcfile")
+    with mrcfile.new(tmp_path / "cells.mrc") as file:
+        file.set_data(np.stack([noisy] * 3))
+        file.voxel_size = 10  # in ångström
+    desk.drop(tmp_path / "cells.mrc", on=desk.viewer.window._qt_viewer)
+    desk.drop(tmp_path / "cells.mrc")
+    desk.until(lambda: len(desk.names()) == 2)
+    assert desk.layer("cells").data.shape == (3, 64, 64)
+    assert "10 Å pixels" in desk.controls.axes.text()
+
+
 def test_a_noise_model_goes_to_the_dock_in_front(open_desk, noise_file):
     desk = open_desk(show=True)
     _, plots = desk.viewer.window.add_plugin_dock_widget(

@@ -385,8 +385,8 @@ def test_stack_keeps_axes_and_pixel_size(desk, noisy, tmp_path):
 
 REFUSED = {
     "notes.txt": "notes.txt is no file that can be opened here",
-    "cells.czi": "cells.czi is a Zeiss file, which only other programs read. Save it",
-    "cells.LIF": "cells.LIF is a Leica file",
+    "cells.dv": "cells.dv is a DeltaVision file, which only other programs read.",
+    "cells.XLEF": "cells.XLEF is a Leica file",
     "cells.png": "cells.png is a picture for the screen",
     "folder.tif": "folder.tif is a folder. Drop the image files that are in it.",
 }
@@ -404,9 +404,9 @@ def test_a_refused_file_is_told_why_and_what_to_do(desk, noisy, tmp_path):
     assert all(sentence in desk.status() for sentence in REFUSED.values())
     assert not desk.names()
     tifffile.imwrite(tmp_path / "cells.tif", noisy)
-    assert desk.drop(tmp_path / "cells.tif", tmp_path / "cells.czi")
+    assert desk.drop(tmp_path / "cells.tif", tmp_path / "cells.dv")
     desk.until(lambda: desk.names() == ["cells"])
-    assert "Zeiss" in desk.status()  # the other one
+    assert "DeltaVision" in desk.status()  # the other one
     desk.drop(tmp_path / "cells.tif")
     assert desk.status() == ""  # an old complaint goes
     desk.until(lambda: len(desk.names()) == 2)

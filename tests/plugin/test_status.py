@@ -47,7 +47,7 @@ def shown(desk):
 
 
 def test_refusals_stay_beside_what_opened(desk, noisy, noise_file, tmp_path, told):
-    names = ["a.tif", "broken.tif", "c.tif", "notes.docx", "more.docx", "cells.czi"]
+    names = ["a.tif", "broken.tif", "c.tif", "notes.docx", "more.docx", "cells.dv"]
     for name in names:
         (tmp_path / name).write_text("no image")
     for name in ("a.tif", "c.tif"):
@@ -55,11 +55,11 @@ def test_refusals_stay_beside_what_opened(desk, noisy, noise_file, tmp_path, tol
     desk.drop(*(tmp_path / name for name in names), noise_file)
     desk.until(lambda: len(desk.names()) == 2 and "broken.tif" in desk.status())
     assert shown(desk).startswith(
-        "Not opened: notes.docx, more.docx, cells.czi, broken.tif. "
+        "Not opened: notes.docx, more.docx, cells.dv, broken.tif. "
         f"Opened: {', '.join(desk.names())}."
     )
     assert says(desk, "notes.docx is no file", "Nor can more.docx be opened.")
-    assert says(desk, "cells.czi is a Zeiss file", "broken.tif is not a TIFF file")
+    assert says(desk, "cells.dv is a DeltaVision file", "broken.tif is not a TIFF file")
     assert says(desk, "uses the noise model camera") and is_coloured(desk)
     assert len(told) == 2  # the others in one
     desk.viewer.layers.selection.active = desk.layer(desk.names()[0])

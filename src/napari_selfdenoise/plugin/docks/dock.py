@@ -23,7 +23,7 @@ from napari_selfdenoise.plugin.docks.series import read_layer, several_note
 from napari_selfdenoise.plugin.docks.worker import Run, sentence
 from napari_selfdenoise.plugin.viewer.layer_choice import first_choice, offered
 
-IMAGES = (".tif", ".tiff")
+IMAGES = (".tif", ".tiff", ".czi", ".lif", ".nd2", ".oif", ".oib", ".mrc")
 PLUGIN = "napari-selfdenoise"
 
 

@@ -10,13 +10,8 @@ from pathlib import Path
 from napari_selfdenoise.errors import RequestError
 
 _MICROSCOPES = {
-    ".czi": "Zeiss",
     ".dv": "DeltaVision",
     ".ims": "Imaris",
-    ".lif": "Leica",
-    ".nd2": "Nikon",
-    ".oib": "Olympus",
-    ".oif": "Olympus",
     ".oir": "Olympus",
     ".vsi": "Olympus",
     ".xlef": "Leica",
