@@ -108,7 +108,7 @@ class NoiseModelWidget(Dock):
             Whether it is saved.
         """
         if path is None:
-            start = f"{self._name or 'camera'}{SUFFIX}"
+            start = f"{self._measured_in() or 'camera'}{SUFFIX}"
             path, _ = QFileDialog.getSaveFileName(
                 self, "Save noise model", start, _FILES
             )
@@ -170,7 +170,11 @@ class NoiseModelWidget(Dock):
         if self._path is not None:
             return self._path.name.removesuffix(SUFFIX)
         kind = "" if self.fitted is None else self.fitted.kind.replace("_", " ")
-        return f"{self._name} {kind}".strip()
+        return f"{self._measured_in()} {kind}".strip()
+
+    def _measured_in(self) -> str:
+        """The image that the noise model in hand is of, whatever is measured now."""
+        return "" if self.fitted is None else self.fitted.provenance.get("image", "")
 
     def _open(self, path: Path) -> None:
         """Open a TIFF file as a layer; take a noise model from its file."""
