@@ -86,12 +86,7 @@ class NoiseModelWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._forget_files()
-        self._name = layer.name
-        self._place = bounding_box(layer), Origin.of(layer, "calibration")
-        controls.noise_plot.clear()
-        controls.findings.setText("")
-        controls.comparing.clear()
+        self._measure_anew(layer)
         if controls.comparing.asked():
             compare = partial(comparing, stack)
             self._begin(compare, self._on_progress, self._on_compared)
@@ -151,16 +146,20 @@ class NoiseModelWidget(Dock):
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._forget_files()
-        self._name = layer.name
-        self._place = bounding_box(layer), Origin.of(layer, "calibration")
-        controls.noise_plot.clear()
-        controls.findings.setText("")
-        controls.comparing.clear()
+        self._measure_anew(layer)
         blind = is_blind(denoised)
         fit = partial(bootstrap_steps, noisy, signal, config, blind=blind)
         make = partial(bootstrapping, fit, noisy, signal)
         self._begin(make, self._on_progress, self._on_calibrated)
+
+    def _measure_anew(self, layer: ImageLayer) -> None:
+        """Take away what was shown, as another layer is measured."""
+        self._forget_files()
+        self._name = layer.name
+        self._place = bounding_box(layer), Origin.of(layer, "calibration")
+        self.controls.noise_plot.clear()
+        self.controls.findings.setText("")
+        self.controls.comparing.clear()
 
     def inspect(self) -> None:
         """Show the noise model in hand, and others, below the image."""
