@@ -114,6 +114,9 @@ def test_the_forecast_says_all_and_advises(fast):
         "The time of 10 min ends this early. Probabilistic has 10,000 steps: about 8 h "
         "on this computer. Try Fast."
     )
+    slow = fast.override({"steps": 10_000, "budget_s": 60})
+    found = forecast(estimate(images(1), slow, Speed(2.88, 1e-6, 0)), "Fast")
+    assert "ends this early" in found and found.endswith("Give it more time.")
     endless = fast.override({"budget_s": None})
     said = forecast(estimate(images(1), endless, SPEED), "Fast")
     assert said.startswith("Learning until you stop it, then about")

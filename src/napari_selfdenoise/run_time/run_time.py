@@ -600,9 +600,10 @@ def forecast(found: RunEstimate, recipe: str) -> str:
         return f"Learning until you stop it, then about {denoising}."
     if found.cut_short and found.steps:
         wanted = duration(found.steps * found.step_s)
+        advice = "Give it more time." if recipe.lower() == "fast" else "Try Fast."
         return (
             f"The time of {duration(found.learning_s)} ends this early. {recipe} has "
-            f"{found.steps:,} steps: about {wanted} on this computer. Try Fast."
+            f"{found.steps:,} steps: about {wanted} on this computer. {advice}"
         )
     learning = f"{duration(found.learning_s)} of learning"
     if found.most_s and found.most_s >= _APART * found.total_s:
