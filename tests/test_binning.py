@@ -97,7 +97,7 @@ def test_the_noise_of_bins_follows_from_that_of_pixels(size):
     assert variance_of_bins(rho, size) == pytest.approx(curved.var() / STD**2, rel=0.05)
 
 
-def test_shared_noise_is_removed_better_than_with_pixels_or_blocks(noisy, model):
+def test_shared_noise_is_removed_better_than_with_pixels(noisy, model):
     def error(trained):
         found = denoise(noisy, trained, device="cpu").denoised.data
         return float(np.mean((found - blobs()) ** 2))
@@ -107,8 +107,20 @@ def test_shared_noise_is_removed_better_than_with_pixels_or_blocks(noisy, model)
     binned = error(model)
     assert binned < 0.1 * STD**2
     assert binned < 0.2 * error(teach(noisy, masking="random"))
-    blocks = teach(noisy, masking="shape", **{"masking.footprint": "9x9"})
-    assert binned < 1.1 * error(blocks)  # other processors round otherwise
+
+
+def test_bins_learn_faster_than_blocks_on_average(noisy, model):
+    """One seed decides nothing: blocks of 9 x 9 px differ by a tenth between seeds."""
+
+    def error(trained):
+        found = denoise(noisy, trained, device="cpu").denoised.data
+        return float(np.mean((found - blobs()) ** 2))
+
+    seeds = {"seed": 1}, {"seed": 2}
+    bins = [model, *(teach(noisy, **seed) for seed in seeds)]
+    shape = {"masking": "shape", "masking.footprint": "9x9"}
+    blocks = [teach(noisy, **shape, **seed) for seed in ({"seed": 0}, *seeds)]
+    assert sum(map(error, bins)) < sum(map(error, blocks))
 
 
 def test_the_noise_curve_is_that_of_pixels(noisy, model):

@@ -129,7 +129,7 @@ def _calibrated(
 def _compared(
     image: Image, kind: str | None, noise: NoiseModel, seed: int
 ) -> tuple[FittedNoise, dict[str, Any]]:
-    """Fit several kinds; the best, or the kind that was asked for, and the report."""
+    """Fit several kinds; the best, or the chosen kind, and the report."""
     from napari_selfdenoise.noise.calibration import COMPARED, compare_steps
 
     known = [config.kind for config in COMPARED]
