@@ -234,6 +234,14 @@ def test_the_time_left_follows_the_images_that_are_done(fast, hours):
     assert denoising_text(0.65, clock) == "Denoising image 7 of 10."
 
 
+def test_the_time_left_is_of_the_images_that_were_chosen(fast, hours):
+    found = estimate(images(10), fast, SPEED)
+    clock = RunClock(images(10), found, hours)
+    all_of_them = clock.ahead_s
+    clock.planes = 2
+    assert all_of_them - clock.ahead_s == pytest.approx(8 * found.plane_s)
+
+
 def test_no_end_is_in_sight_until_it_is_stopped(fast, hours):
     told = estimate(images(1), fast.override({"budget_s": None}), SPEED)
     clock = RunClock(images(1), told, hours)

@@ -9,6 +9,7 @@ import pytest
 from window_helpers import NAMES, stack
 
 import napari_selfdenoise.training.patches as sampling
+from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 from napari_selfdenoise.prediction import predict as prediction
 
@@ -464,6 +465,22 @@ def test_only_the_chosen_frames_are_denoised(desk, noisy):
     layer = desk.layer("film denoised (20 % done)")
     same = [bool((layer.data[n] == film[n]).all()) for n in range(5)]
     assert same == [True, True, True, True, False]
+
+
+def test_the_forecast_is_of_the_chosen_frames(desk, noisy, monkeypatch):
+    monkeypatch.setattr(forecast, "WAIT_MS", 10)
+    desk.endless()
+    film = stack(noisy, 20)
+    desk.viewer.add_image(film, name="film", axis_labels=("t", "y", "x"))
+    text = desk.controls.forecast.text
+    desk.until(lambda: text().endswith("of denoising 20 images."))
+    extent = desk.controls.extent.combo
+    extent.setCurrentText("3 to 7")
+    assert text().endswith("of denoising 5 images.")
+    extent.setCurrentText("what I see")
+    assert text().endswith("of denoising the image.")
+    extent.setCurrentText("3 to")  # in the middle of typing
+    assert text().endswith("of denoising 20 images.")
 
 
 def test_an_empty_channel_is_passed_through(desk, noisy):

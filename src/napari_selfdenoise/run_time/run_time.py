@@ -102,7 +102,7 @@ class RunEstimate:
     plane_s, masked_plane_s : float
         To denoise one plane; and where it turns out to be worth masking each pixel.
     planes : int
-        How many there are.
+        How many are denoised.
     step_s : float
         Of a training step.
     steps : int or None
@@ -121,9 +121,13 @@ class RunEstimate:
     steps: int | None
     speed: Speed
 
+    def of(self, planes: int) -> RunEstimate:
+        """Return the same with another number of planes that are denoised."""
+        return replace(self, planes=planes)
+
     @property
     def denoising_s(self) -> float:
-        """Seconds to denoise all planes."""
+        """Seconds to denoise the planes."""
         return self.planes * self.plane_s
 
     @property
@@ -428,6 +432,11 @@ class RunClock:
         Made before the run. Without it, the time left is known late.
     now : callable, optional
         Gives seconds.
+
+    Attributes
+    ----------
+    planes : int
+        How many are denoised: all, unless set otherwise.
     """
 
     def __init__(
@@ -437,7 +446,7 @@ class RunClock:
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.image, self.planes = image, image.plane_count
-        self.estimate, self._now = estimate, now
+        self._estimate, self._now = estimate, now
         self._began = now()
         self._fraction = 0.0
         self._config: TrainingConfig | None = None
@@ -446,6 +455,15 @@ class RunClock:
         self._finishing: float | None = None
         self._plane, self._plane_began = -1, 0.0
         self._denoising = 0.0
+
+    @property
+    def estimate(self) -> RunEstimate | None:
+        """Estimate of the run with the planes that are denoised, if there is one."""
+        return self._estimate and self._estimate.of(self.planes)
+
+    @estimate.setter
+    def estimate(self, estimate: RunEstimate | None) -> None:
+        self._estimate = estimate
 
     def learning(self, progress: TrainingProgress) -> Moment:
         """Share done and time left of the run, during its training."""

@@ -148,6 +148,7 @@ class DenoiseWidget(Dock):
         self._use(results, config, corrections, None)
         self._forecast.pause()
         self.controls.begin(image, self._forecast.estimate)
+        self._count_planes()
         self._preview_due = 0.0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
@@ -353,14 +354,18 @@ class DenoiseWidget(Dock):
         image, extent = results.image, self._extent
         self._planes = chosen_planes(image, extent, shown) if extent else None
 
+    def _count_planes(self) -> None:
+        """Let the clock know how many images are denoised, where not all are."""
+        if self._planes is not None:
+            self.controls.begin_denoising(len(self._planes))
+
     def _predict(self) -> None:
         results, model = self._results, self.model
         if results is None or model is None:
             return
         self._stops = 0
         self._find_planes(results)  # what is in view may be another by now
-        if self._planes is not None:
-            self.controls.begin_denoising(len(self._planes))
+        self._count_planes()
         denoise = partial(
             predict_tiles,
             model=model,
@@ -489,7 +494,8 @@ class DenoiseWidget(Dock):
         self._diagnoser.wanted.connect(self._apply)
         self._diagnoser.failed.connect(self._complain)
         self._diagnoser.busy.connect(controls.show_diagnosing)
-        self._forecast.found.connect(controls.show_forecast)
+        self._forecast.found.connect(self._show_forecast)
+        controls.extent.combo.currentTextChanged.connect(self._show_forecast)
         self._mender.examined.connect(self._show_readiness)
         self._mender.mended.connect(self._on_mended)
         self._mender.failed.connect(self._complain)
@@ -632,6 +638,20 @@ class DenoiseWidget(Dock):
             self._forecast.ask(image, config)
         else:
             self._forecast.cancel()
+
+    def _show_forecast(self) -> None:
+        """Show how long a run will take with the images that are chosen now."""
+        if self._run is not None:
+            return
+        estimate, choice = self._forecast.estimate, self.controls.extent.choice()
+        try:
+            if estimate and choice:
+                image = denoisable_image(self.controls.layer.currentData())
+                first = next(iter(image.planes()))
+                estimate = estimate.of(len(chosen_planes(image, choice, first)))
+        except (RequestError, DenoisingError):
+            pass  # in the middle of typing; the run says what is wrong
+        self.controls.show_forecast(estimate)
 
     def _choose(self, layer: ImageLayer) -> None:
         self.controls.choose(layer)
