@@ -13,6 +13,7 @@ from napari_selfdenoise.diagnosis import Diagnosis, diagnose_steps
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.plugin.denoise.diagnosis_table import DiagnosisTable
 from napari_selfdenoise.plugin.docks.dock import ignore
+from napari_selfdenoise.plugin.docks.places import place_below
 from napari_selfdenoise.plugin.docks.plots import follow_theme
 from napari_selfdenoise.plugin.docks.worker import Run
 
@@ -88,9 +89,7 @@ class Diagnoser(QObject):
         self.table.show_diagnosis(diagnosis)
         unfollow = follow_theme(self._viewer, self.table.plot)
         self.table.destroyed.connect(lambda *_: unfollow())
-        self._place = self._viewer.window.add_dock_widget(
-            self.table, name=TITLE, area="bottom"
-        )
+        self._place = place_below(self._viewer, self.table, TITLE)
 
     def _take_away(self) -> None:
         if self._place is not None:

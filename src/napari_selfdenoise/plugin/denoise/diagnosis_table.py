@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_selfdenoise.diagnosis import Diagnosis
 from napari_selfdenoise.plugin.docks.panel import button, label
+from napari_selfdenoise.plugin.docks.places import EDGE, LEAST_PLOT, BelowImage
 from napari_selfdenoise.plugin.docks.plots import CorrelationPlot
 
 COLUMNS = ("Image", "What was found", "What it means", "What will be done", "")
@@ -25,7 +26,7 @@ COLUMNS = ("Image", "What was found", "What it means", "What will be done", "")
 _PLOT_WIDTH = 260
 
 
-class DiagnosisTable(QWidget):
+class DiagnosisTable(BelowImage):
     """A diagnosis as rows, its recommendations below them, and its autocorrelogram.
 
     Attributes
@@ -52,6 +53,7 @@ class DiagnosisTable(QWidget):
         self.plot = CorrelationPlot()
         self.plot.setObjectName("correlation_plot")
         self.plot.setFixedWidth(_PLOT_WIDTH)
+        self.plot.setMinimumHeight(LEAST_PLOT)
         self._changes: Mapping[str, Any] = {}
         self.apply_all.clicked.connect(lambda: self.wanted.emit(self._changes))
         self._set_up_table()
@@ -120,12 +122,13 @@ class DiagnosisTable(QWidget):
         above = QHBoxLayout()
         above.addWidget(self.summary, 1)
         above.addWidget(self.apply_all)
-        below = QHBoxLayout()
-        below.addWidget(self.table, 1)
-        below.addWidget(self.plot)
-        column = QVBoxLayout(self)
-        column.addLayout(above)
-        column.addLayout(below, 1)
+        words = QVBoxLayout()
+        words.addLayout(above)
+        words.addWidget(self.table, 1)
+        across = QHBoxLayout(self)
+        across.setContentsMargins(*EDGE)
+        across.addLayout(words, 1)
+        across.addWidget(self.plot)
 
 
 def _summary(diagnosis: Diagnosis) -> str:

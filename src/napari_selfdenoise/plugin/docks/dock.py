@@ -11,13 +11,14 @@ from napari.layers import Image as ImageLayer
 from napari.utils.notifications import notification_manager, show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.plugin.docks.activity import Activity
 from napari_selfdenoise.plugin.docks.drops import FileWords, refusals
 from napari_selfdenoise.plugin.docks.panel import Panel
+from napari_selfdenoise.plugin.docks.places import become_tab, dock_of
 from napari_selfdenoise.plugin.docks.plots import Plot, follow_theme
 from napari_selfdenoise.plugin.docks.series import read_layer, several_note
 from napari_selfdenoise.plugin.docks.worker import Run, sentence
@@ -297,18 +298,13 @@ class Dock(QWidget):
 
     def _share_place(self) -> None:
         """Become a tab beside other docks of this kind: both need the height."""
-        window, own = self.window(), _dock_of(self)
-        if self._placed or own is None or not isinstance(window, QMainWindow):
+        own = dock_of(self)
+        if self._placed or own is None:
             return
         self._placed = True
-        area = window.dockWidgetArea(own)
-        for other in window.findChildren(Dock):
-            dock = _dock_of(other)
-            if dock in (None, own) or dock.isFloating() or not dock.isVisible():
-                continue
-            if window.dockWidgetArea(dock) == area:
-                window.tabifyDockWidget(dock, own)
-                own.raise_()
+        # Tabs are too narrow for the name of the plugin, which the title bar keeps.
+        own.setWindowTitle(self.title)
+        become_tab(self, Dock)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Notice when napari is closed."""
@@ -365,14 +361,6 @@ def _notify(error: Exception) -> None:
 def _dropped(event: Any) -> list[Path]:
     urls = event.mimeData().urls()
     return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
-
-
-def _dock_of(widget: QWidget) -> Any:
-    """The dock that a widget is in; None where it is in none."""
-    parent: Any = widget.parent()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parent()
-    return parent
 
 
 class _UnopenedError(Exception):

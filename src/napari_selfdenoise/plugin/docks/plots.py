@@ -15,7 +15,7 @@ from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QAction  # type: ignore[attr-defined]
+from qtpy.QtGui import QAction, QFontMetricsF  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
@@ -29,6 +29,9 @@ from napari_selfdenoise.plugin.docks.plot_files import (
 # Okabe and Ito's colours that stand out from napari's dark and light background alike.
 VERMILLION = "#D55E00"
 BLUISH_GREEN = "#009E73"
+
+_LABEL_MARGIN = 12
+"""By how many px the name of an axis may be longer than the axis."""
 
 _LEGEND_ROW = 24
 """Height in px of a legend."""
@@ -65,7 +68,31 @@ class _ZoomBox(pg.ViewBox):
 
 
 class _Axis(pg.AxisItem):
-    """An axis that counts in plain numbers, few of them where it is logarithmic."""
+    """An axis that counts in plain numbers, few of them where it is logarithmic.
+
+    Where it is too short for its name, the unit is left out, or else the name.
+    """
+
+    def labelString(self) -> str:
+        """The name of the axis, as much of it as there is room for."""
+        measure = QFontMetricsF(self.label.font()).horizontalAdvance
+        style = ";".join(f"{key}: {value}" for key, value in self.labelStyle.items())
+        for text in (self.labelText, self.labelText.split(" (")[0]):
+            if measure(text) < self._room():
+                return f"<span style='{style}'>{text}</span>"
+        return ""
+
+    def resizeEvent(self, event: Any = None) -> None:
+        """Shorten the name, or write it in full again."""
+        if self.label is not None and self.labelText:
+            self.label.setHtml(self.labelString())
+        super().resizeEvent(event)
+
+    def _room(self) -> float:
+        """Length of the axis in px, with the margins that its name may reach into."""
+        size = self.size()
+        length = size.height() if self.orientation == "left" else size.width()
+        return float(length) + _LABEL_MARGIN
 
     def logTickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
         """Label 1, 2 and 5 of each decade."""

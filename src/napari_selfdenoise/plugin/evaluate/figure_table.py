@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_selfdenoise.evaluation import Figure
+
+_VALUES = 0.45
+"""Share of the width that values take at most; what is longer wraps."""
+
+_PADDING = 8
+"""Pixels around the text of a cell."""
 
 
 class FigureTable(QTableWidget):
@@ -20,22 +27,36 @@ class FigureTable(QTableWidget):
         self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.verticalHeader().hide()
         across = self.horizontalHeader()
-        across.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        across.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        across.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        across.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
         self.show_figures(())
 
     def show_figures(self, figures: Sequence[Figure]) -> None:
         """Show figures in the place of those before."""
         self.setRowCount(len(figures))
         for row, figure in enumerate(figures):
-            tip = " ".join(filter(None, (figure.quantity.meaning, figure.reason)))
-            for column, text in enumerate((figure.quantity.title, figure.text)):
+            texts = figure.quantity.title, figure.text
+            about = ": ".join(texts), figure.quantity.meaning, figure.reason
+            for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(tip)
+                item.setToolTip("\n".join(filter(None, about)))
                 self.setItem(row, column, item)
-        self.resizeRowsToContents()
         self.setVisible(bool(figures))
+        self._fit()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Wrap names and values anew."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit()
+
+    def _fit(self) -> None:
+        """Give values the width that they need, and rows their height."""
+        needed = self.sizeHintForColumn(1) + _PADDING
+        most = round(_VALUES * self.viewport().width())
+        self.horizontalHeader().resizeSection(1, min(needed, most))
+        self.resizeRowsToContents()
         # As high as its rows: it is the dock that scrolls.
-        rows = sum(self.rowHeight(row) for row in range(len(figures)))
+        rows = sum(self.rowHeight(row) for row in range(self.rowCount()))
         edge = 2 * self.frameWidth()
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows + edge)

@@ -98,7 +98,10 @@ class ProfilePlot(Plot):
         )
         self._drawn: dict[str, Curve] = {}
         self._legend = self._legend_above(columns=3)
-        self._legend.layout.setHorizontalSpacing(6)  # all three fit a narrow dock
+        # All three fit a narrow dock that scrolls.
+        self._legend.setLabelTextSize("8pt")
+        self._legend.layout.setHorizontalSpacing(3)
+        self._legend.layout.setContentsMargins(0, 0, 0, 0)
         self._curves = {
             name: self.plot.plot(pen=pg.mkPen(colour, width=2), name=name)
             for name, colour in _PROFILE_COLOURS.items()

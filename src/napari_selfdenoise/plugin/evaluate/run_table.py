@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import saving
 from napari_selfdenoise.plugin.docks.panel import button, label
+from napari_selfdenoise.plugin.docks.places import EDGE, BelowImage
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, RunRecord
 from napari_selfdenoise.plugin.docks.status import PROBLEM
 from napari_selfdenoise.plugin.docks.worker import sentence
@@ -35,7 +36,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of a text that a spreadsheet would compute."""
 
 
-class RunTable(QWidget):
+class RunTable(BelowImage):
     """Runs as rows, the first one first, until a header is clicked.
 
     Parameters
@@ -69,6 +70,7 @@ class RunTable(QWidget):
         above.addWidget(self.about, 1)
         above.addWidget(self.save_csv)
         column = QVBoxLayout(self)
+        column.setContentsMargins(*EDGE)
         column.addLayout(above)
         column.addWidget(self.table, 1)
         record.changed.connect(self.show_runs)

@@ -23,6 +23,7 @@ from napari_selfdenoise.images import Image
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
+from napari_selfdenoise.plugin.docks.places import place_below
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, record_of
 from napari_selfdenoise.plugin.docks.worker import sentence
 from napari_selfdenoise.plugin.evaluate.comparing import Blink, Swipe, require_alike
@@ -109,9 +110,7 @@ class EvaluateWidget(Dock):
                 self.viewer.window.remove_dock_widget(self._runs_place)
         self.runs = RunTable(self.record)
         self.runs.wanted.connect(self._bring_back)
-        self._runs_place = self.viewer.window.add_dock_widget(
-            self.runs, name=RUNS, area="bottom"
-        )
+        self._runs_place = place_below(self.viewer, self.runs, RUNS)
 
     def _bring_back(self, run: FinishedRun) -> None:
         """Set the form of the Denoise dock as it was for a run."""

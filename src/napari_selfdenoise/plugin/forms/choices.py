@@ -11,6 +11,7 @@ from magicgui.widgets import ComboBox, FileEdit
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
+from napari_selfdenoise.plugin.forms.eliding import Eliding
 from napari_selfdenoise.plugin.forms.wheel import CalmWheel
 
 _TIP = Qt.ItemDataRole.ToolTipRole
@@ -53,6 +54,7 @@ class Choice(ComboBox):
         )
         self.combo.setMinimumContentsLength(10)
         CalmWheel(self.combo)
+        Eliding(self.combo)
         self._tips, self._has_tip = tips, bool(self.tooltip)
         for index, tip in enumerate(tips):
             self.combo.setItemData(index, tip, _TIP)

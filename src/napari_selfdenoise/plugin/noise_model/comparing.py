@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -20,7 +21,7 @@ from napari_selfdenoise.parts.noise_models import FittedNoise
 from napari_selfdenoise.plugin.docks.panel import label
 from napari_selfdenoise.plugin.forms.fields import member_title
 
-COLUMNS = ("Noise model", "Bits per pixel", "Behind", "BIC")
+COLUMNS = ("Noise model", "Bits per\npixel", "Behind", "BIC")
 
 _TIP = (
     "Fit three kinds to three quarters of the pixels and compare them by the others. "
@@ -55,7 +56,7 @@ class Comparing(QWidget):
         self.wanted = QCheckBox("Compare kinds of noise model")
         self.wanted.setObjectName("compare_kinds")
         self.wanted.setToolTip(_TIP)
-        self.table = _table()
+        self.table = _ComparisonTable()
         self.about = label("comparison_about")
         self.about.setText(_ABOUT)
         self._rows: tuple[Compared, ...] = ()
@@ -90,11 +91,7 @@ class Comparing(QWidget):
         for number, row in enumerate(found.rows):
             for column, text in enumerate(_texts(row, row is found.best)):
                 self.table.setItem(number, column, _item(text, row is found.best))
-        self.table.resizeRowsToContents()
-        height = self.table.horizontalHeader().sizeHint().height() + 4
-        height += self.table.horizontalScrollBar().sizeHint().height()
-        height += sum(self.table.rowHeight(n) for n in range(len(found.rows)))
-        self.table.setFixedHeight(height)
+        self.table.fit()
         self.table.show()
         self.about.show()
         self.table.selectRow(found.rows.index(found.best))
@@ -150,24 +147,41 @@ def _line(name: str, hint: str) -> QLineEdit:
     return field
 
 
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(COLUMNS))
-    table.setObjectName("comparison")
-    table.setHorizontalHeaderLabels(COLUMNS)
-    table.verticalHeader().hide()
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    # Four columns are wider than a dock: without a bar, none reaches the figures.
-    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-    return table
+class _ComparisonTable(QTableWidget):
+    """Four columns as wide as a dock: names wrap, figures have the width they need."""
+
+    def __init__(self) -> None:
+        super().__init__(0, len(COLUMNS))
+        self.setObjectName("comparison")
+        self.setHorizontalHeaderLabels(COLUMNS)
+        self.verticalHeader().hide()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        across = self.horizontalHeader()
+        across.setHighlightSections(False)  # bold titles would need more room
+        across.setMinimumSectionSize(1)
+        across.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        across.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Wrap names anew."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.fit()
+
+    def fit(self) -> None:
+        """Be as high as the rows: it is the dock that scrolls."""
+        self.resizeRowsToContents()
+        rows = sum(self.rowHeight(row) for row in range(self.rowCount()))
+        edge = 2 * self.frameWidth()
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows + edge)
 
 
 def _texts(row: Compared, best: bool) -> tuple[str, ...]:
     title = member_title(type(row.fitted.config)).split(" (")[0]
-    behind = f"{row.behind:.4f} ± {row.error:.4f}" if row.behind else "0"
+    behind = f"{row.behind:.4f}\n± {row.error:.4f}" if row.behind else "0"
     return (
         f"{title}: best" if best else title,
         f"{row.bits:.4f}",
@@ -178,6 +192,7 @@ def _texts(row: Compared, best: bool) -> tuple[str, ...]:
 
 def _item(text: str, best: bool) -> QTableWidgetItem:
     item = QTableWidgetItem(text)
+    item.setToolTip(" ".join(text.split()))
     font = item.font()
     font.setBold(best)
     item.setFont(font)

@@ -44,6 +44,9 @@ _KINDS: Any = reduce(
 _OF_TRAINING = ("estimation", "regularisation")
 """Settings of noise models that say how they are learned beside a network."""
 
+_PLOT_HEIGHT = 140
+"""Least height of the plot in px, legend included; the dock scrolls."""
+
 _ABOUT = (
     "Measures how a camera's noise depends on the signal, from a layer of repeated "
     "frames of a scene that does not move. Ten or more frames are best. With a single "
@@ -63,6 +66,7 @@ class NoiseModelControls(Panel):
         self.noise_plot = NoisePlot()
         self.noise_plot.setObjectName("noise_plot")
         fix_height(self.noise_plot)
+        self.noise_plot.setMinimumHeight(_PLOT_HEIGHT)
         self.comparing, self.notes = Comparing(), Notes()
         form = rows(
             ("Frames", self.frames),

@@ -31,6 +31,7 @@ from napari_selfdenoise.parts.noise_models import (
     load_noise_model,
 )
 from napari_selfdenoise.plugin.docks.dock import ignore, loading
+from napari_selfdenoise.plugin.docks.places import place_below
 from napari_selfdenoise.plugin.docks.plots import follow_theme
 from napari_selfdenoise.plugin.docks.worker import Run
 from napari_selfdenoise.plugin.noise_model.inspection_panel import InspectionPanel
@@ -272,9 +273,7 @@ class Inspector(QObject):
         self.panel.add_button.setMenu(self._add_menu())
         unfollow = follow_theme(self._viewer, *self.panel.plots)
         self.panel.destroyed.connect(lambda *_: unfollow())
-        self._place = self._viewer.window.add_dock_widget(
-            self.panel, name=TITLE, area="bottom"
-        )
+        self._place = place_below(self._viewer, self.panel, TITLE)
 
     def _take_away(self) -> None:
         place, self.panel, self._place = self._place, None, None

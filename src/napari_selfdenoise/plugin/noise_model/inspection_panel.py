@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_selfdenoise.noise.inspection import ELECTRONS, GREY_VALUES
 from napari_selfdenoise.plugin.docks.panel import bare, button, combo_box, label
+from napari_selfdenoise.plugin.docks.places import EDGE, BelowImage
 from napari_selfdenoise.plugin.docks.plots import Plot
 from napari_selfdenoise.plugin.noise_model.inspection_plots import (
     DensityPlot,
@@ -32,8 +33,14 @@ from napari_selfdenoise.plugin.noise_model.inspection_plots import (
     StdPlot,
 )
 
-_LIST_WIDTH = 210
+_LIST_WIDTH = 250
 _ICON = 12
+
+_LEAST_PLOT = 90
+"""Least height of a plot in px: below the image of a low window is no more room."""
+
+_LEAST_LIST = 40
+"""The same of the list, which scrolls."""
 
 _HELP = (
     "What the plots tell: the page “What your noise plot tells you” of the "
@@ -41,7 +48,7 @@ _HELP = (
 )
 
 
-class InspectionPanel(QWidget):
+class InspectionPanel(BelowImage):
     """Noise models in a list, and four views of those that are ticked.
 
     Attributes
@@ -110,6 +117,7 @@ class InspectionPanel(QWidget):
     def _make_controls(self) -> None:
         self.models = QListWidget()
         self.models.setObjectName("inspected_models")
+        self.models.setMinimumHeight(_LEAST_LIST)
         self.models.setToolTip(
             "Ticked noise models are drawn over each other. Maps are those of the "
             "selected one."
@@ -144,6 +152,8 @@ class InspectionPanel(QWidget):
         self.std, self.density = StdPlot(), DensityPlot()
         self.skewness, self.divergence = ShapePlot("skewness"), ShapePlot("divergence")
         self.predicted, self.measured = MapPlot("predicted"), MapPlot("measured")
+        for plot in self.plots:
+            plot.setMinimumHeight(_LEAST_PLOT)
         self.views = QTabWidget()
         self.views.setObjectName("inspection_views")
         at_one = QWidget()
@@ -164,11 +174,12 @@ class InspectionPanel(QWidget):
         for each in (self.add_button, self.remove_button, self.save_button):
             each.setStyleSheet("QPushButton { padding: 4px 1px; }")
             buttons.addWidget(each)
+        self.units.setMinimumContentsLength(9)
+        buttons.addWidget(self.units, 1)
         boxes = bare(QGridLayout())
-        boxes.addWidget(self.units, 0, 0, 1, 2)
+        boxes.addWidget(self.follow, 0, 0, 1, 2)
         boxes.addWidget(self.log_x, 1, 0)
         boxes.addWidget(self.log_y, 1, 1)
-        boxes.addWidget(self.follow, 2, 0, 1, 2)
         column.addWidget(self.models, 1)
         column.addLayout(buttons)
         column.addLayout(boxes)
@@ -179,6 +190,7 @@ class InspectionPanel(QWidget):
         plots.setChildrenCollapsible(False)
         plots.setSizes([100, 120])
         row = QHBoxLayout(self)
+        row.setContentsMargins(*EDGE)
         row.addWidget(left)
         row.addWidget(plots, 1)
 

@@ -257,6 +257,8 @@ class ShapePlot(InspectionPlot):
         "skewness": "skewness",
         "divergence": "KL divergence (nats)",
     }
+    _LEAST_RANGES: ClassVar = {"skewness": 0.2, "divergence": 0.02}
+    # Of the axis: what is smaller means nothing, and would look as if it did.
     _TIPS: ClassVar = {
         "skewness": "Above zero: bright outliers are more frequent than dark ones.",
         "divergence": "How far the noise is from a Gaussian: 0 means that it is one.\n"
@@ -267,6 +269,7 @@ class ShapePlot(InspectionPlot):
         super().__init__("signal ({})", self._TITLES[what])
         self.setObjectName(f"{what}_plot")
         self.what = what
+        self.plot.getViewBox().setLimits(minYRange=self._LEAST_RANGES[what])
         self.plot.setToolTip(f"{self._TIPS[what]}\n{self.plot.toolTip()}")
 
     def draw(self, models: Sequence[Drawn]) -> None:
