@@ -34,6 +34,7 @@ from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.planes import UNNAMED_AXES
 from napari_selfdenoise.images.series import choose_series
+from napari_selfdenoise.images.stored_axes import of_tiff, with_own_letters
 from napari_selfdenoise.images.tiff_pixel_sizes import vendor_steps
 from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
 
@@ -81,6 +82,7 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
             steps = _steps(tif, found, path)
             look = _look(tif, found.page)
             names, tables = channels_of_file(tif, found.index, _channels(found, axes))
+            changed = {} if axes else of_tiff(tif)
     except PermissionError as error:
         raise RequestError(
             f"{path.name} may not be read.", "Check the rights of the file."
@@ -94,6 +96,7 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
     letters, note = _letters(path, found, axes)
     notes = (*found.notes, *note, *(look.notes() if look else ()))
     sizes = by_axis(steps, letters)
+    letters = with_own_letters(letters, changed)
     image = Image(found.data, letters, *sizes, file_stem(path), notes=notes, look=look)
     return as_line_scan(planes_last(replace(image, channel_names=names)))
 

@@ -21,9 +21,10 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing
 from napari_selfdenoise.images.axes import Steps, free_letter
-from napari_selfdenoise.images.channels import labels_of_planes, ome_channels
+from napari_selfdenoise.images.channels import imagej_channels, ome_channels
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.stored_axes import add_to_tiff, letters_changed
 from napari_selfdenoise.images.units import ascii_unit, positive, unit_symbol
 
 CLASSIC_BYTES = 3_900_000_000
@@ -31,6 +32,15 @@ CLASSIC_BYTES = 3_900_000_000
 
 DISPLAY_PLANES = 16
 """Planes looked at for the display range; enough to see something in Fiji."""
+
+WHOLE_NUMBERS = tuple(np.dtype(f"{kind}{n}") for kind in "ui" for n in (1, 2, 4))
+"""Types of whole numbers that OME knows."""
+
+_OF_IMAGEJ = tuple(np.dtype(kind) for kind in ("u1", "u2", "i2", "f4"))
+"""Types of ImageJ's hyperstacks."""
+
+_SIGNED_SHIFT = 2**15
+"""What ImageJ adds to signed numbers of 16 bits."""
 
 FILE_ORDER = "TZCYXS"
 OME_LENGTHS = frozenset({"pm", "Å", "nm", "µm", "mm", "cm", "m", "in"})
@@ -100,7 +110,7 @@ class _Layout:
 
 def _file_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     native = dtype.newbyteorder("=")
-    return native if native in (np.uint8, np.uint16) else np.dtype(np.float32)
+    return native if native in WHOLE_NUMBERS else np.dtype(np.float32)
 
 
 def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
@@ -122,9 +132,10 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
     fits = nbytes <= CLASSIC_BYTES and set(axes) <= set(FILE_ORDER)
     options = (
         _imagej_options(axes, steps)
-        if fits and not named_ome
+        if fits and dtype in _OF_IMAGEJ and not named_ome
         else _ome_options(axes, steps, image.name, nbytes)
     )
+    add_to_tiff(options, letters_changed(image.line_scan or image.axes, letters))
     _with_look(options, image, axes, dtype)
     _with_channels(options, image, axes, shape)
     shown = image.look.display_range if image.look else None
@@ -153,7 +164,7 @@ def _with_channels(
     options: dict[str, Any], image: Image, axes: str, shape: tuple[int, ...]
 ) -> None:
     """Add to the options what the channels are called, and their colours to OME's."""
-    named = "C" in axes and len(image.channel_names) == image.channels
+    named = len(image.channel_names) == image.channels and any(image.channel_names)
     if "S" in axes:
         return
     if "ome" in options:
@@ -162,8 +173,7 @@ def _with_channels(
         options["metadata"] |= {"Channel": found} if found else {}
     elif named:
         planes = math.prod(shape[: axes.index("Y")])
-        labels = labels_of_planes(image.channel_names, planes)
-        options["metadata"]["Labels"] = labels
+        options["metadata"] |= imagej_channels(image.channel_names, planes)
 
 
 def _require_writable(image: Image, path: Path) -> None:
@@ -317,6 +327,8 @@ def _note_display_range(part: Path, layout: _Layout) -> None:
     if "imagej" not in layout.options:
         return
     low, high = layout.display_range or _range_of_file(part, layout.axes)
+    if layout.dtype == np.int16:
+        low, high = low + _SIGNED_SHIFT, high + _SIGNED_SHIFT
     if low < high:
         with tifffile.TiffFile(part, mode="r+") as tif:
             tag = tif.pages.first.tags["ImageDescription"]

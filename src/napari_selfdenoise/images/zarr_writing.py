@@ -20,6 +20,7 @@ from napari_selfdenoise.images.axes import Steps, free_letter
 from napari_selfdenoise.images.formats.ome_zarr import is_zarr
 from napari_selfdenoise.images.formats.recorded import scratch
 from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.stored_axes import KEY, letters_changed
 from napari_selfdenoise.images.units import in_words
 
 Version = Literal["0.4", "0.5"]
@@ -52,7 +53,7 @@ def write_ome_zarr(
     """Write an image plane by plane as OME-Zarr, with copies of half the size and less.
 
     Axes are brought to the order TCZYX; unnamed ones take the first free letter of T, Z
-    and C.
+    and C, and have their own again when `read_image` reads the file.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def write_ome_zarr(
             about["omero"] = {"channels": channels}
         if version == "0.5":
             about = {"ome": {"version": version, **about}}
-        group.attrs.update(about)
+        changed = letters_changed(image.line_scan or image.axes, _file_letters(image))
+        group.attrs.update(about | ({KEY: changed} if changed else {}))
     return path
 
 

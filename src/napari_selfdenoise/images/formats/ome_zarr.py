@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.axes import Steps, axis_letter
+from napari_selfdenoise.images.axes import Steps, axis_letter, axis_letters
 from napari_selfdenoise.images.formats.recorded import (
     LAZY_BYTES,
     Listed,
@@ -18,6 +18,7 @@ from napari_selfdenoise.images.formats.recorded import (
     colour,
     native,
 )
+from napari_selfdenoise.images.stored_axes import KEY, with_own_letters
 from napari_selfdenoise.images.units import positive, unit_symbol
 
 _MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -95,16 +96,18 @@ def _read(path: Path, place: str) -> Recorded:
     level = image["datasets"][0]
     array = group[str(level["path"])]
     axes = [_Axis(a) for a in image.get("axes", _OLD_AXES[-array.ndim :])]
+    stored = axis_letters(axis.name for axis in axes)
+    letters = with_own_letters(stored, group.attrs.get(KEY, {}))
     scales = (_scale(level, array.ndim), _scale(image, array.ndim))
     steps: Steps = {}
-    for axis, *factors in zip(axes, *scales, strict=True):
+    for letter, axis, *factors in zip(letters, axes, *scales, strict=True):
         size = positive(np.prod(factors))
         if size and (axis.unit or size != 1):
-            steps[axis_letter(axis.name)] = axis.step(size)
+            steps[letter] = axis.step(size)
     channels = about.get("omero", {}).get("channels", [])
     return Recorded(
         _pixels(array),
-        tuple(axis.name for axis in axes),
+        tuple(letters),
         steps,
         tuple(str(one.get("label", "")) for one in channels),
         colours=tuple(colour(str(one.get("color", ""))) for one in channels),
