@@ -53,6 +53,21 @@ def channels_of_file(
     return (), ()
 
 
+def repeated(values: Sequence[Any], axes: str, channels: int) -> tuple[Any, ...]:
+    """Values of channels for a file that calls other images its channels.
+
+    Parameters
+    ----------
+    values : sequence
+        One a channel of the image.
+    axes : str
+        Of the image; without C, it has one channel.
+    channels : int
+        Of the file.
+    """
+    return tuple(values) * (channels if "C" not in axes and len(values) == 1 else 1)
+
+
 def imagej_channels(names: Sequence[str], planes: int) -> dict[str, Any]:
     """Names of all channels in the words of ImageJ's text.
 
@@ -108,7 +123,9 @@ def _of_ome(
     names = tuple(one.get("Name", "") for one in found)
     colours = [one.get("Color", "") for one in found]
     known = [int(c) if c.lstrip("-").isdigit() else _WHITE for c in colours]
-    if len(found) != channels:
+    if channels == 1 and len(set(names)) == len(set(colours)) == 1:
+        names, known = names[:1], known[:1]  # images of an axis without a name
+    if len(names) != channels:
         return (), ()
     tables = tuple(_ramp(colour) for colour in known)
     coloured = any(colour != _WHITE for colour in known)
