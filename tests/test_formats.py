@@ -1,5 +1,6 @@
 """Files of microscopes, and others that are no TIFF: pixels, axes, sizes, names."""
 
+import json
 import os
 import shutil
 import struct
@@ -22,6 +23,7 @@ from napari_selfdenoise.images import (
     ImageWriter,
     Look,
     axis_letters,
+    formats,
     in_order_of,
     parse_pixel_size,
     read_image,
@@ -146,6 +148,63 @@ def test_a_png_of_colours_is_refused_as_other_rgb_images_are(tmp_path):
     with pytest.raises(RequestError, match="RGB"):
         require_denoisable(read_image(tmp_path / "a.png"))
     assert read_image(tmp_path / "a.png", axes="YXC").axes == "CYX"
+
+
+# HDF5 ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hdf5(tmp_path):
+    """An empty HDF5 file."""
+    with pytest.importorskip("h5py").File(tmp_path / "a.h5", "w") as file:
+        yield file
+
+
+def test_arrays_of_an_hdf5_file_are_its_images(tmp_path, hdf5):
+    volume, movie = pixels(3, 7, 8), pixels(7, 8, 5, dtype=">f4")
+    hdf5["camera 1/volume"] = volume
+    hdf5["camera 1/volume"].attrs["element_size_um"] = [0.3, 0.1, 0.1]
+    hdf5["camera 1/times"] = np.arange(5)
+    hdf5["movie"] = movie
+    for place, label in enumerate(("y", "x", "t")):
+        hdf5["movie"].dims[place].label = label
+    hdf5["z"] = np.array(["text"], dtype="S")
+    hdf5.close()
+    path = tmp_path / "a.h5"
+    assert series_names(path) == ["camera 1/volume", "movie"]
+    found = read_image(path)
+    assert (found.axes, found.dtype) == ("ZYX", np.uint16)
+    assert np.array_equal(found.data, volume) and "movie" in found.notes[0]
+    assert found.pixel_size == pytest.approx((0.3, 0.1, 0.1))
+    assert found.units == ("µm",) * 3
+    second = read_image(path, series=1)
+    assert (second.axes, second.dtype) == ("TYX", np.float32)
+    assert np.array_equal(second.data, np.moveaxis(movie, 2, 0))
+
+
+def test_ilastik_names_the_axes_of_its_arrays(tmp_path, hdf5):
+    hdf5["exported_data"] = pixels(2, 3, 7, 8)
+    tags = [{"key": key, "typeFlags": 2, "resolution": 0} for key in "tcyx"]
+    hdf5["exported_data"].attrs["axistags"] = json.dumps({"axes": tags})
+    hdf5.close()
+    assert read_image(tmp_path / "a.h5").axes == "TCYX"
+
+
+def test_a_large_array_of_hdf5_stays_on_disk(tmp_path, hdf5, monkeypatch):
+    data = pixels(3, 7, 8)
+    hdf5["movie"] = data
+    hdf5.close()
+    monkeypatch.setattr(formats.hdf5, "LAZY_BYTES", 10)
+    found = read_image(tmp_path / "a.h5", axes="TYX")
+    assert not found.in_memory
+    assert np.array_equal(found.read_stored((2,)), data[2])
+
+
+def test_an_hdf5_file_without_an_image_is_refused(tmp_path, hdf5):
+    hdf5["times"] = np.arange(5)
+    hdf5.close()
+    with pytest.raises(RequestError, match="it holds no array of two axes or more"):
+        read_image(tmp_path / "a.h5")
 
 
 # OIF ----------------------------------------------------------------------------------
@@ -458,10 +517,9 @@ def test_ome_zarr_keeps_pixels_axes_sizes_units_and_names(tmp_path, axes, versio
     image = stack(axes)
     path = write_ome_zarr(image, tmp_path / "a.ome.zarr", version=version)
     found = read_image(path)
-    letters = axes if "I" not in axes else axes.replace("I", "T")
-    expected = sorted(letters, key="TCZYX".index)
+    expected = sorted(axes, key="ITCZYX".index)
     assert found.axes == "".join(expected)
-    order = [letters.index(axis) for axis in expected]
+    order = [axes.index(axis) for axis in expected]
     assert np.array_equal(found.data, image.data.transpose(order))
     assert found.pixel_size == pytest.approx([image.pixel_size[i] for i in order])
     assert found.units == tuple(image.units[i] for i in order)
@@ -674,7 +732,7 @@ def test_what_a_microscope_recorded_survives_every_format(tmp_path, name, ending
     image = read_image(VENDOR.parent / name)
     found = read_image(write_image(image, tmp_path / f"a{ending}"))
     image = in_order_of(image, found)
-    assert found.axes.replace("T", "I") == image.axes.replace("T", "I")
+    assert found.axes == image.axes
     assert np.array_equal(found.data, image.data)
     assert found.dtype == image.dtype
     for place, unit in enumerate(image.units):

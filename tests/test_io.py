@@ -85,11 +85,15 @@ def test_a_file_can_be_filled_bit_by_bit(tmp_path, axes, name):
         ("u2", "u2"),
         (">u2", "u2"),
         ("f4", "f4"),
-        ("i2", "f4"),
+        ("i1", "i1"),
+        ("i2", "i2"),
+        ("i4", "i4"),
+        ("u4", "u4"),
+        ("i8", "f4"),
         ("?", "f4"),
     ],
 )
-def test_camera_types_are_kept_and_others_become_floats(tmp_path, dtype, kept):
+def test_whole_numbers_are_kept_and_others_become_floats(tmp_path, dtype, kept):
     image = stack("TYX", dtype)
     found = read_image(write_image(image, tmp_path / "a.tif"))
     assert found.dtype == np.dtype(kept)
@@ -126,18 +130,24 @@ def test_units_that_differ_are_kept(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("axes", "found"),
+    ("axes", "stored", "found"),
     [
-        ("QYX", "TYX"),
-        ("TQYX", "TZYX"),
-        ("IQYX", "TZYX"),
-        ("ZCQYX", "TZCYX"),
-        ("CZTQYX", "TQZCYX"),
+        ("QYX", "TYX", "QYX"),
+        ("TQYX", "TZYX", "TQYX"),
+        ("IQYX", "TZYX", "IQYX"),
+        ("ZCQYX", "TZCYX", "QZCYX"),
+        ("CZTQYX", "TQZCYX", "TQZCYX"),
     ],
 )
-def test_unnamed_axes_take_a_free_letter(tmp_path, axes, found):
+def test_unnamed_axes_take_a_free_letter_in_the_file_alone(
+    tmp_path, axes, stored, found
+):
     image = Image(np.ones(range(2, 2 + len(axes)), np.uint8), axes)
-    assert read_image(write_image(image, tmp_path / "a.tif")).axes == found
+    path = write_image(image, tmp_path / "a.tif")
+    with tifffile.TiffFile(path) as tif:
+        assert tif.series[0].axes == stored
+    assert read_image(path).axes == found
+    assert read_image(path, axes=stored).axes == stored  # as the user says
 
 
 def test_what_classic_tiff_cannot_hold_becomes_ome(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import threading
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -13,6 +14,7 @@ from window_helpers import NAMES, notified, stack
 from napari_selfdenoise import Image, denoise
 from napari_selfdenoise.defects import camera_correction, corrected
 from napari_selfdenoise.errors import DenoisingError
+from napari_selfdenoise.images import write_image
 from napari_selfdenoise.plugin.denoise import widget as denoise_widget
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY, axes_of
 
@@ -387,8 +389,9 @@ REFUSED = {
     "notes.txt": "notes.txt is no file that can be opened here",
     "cells.dv": "cells.dv is a DeltaVision file, which only other programs read.",
     "cells.XLEF": "cells.XLEF is a Leica file",
-    "cells.png": "cells.png is a picture for the screen",
-    "folder.tif": "folder.tif is a folder. Drop the image files that are in it.",
+    "cells.jpg": "cells.jpg is a picture for the screen",
+    "folder.tif": "folder.tif is a folder, and no OME-Zarr. Drop the image files that",
+    "folder.zarr": "folder.zarr is a folder, and no OME-Zarr.",
 }
 
 
@@ -410,6 +413,20 @@ def test_a_refused_file_is_told_why_and_what_to_do(desk, noisy, tmp_path):
     desk.drop(tmp_path / "cells.tif")
     assert desk.status() == ""  # an old complaint goes
     desk.until(lambda: len(desk.names()) == 2)
+
+
+def test_an_ome_zarr_and_a_png_are_dropped_on_the_dock(desk, noisy, tmp_path):
+    steps = (2.5, 1, 0.1, 0.1), ("s", "pixel", "µm", "µm")
+    image = Image(stack(noisy, 2, 3), "TCYX", *steps, channel_names=tuple("abc"))
+    path = write_image(image, tmp_path / "film.ome.zarr")
+    (tmp_path / "cells.png").write_bytes(imagecodecs.png_encode(noisy))
+    assert desk.drop(path, tmp_path / "cells.png")
+    desk.until(lambda: sorted(desk.names()) == ["cells", "film"])
+    film = desk.layer("film")
+    assert film.axis_labels == ("t", "c", "y", "x")
+    np.testing.assert_allclose(film.scale, image.pixel_size)
+    np.testing.assert_array_equal(film.data, image.data)
+    np.testing.assert_array_equal(desk.layer("cells").data, noisy)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".safetensors"])

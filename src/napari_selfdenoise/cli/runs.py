@@ -237,6 +237,8 @@ def _open_outputs(
         like = image.stack_of(samples) if samples else image
         if name.endswith("-std") or name == "trust":
             like = replace(like, look=None)  # no intensities, to be shown as such
+        elif name == "deconvolved" and like.look:  # brighter than the image
+            like = replace(like, look=replace(like.look, ranges=()))
         pixels = stack.enter_context(ImageWriter(path, like)).data
         into[name.replace("-", "_")] = pixels
     return into

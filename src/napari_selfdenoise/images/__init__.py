@@ -3,6 +3,7 @@
 The lowest room: it imports errors alone. For every other room.
 """
 
+from napari_selfdenoise.images.acquisition import Acquisition
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing, require_folder, saving
 from napari_selfdenoise.images.axes import (
@@ -24,7 +25,7 @@ from napari_selfdenoise.images.binning import (
 from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
-from napari_selfdenoise.images.formats import FORMATS, format_of
+from napari_selfdenoise.images.formats import FORMATS, format_of, is_zarr
 from napari_selfdenoise.images.image import (
     Image,
     as_frames,
@@ -56,7 +57,7 @@ from napari_selfdenoise.images.statistics import (
 from napari_selfdenoise.images.tiff_reading import axes_with_channels, file_stem
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
-from napari_selfdenoise.images.whole_numbers import Rounded, rounded
+from napari_selfdenoise.images.whole_numbers import Rounded, rounded, storable
 from napari_selfdenoise.images.writing import ImageWriter, write_image
 from napari_selfdenoise.images.zarr_writing import write_ome_zarr
 
@@ -67,6 +68,7 @@ __all__ = [
     "STACK",
     "UNNAMED_AXES",
     "UNTURNED",
+    "Acquisition",
     "Coverage",
     "FieldOfView",
     "Image",
@@ -92,6 +94,7 @@ __all__ = [
     "in_micrometres",
     "in_order_of",
     "is_in_memory",
+    "is_zarr",
     "likely_axis",
     "means_of_bins",
     "parse_pixel_size",
@@ -107,6 +110,7 @@ __all__ = [
     "series_names",
     "sliding_means",
     "sources",
+    "storable",
     "tile_grid",
     "to_bins",
     "to_pixels",

@@ -9,8 +9,13 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdenoise.images.units import as_ascii, from_ascii
+
 Table = NDArray[np.uint8]
 """Look-up table of a channel: red, green and blue of 256 shades, (3, 256)."""
+
+_ONE_NAME = "selfdenoise_channel"
+"""Where ImageJ's text has the name of the only channel: labels may be anything."""
 
 _WHITE = -1  # as OME writes red, green, blue and opacity: 0xffffffff, signed
 
@@ -39,13 +44,46 @@ def channels_of_file(
     if tif.is_ome:
         return _of_ome(tif.ome_metadata, index, channels)
     if tif.is_imagej:
-        labels = (tif.imagej_metadata or {}).get("Labels") or ()
+        about = tif.imagej_metadata or {}
+        if channels == 1:
+            name = from_ascii(str(about.get(_ONE_NAME, "")))
+            return (name,) if name else (), ()
+        labels = about.get("Labels") or ()
         return _names_in_labels([str(label) for label in labels], channels), ()
     return (), ()
 
 
-def labels_of_planes(names: Sequence[str], planes: int) -> list[str]:
-    """Labels of an ImageJ hyperstack's planes, in which channels come first."""
+def repeated(values: Sequence[Any], axes: str, channels: int) -> tuple[Any, ...]:
+    """Values of channels for a file that calls other images its channels.
+
+    Parameters
+    ----------
+    values : sequence
+        One a channel of the image.
+    axes : str
+        Of the image; without C, it has one channel.
+    channels : int
+        Of the file.
+    """
+    return tuple(values) * (channels if "C" not in axes and len(values) == 1 else 1)
+
+
+def imagej_channels(names: Sequence[str], planes: int) -> dict[str, Any]:
+    """Names of all channels in the words of ImageJ's text.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One a channel.
+    planes : int
+        Of the hyperstack, in which channels come first.
+    """
+    if len(names) == 1:
+        return {_ONE_NAME: as_ascii(names[0])}
+    return {"Labels": _labels_of_planes(names, planes)}
+
+
+def _labels_of_planes(names: Sequence[str], planes: int) -> list[str]:
     return [names[plane % len(names)] for plane in range(planes)]
 
 
@@ -85,7 +123,9 @@ def _of_ome(
     names = tuple(one.get("Name", "") for one in found)
     colours = [one.get("Color", "") for one in found]
     known = [int(c) if c.lstrip("-").isdigit() else _WHITE for c in colours]
-    if len(found) != channels:
+    if channels == 1 and len(set(names)) == len(set(colours)) == 1:
+        names, known = names[:1], known[:1]  # images of an axis without a name
+    if len(names) != channels:
         return (), ()
     tables = tuple(_ramp(colour) for colour in known)
     coloured = any(colour != _WHITE for colour in known)
@@ -95,7 +135,7 @@ def _of_ome(
 def _names_in_labels(labels: list[str], channels: int) -> tuple[str, ...]:
     """The labels of planes, where they are one for each channel; else none."""
     names = labels[:channels]
-    same = labels == labels_of_planes(names, len(labels)) if names else False
+    same = labels == _labels_of_planes(names, len(labels)) if names else False
     distinct = len(set(names)) == len(names) == channels > 1
     return tuple(names) if same and distinct and all(names) else ()
 

@@ -20,18 +20,20 @@ class Look:
     mode : str
         How ImageJ shows channels: "composite", "color" or "grayscale".
     function : mapping
-        Calibration function of ImageJ, by the keys of its text: `cf` (which
-        function), `c0`, `c1`… (coefficients), `vunit` (unit of its values).
-    display_range : tuple of float, optional
-        Values that are shown as black and as white, in raw units; None where they
-        follow from the pixels.
+        Calibration of ImageJ, by the keys of its text: `cf` (which function of pixel
+        values), `c0`, `c1`… (coefficients), `vunit` (unit of its values); `xorigin`,
+        `yorigin`, `zorigin` (where its lengths begin), `fps` and `loop` (how a movie
+        is played).
+    ranges : tuple of (float, float)
+        Values that are shown as black and as white, in raw units: one pair a channel,
+        or one for all; empty where they follow from the pixels.
     """
 
     inverted: bool = False
     tables: tuple[Any, ...] = ()
     mode: str = ""
     function: Mapping[str, Any] = field(default_factory=dict)
-    display_range: tuple[float, float] | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
 
     def notes(self) -> tuple[str, ...]:
         """Sentences for the user; none where the file says nothing odd."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.acquisition import Acquisition
 from napari_selfdenoise.images.description import describe_axes
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.planes import (
@@ -52,6 +53,8 @@ class Image(Planes):
         How its file wants it shown.
     channel_names : tuple of str
         One a channel, such as dyes; empty where they are not known.
+    acquisition : Acquisition, optional
+        When and where its planes were recorded.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Image(Planes):
     line_scan: str = ""
     look: Look | None = None
     channel_names: tuple[str, ...] = ()
+    acquisition: Acquisition | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", self.axes.upper())
@@ -206,6 +210,7 @@ class Image(Planes):
             )
         selection: list[Any] = [slice(None)] * self.ndim
         selection[axis] = index
+        stored = (self.line_scan or self.axes)[axis]
         return replace(
             self,
             data=self.data[tuple(selection)],
@@ -214,6 +219,7 @@ class Image(Planes):
             units=self.units[:axis] + self.units[axis + 1 :],
             mask=None if self.mask is None else self.mask[tuple(selection)],
             line_scan=self.line_scan[:axis] + self.line_scan[axis + 1 :],
+            acquisition=self.acquisition and self.acquisition.frame(stored, index),
         )
 
     def describe(self, pixel_size: bool = True) -> str:

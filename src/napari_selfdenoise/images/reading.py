@@ -142,6 +142,7 @@ def _image(path: Path, found: Recorded, axes: str | None) -> Image:
         letters = axes
     sizes = by_axis(found.steps, letters)
     image = Image(data, letters, *sizes, file_stem(path), notes=found.notes)
+    image = replace(image, acquisition=None if axes else found.acquisition)
     return as_line_scan(planes_last(_with_channels(image, found)))
 
 
@@ -149,11 +150,16 @@ def _with_channels(image: Image, found: Recorded) -> Image:
     """Add names and colours, where there is one for each channel."""
     if len(found.channel_names) == image.channels and any(found.channel_names):
         image = replace(image, channel_names=found.channel_names)
-    if len(found.colours) == image.channels:
-        tables = tables_of_colours(found.colours)
-        mode = "composite" if image.channels > 1 else ""
-        image = replace(image, look=Look(tables=tables, mode=mode) if tables else None)
-    return image
+    return replace(image, look=_look(found, image.channels))
+
+
+def _look(found: Recorded, channels: int) -> Look | None:
+    """Colours and ranges of channels; None where the file has none."""
+    coloured = len(found.colours) == channels
+    tables = tables_of_colours(found.colours) if coloured else ()
+    ranges = found.ranges if len(found.ranges) == channels else ()
+    mode = "composite" if tables and channels > 1 else ""
+    return Look(tables=tables, mode=mode, ranges=ranges) if tables or ranges else None
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import tifffile
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import acquisition
 from napari_selfdenoise.images.axes import (
     Steps,
     by_axis,
@@ -34,6 +37,7 @@ from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.planes import UNNAMED_AXES
 from napari_selfdenoise.images.series import choose_series
+from napari_selfdenoise.images.stored_axes import of_tiff, with_own_letters
 from napari_selfdenoise.images.tiff_pixel_sizes import vendor_steps
 from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
 
@@ -48,6 +52,12 @@ LARGEST_PIXEL_UM = 20.0
 
 _RESOLUTION_UNITS = {3: "cm", 4: "mm", 5: "µm"}
 """Resolution units of TIFF, without the inch, which is that of printers."""
+
+SIGNED_SHIFT = 2**15
+"""What ImageJ adds to signed numbers of 16 bits."""
+
+_CALIBRATION = re.compile(r"cf|c\d|vunit|[xyz]origin|fps|loop")
+"""Keys of ImageJ's text that results have, too."""
 
 _WHITE_IS_ZERO = 0  # photometric interpretation of inverted images
 _RGB = 2  # photometric interpretation of colours
@@ -80,7 +90,10 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
             found = _pixels(path, tif, number, damage)
             steps = _steps(tif, found, path)
             look = _look(tif, found.page)
-            names, tables = channels_of_file(tif, found.index, _channels(found, axes))
+            changed = {} if axes else of_tiff(tif)
+            channels = 1 if "C" in changed else _channels(found, axes)
+            names, tables = channels_of_file(tif, found.index, channels)
+            acquired = acquisition.of_tiff(tif, found.index) if not axes else None
     except PermissionError as error:
         raise RequestError(
             f"{path.name} may not be read.", "Check the rights of the file."
@@ -94,8 +107,11 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
     letters, note = _letters(path, found, axes)
     notes = (*found.notes, *note, *(look.notes() if look else ()))
     sizes = by_axis(steps, letters)
+    stored, letters = letters, with_own_letters(letters, changed)
+    acquired = acquired.renamed(stored, letters) if acquired else None
     image = Image(found.data, letters, *sizes, file_stem(path), notes=notes, look=look)
-    return as_line_scan(planes_last(replace(image, channel_names=names)))
+    image = replace(image, channel_names=names, acquisition=acquired)
+    return as_line_scan(planes_last(image))
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,14 +336,31 @@ def _tag_sizes(page: Any) -> dict[str, float]:
 def _look(tif: Any, page: Any) -> Look | None:
     """How the file wants its pixels shown; None where it says nothing of it."""
     text = (tif.imagej_metadata or {}) if tif.is_imagej else {}
-    function = {
-        key: value for key, value in text.items() if re.fullmatch(r"cf|c\d|vunit", key)
-    }
     look = Look(
         int(page.photometric) == _WHITE_IS_ZERO,
         tuple(text.get("LUTs", ())),
         str(text.get("mode", "")),
-        function,
+        {key: value for key, value in text.items() if _CALIBRATION.fullmatch(key)},
+        _ranges(text, page.dtype),
     )
-    says = look.inverted or look.tables or look.mode or look.function
+    says = look.inverted or look.tables or look.mode or look.function or look.ranges
     return look if says else None
+
+
+def _ranges(text: Mapping[str, Any], dtype: Any) -> tuple[tuple[float, float], ...]:
+    """Ranges that ImageJ shows, of all channels or the first; those that are none not.
+
+    It adds a constant to signed numbers.
+    """
+    shift = SIGNED_SHIFT if dtype == np.int16 else 0
+    ends = text.get("Ranges") or (text.get("min", 0), text.get("max", 0))
+    ends = ends if isinstance(ends, tuple) else ()
+    pairs = tuple(zip(ends[::2], ends[1::2], strict=False))
+    if not all(_is_range(low, high) for low, high in pairs):
+        return ()
+    return tuple((float(low) - shift, float(high) - shift) for low, high in pairs)
+
+
+def _is_range(low: Any, high: Any) -> bool:
+    numbers = isinstance(low, int | float) and isinstance(high, int | float)
+    return numbers and math.isfinite(low) and math.isfinite(high) and low < high

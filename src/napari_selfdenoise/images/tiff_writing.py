@@ -18,12 +18,16 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.images.acquisition import add_to_tiff as add_acquisition
 from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import replacing
 from napari_selfdenoise.images.axes import Steps, free_letter
-from napari_selfdenoise.images.channels import labels_of_planes, ome_channels
+from napari_selfdenoise.images.channels import imagej_channels, ome_channels, repeated
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.stored_axes import add_to_tiff as add_letters
+from napari_selfdenoise.images.stored_axes import letters_changed
+from napari_selfdenoise.images.tiff_reading import SIGNED_SHIFT
 from napari_selfdenoise.images.units import ascii_unit, positive, unit_symbol
 
 CLASSIC_BYTES = 3_900_000_000
@@ -31,6 +35,12 @@ CLASSIC_BYTES = 3_900_000_000
 
 DISPLAY_PLANES = 16
 """Planes looked at for the display range; enough to see something in Fiji."""
+
+WHOLE_NUMBERS = tuple(np.dtype(f"{kind}{n}") for kind in "ui" for n in (1, 2, 4))
+"""Types of whole numbers that OME knows."""
+
+_OF_IMAGEJ = tuple(np.dtype(kind) for kind in ("u1", "u2", "i2", "f4"))
+"""Types of ImageJ's hyperstacks."""
 
 FILE_ORDER = "TZCYXS"
 OME_LENGTHS = frozenset({"pm", "Å", "nm", "µm", "mm", "cm", "m", "in"})
@@ -91,7 +101,7 @@ class _Layout:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     options: dict[str, Any]
-    display_range: tuple[float, float] | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -100,7 +110,7 @@ class _Layout:
 
 def _file_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     native = dtype.newbyteorder("=")
-    return native if native in (np.uint8, np.uint16) else np.dtype(np.float32)
+    return native if native in WHOLE_NUMBERS else np.dtype(np.float32)
 
 
 def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
@@ -122,13 +132,40 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
     fits = nbytes <= CLASSIC_BYTES and set(axes) <= set(FILE_ORDER)
     options = (
         _imagej_options(axes, steps)
-        if fits and not named_ome
+        if fits and dtype in _OF_IMAGEJ and not named_ome
         else _ome_options(axes, steps, image.name, nbytes)
     )
+    add_letters(options, letters_changed(image.line_scan or image.axes, letters))
     _with_look(options, image, axes, dtype)
     _with_channels(options, image, axes, shape)
-    shown = image.look.display_range if image.look else None
-    return _Layout(axes, order, shape, dtype, options, shown)
+    _with_acquisition(options, image, axes, order)
+    ranges = _with_ranges(options, image, dtype)
+    return _Layout(axes, order, shape, dtype, options, ranges)
+
+
+def _with_ranges(
+    options: dict[str, Any], image: Image, dtype: np.dtype[Any]
+) -> tuple[tuple[float, float], ...]:
+    """Add the range of each channel to the options; returns them in ImageJ's values."""
+    shown = image.look.ranges if image.look else ()
+    shift = SIGNED_SHIFT if dtype == np.int16 else 0
+    ranges = tuple((low + shift, high + shift) for low, high in shown)
+    if "imagej" in options and len(ranges) == image.channels > 1:
+        options["metadata"]["Ranges"] = list(itertools.chain(*ranges))
+    return ranges
+
+
+def _with_acquisition(
+    options: dict[str, Any], image: Image, axes: str, order: tuple[int, ...]
+) -> None:
+    """Add to the options when and where each plane was recorded."""
+    if image.acquisition is None:
+        return
+    outer = order[: axes.index("Y")]
+    letters = "".join((image.line_scan or image.axes)[n] for n in outer)
+    shape = [image.shape[n] for n in outer]
+    positions = list(np.ndindex(*shape))
+    add_acquisition(options, image.acquisition, letters, positions, shape)
 
 
 def _with_look(options: dict[str, Any], image: Image, axes: str, dtype: Any) -> None:
@@ -153,17 +190,18 @@ def _with_channels(
     options: dict[str, Any], image: Image, axes: str, shape: tuple[int, ...]
 ) -> None:
     """Add to the options what the channels are called, and their colours to OME's."""
-    named = "C" in axes and len(image.channel_names) == image.channels
+    named = len(image.channel_names) == image.channels and any(image.channel_names)
     if "S" in axes:
         return
     if "ome" in options:
         tables = image.look.tables if image.look else ()
-        found = ome_channels(image.channel_names, tables, image.channels)
+        count = dict(zip(axes, shape, strict=True)).get("C", 1)
+        names = repeated(image.channel_names, image.axes, count)
+        found = ome_channels(names, repeated(tables, image.axes, count), count)
         options["metadata"] |= {"Channel": found} if found else {}
     elif named:
         planes = math.prod(shape[: axes.index("Y")])
-        labels = labels_of_planes(image.channel_names, planes)
-        options["metadata"]["Labels"] = labels
+        options["metadata"] |= imagej_channels(image.channel_names, planes)
 
 
 def _require_writable(image: Image, path: Path) -> None:
@@ -316,17 +354,19 @@ def _note_display_range(part: Path, layout: _Layout) -> None:
     """Tell ImageJ what range to show; floats of camera counts would look blank."""
     if "imagej" not in layout.options:
         return
-    low, high = layout.display_range or _range_of_file(part, layout.axes)
+    low, high = layout.ranges[0] if layout.ranges else _range_of_file(part, layout)
     if low < high:
         with tifffile.TiffFile(part, mode="r+") as tif:
             tag = tif.pages.first.tags["ImageDescription"]
             tag.overwrite(f"{tag.value.rstrip()}\nmin={low}\nmax={high}\n")
 
 
-def _range_of_file(part: Path, axes: str) -> tuple[float, float]:
+def _range_of_file(part: Path, layout: _Layout) -> tuple[float, float]:
     pixels = tifffile.memmap(part, mode="r")
+    shift = SIGNED_SHIFT if layout.dtype == np.int16 else 0
     try:
-        return _finite_range(pixels, axes)
+        low, high = _finite_range(pixels, layout.axes)
+        return low + shift, high + shift
     finally:
         del pixels  # as above
 

@@ -42,9 +42,7 @@ _MICROMETRES = {
 
 def unit_symbol(word: object) -> str:
     """Symbol of a unit, however it is written; ImageJ writes µm as micron or um."""
-    text = re.sub(
-        r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), str(word).strip()
-    )
+    text = from_ascii(str(word).strip())
     text = text.replace("Âµ", "µ").replace("μ", "µ")  # UTF-8 as Latin-1; Greek mu
     return _SYMBOLS.get(text.lower(), text)
 
@@ -63,8 +61,18 @@ def in_words(unit: str) -> str:
 
 def ascii_unit(unit: str) -> str:
     """A unit in ASCII, as ImageJ writes it: um for µm, other letters as escapes."""
-    unit = "um" if unit_symbol(unit) == "µm" else unit
-    return "".join(c if ord(c) < 128 else f"\\u{ord(c):04X}" for c in unit)
+    return as_ascii("um" if unit_symbol(unit) == "µm" else unit)
+
+
+def as_ascii(text: str) -> str:
+    """Text in one line of ASCII, as ImageJ writes it: other letters as escapes."""
+    line = " ".join(text.split())
+    return "".join(c if ord(c) < 128 else f"\\u{ord(c):04X}" for c in line)
+
+
+def from_ascii(text: str) -> str:
+    """Text of which ImageJ, or `as_ascii`, wrote letters as escapes."""
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), text)
 
 
 def positive(value: object) -> float | None:

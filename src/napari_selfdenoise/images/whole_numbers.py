@@ -44,6 +44,12 @@ class Rounded:
         return tuple(notes)
 
 
+def storable(dtype: Any) -> np.dtype[Any]:
+    """A type of whole numbers that TIFF files hold: 32 bits in place of 64."""
+    found = np.dtype(dtype)
+    return np.dtype(f"{found.kind}{min(found.itemsize, 4)}")
+
+
 def rounded(image: Image, dtype: Any) -> Rounded:
     """Round an image to a type of whole numbers, plane by plane.
 

@@ -20,15 +20,16 @@ def write_image(
 ) -> Path:
     """Write an image plane by plane as ImageJ hyperstack, OME-TIFF or OME-Zarr.
 
-    A name that ends in .ome.tif, and what ImageJ's classic TIFF cannot hold, becomes
-    OME-TIFF; one that ends in .zarr becomes OME-Zarr 0.5, see `write_ome_zarr`. Axes
-    are brought to the order TZCYX (OME-Zarr: TCZYX); unnamed ones take the first free
-    letter of T, Z and C.
+    A name that ends in .ome.tif, and what ImageJ's classic TIFF cannot hold, such as
+    whole numbers of 32 bits, becomes OME-TIFF; one that ends in .zarr becomes OME-Zarr
+    0.5, see `write_ome_zarr`. Axes are brought to the order TZCYX (OME-Zarr: TCZYX).
+    Unnamed ones take the first free letter of T, Z and C there, and have their own
+    again when `read_image` reads the file.
 
     Parameters
     ----------
     image : Image
-        In a TIFF, 8- and 16-bit unsigned data keep their type, others become 32-bit
+        In a TIFF, whole numbers of up to 32 bits keep their type, others become 32-bit
         floats. OME-Zarr keeps the type.
     path : path
         A name ending in .tif, .tiff or .zarr, in a folder that is there.

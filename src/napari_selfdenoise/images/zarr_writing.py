@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.atomic_write import require_folder
 from napari_selfdenoise.images.axes import Steps, free_letter
+from napari_selfdenoise.images.channels import repeated
+from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.formats.ome_zarr import is_zarr
 from napari_selfdenoise.images.formats.recorded import scratch
 from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.stored_axes import KEY, letters_changed
 from napari_selfdenoise.images.units import in_words
 
 Version = Literal["0.4", "0.5"]
@@ -52,7 +55,7 @@ def write_ome_zarr(
     """Write an image plane by plane as OME-Zarr, with copies of half the size and less.
 
     Axes are brought to the order TCZYX; unnamed ones take the first free letter of T, Z
-    and C.
+    and C, and have their own again when `read_image` reads the file.
 
     Parameters
     ----------
@@ -95,7 +98,8 @@ def write_ome_zarr(
             about["omero"] = {"channels": channels}
         if version == "0.5":
             about = {"ome": {"version": version, **about}}
-        group.attrs.update(about)
+        changed = letters_changed(image.line_scan or image.axes, _file_letters(image))
+        group.attrs.update(about | ({KEY: changed} if changed else {}))
     return path
 
 
@@ -264,21 +268,23 @@ def _halved(plane: NDArray[Any]) -> NDArray[Any]:
 
 def _channels(image: Image, count: int, ranges: dict[int, _Range]) -> list[Any]:
     """Names of channels, with a colour and a range for viewers."""
-    tables = image.look.tables if image.look else ()
-    if len(image.channel_names) != count and len(tables) != count:
+    look = image.look or Look()
+    each = (image.channel_names, look.tables, look.ranges)
+    named, tables, shown = (repeated(one, image.axes, count) for one in each)
+    if count not in (len(named), len(tables), len(shown)):
         return []
-    defaults = _COLOURS[count > 1]
-    names, colours = list(image.channel_names), [_digits(table) for table in tables]
+    defaults = _COLOURS[image.channels > 1]
+    names, colours = list(named), [_digits(table) for table in tables]
     names = names if len(names) == count else [f"channel {n}" for n in range(count)]
     if len(colours) != count:
         colours = [defaults[n % len(defaults)] for n in range(count)]
-    shown = image.look.display_range if image.look else None
+    shown = shown if len(shown) == count else shown[:1] * count
     return [
         {
             "label": name,
             "color": colour,
             "active": True,
-            "window": _window(ranges[number], shown),
+            "window": _window(ranges[number], *shown[number : number + 1]),
         }
         for number, (name, colour) in enumerate(zip(names, colours, strict=True))
     ]
@@ -289,7 +295,9 @@ def _digits(table: NDArray[np.uint8]) -> str:
     return bytes(table[:, -1].tolist()).hex().upper()
 
 
-def _window(found: _Range, shown: tuple[float, float] | None) -> dict[str, float]:
+def _window(
+    found: _Range, shown: tuple[float, float] | None = None
+) -> dict[str, float]:
     low, high = (found.low, found.high) if found.low < found.high else (0.0, 1.0)
     start, end = shown or (low, high)
     return {"min": low, "max": high, "start": start, "end": end}

@@ -12,7 +12,7 @@ _SUFFIXES = (".tif", ".tiff")
 
 
 def write_calibrated(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save a layer as it is: 8 and 16 bits stay, all else becomes 32-bit float."""
+    """Save a layer as it is: whole numbers stay, all else becomes 32-bit float."""
     image, _ = _image_of(data, attributes)
     return _save(image, path)
 
@@ -21,15 +21,16 @@ def write_whole_numbers(path: str, data: Any, attributes: dict[str, Any]) -> lis
     """Save a layer in the type of the image that it was made from, rounded to it."""
     import numpy as np
 
-    from napari_selfdenoise.images import rounded
+    from napari_selfdenoise.images import rounded, storable
 
     image, source = _image_of(data, attributes)
     if np.dtype(source).kind not in "ui":
         note = f"Not rounded: the source holds numbers of the type {source}."
         return _save(image, path, note)
-    if image.dtype == source:
+    kind = storable(source)
+    if image.dtype == kind:
         return _save(image, path)
-    made = rounded(image, source)
+    made = rounded(image, kind)
     return _save(made.image, path, *made.notes())
 
 
@@ -43,7 +44,9 @@ def _image_of(data: Any, attributes: dict[str, Any]) -> tuple[Image, str]:
     layer = ImageLayer(data, **attributes)
     image = image_from_layer(layer)
     low, high = layer.contrast_limits
-    look = replace(image.look or Look(), display_range=(float(low), float(high)))
+    look = image.look or Look()
+    if len(look.ranges) < 2:  # napari has one for all channels, the file one for each
+        look = replace(look, ranges=((float(low), float(high)),))
     return replace(image, look=look), type_of_source(layer)
 
 

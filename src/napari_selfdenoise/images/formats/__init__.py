@@ -5,6 +5,7 @@ labels of axes, pixel size, names of channels. TIFF has files of its own, as it 
 written, too.
 """
 
+from napari_selfdenoise.images.formats.ome_zarr import is_zarr
 from napari_selfdenoise.images.formats.recorded import (
     INSTALL,
     Listed,
@@ -21,6 +22,7 @@ __all__ = [
     "Listed",
     "Recorded",
     "format_of",
+    "is_zarr",
     "with_rows",
     "without_length_one",
 ]

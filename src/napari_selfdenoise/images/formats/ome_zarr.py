@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.axes import Steps, axis_letter
+from napari_selfdenoise.images.axes import Steps, axis_letters
 from napari_selfdenoise.images.formats.recorded import (
     LAZY_BYTES,
     Listed,
     Recorded,
     colour,
+    named_or_plane,
     native,
 )
+from napari_selfdenoise.images.stored_axes import KEY, with_own_letters
 from napari_selfdenoise.images.units import positive, unit_symbol
 
 _MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -95,20 +97,37 @@ def _read(path: Path, place: str) -> Recorded:
     level = image["datasets"][0]
     array = group[str(level["path"])]
     axes = [_Axis(a) for a in image.get("axes", _OLD_AXES[-array.ndim :])]
+    stored = axis_letters(axis.name for axis in axes)
+    letters = with_own_letters(stored, group.attrs.get(KEY, {}))
     scales = (_scale(level, array.ndim), _scale(image, array.ndim))
     steps: Steps = {}
-    for axis, *factors in zip(axes, *scales, strict=True):
+    for letter, axis, *factors in zip(letters, axes, *scales, strict=True):
         size = positive(np.prod(factors))
         if size and (axis.unit or size != 1):
-            steps[axis_letter(axis.name)] = axis.step(size)
+            steps[letter] = axis.step(size)
     channels = about.get("omero", {}).get("channels", [])
+    channels = channels if "C" in letters else channels[:1]
     return Recorded(
         _pixels(array),
-        tuple(axis.name for axis in axes),
+        tuple(letters),
         steps,
         tuple(str(one.get("label", "")) for one in channels),
         colours=tuple(colour(str(one.get("color", ""))) for one in channels),
+        ranges=_ranges(channels),
     )
+
+
+def _ranges(channels: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, float], ...]:
+    """Values that channels are shown with; none where one has none, or all show all."""
+    windows = [one.get("window") or {} for one in channels]
+    if all(
+        (w.get("start"), w.get("end")) == (w.get("min"), w.get("max")) for w in windows
+    ):
+        return ()
+    found = [(one.get("start"), one.get("end")) for one in windows]
+    pairs = [(low, high) for low, high in found if low is not None and high is not None]
+    ranges = tuple((float(low), float(high)) for low, high in pairs if low < high)
+    return ranges if len(ranges) == len(channels) else ()
 
 
 class _Axis:
@@ -134,11 +153,8 @@ def _scale(about: Mapping[str, Any], ndim: int) -> Sequence[float]:
 def _read_array(path: Path) -> Recorded:
     """An array without OME's metadata; since zarr 3 its axes may have names."""
     array = _open(path)
-    names = getattr(array.metadata, "dimension_names", None) or [None] * array.ndim
-    labels = [name or f"axis {place}" for place, name in enumerate(names)]
-    if not {"Y", "X"} <= {axis_letter(label) for label in labels}:
-        labels[-2:] = ["y", "x"]
-    return Recorded(_pixels(array), tuple(labels))
+    names = getattr(array.metadata, "dimension_names", None) or []
+    return Recorded(_pixels(array), named_or_plane(names, array.ndim))
 
 
 def _pixels(array: Any) -> Any:

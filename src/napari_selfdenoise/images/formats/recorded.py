@@ -6,7 +6,7 @@ import importlib
 import math
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images.axes import Steps
+from napari_selfdenoise.images.acquisition import Acquisition
+from napari_selfdenoise.images.axes import Steps, axis_letter
 
 LAZY_BYTES = 2**30
 """Images larger than this stay on disk, or go to a temporary file there."""
@@ -41,6 +42,10 @@ class Recorded:
         Sentences for the user.
     colours : tuple of (int, int, int)
         Red, green and blue of each channel, up to 255; empty where the file has none.
+    ranges : tuple of (float, float)
+        Values that each channel is shown with; empty where the file has none.
+    acquisition : Acquisition, optional
+        When and where the planes were recorded; its axes are letters.
     """
 
     data: Any
@@ -49,6 +54,8 @@ class Recorded:
     channel_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     colours: tuple[tuple[int, ...], ...] = ()
+    ranges: tuple[tuple[float, float], ...] = ()
+    acquisition: Acquisition | None = None
 
 
 class Listed(NamedTuple):
@@ -98,6 +105,23 @@ def colour(digits: str) -> tuple[int, ...]:
 def native(array: Any) -> Any:
     """Return an array in the byte order of this machine."""
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def named_or_plane(names: Sequence[str | None], ndim: int) -> tuple[str, ...]:
+    """Labels of axes of which some have a name; the last two are rows and columns.
+
+    Parameters
+    ----------
+    names : sequence of str or None
+        In the order of the axes; none, or the wrong number, where there are no names.
+    ndim : int
+        How many axes there are.
+    """
+    given = names if len(names) == ndim else [None] * ndim
+    labels = [name or f"axis {place}" for place, name in enumerate(given)]
+    if not {"Y", "X"} <= {axis_letter(label) for label in labels}:
+        labels[-2:] = ["y", "x"]
+    return tuple(labels)
 
 
 def without_length_one(data: Any, letters: str) -> tuple[Any, str]:

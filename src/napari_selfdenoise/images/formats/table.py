@@ -6,7 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from napari_selfdenoise.images.formats import czi, lif, mrc, nd2, oif, ome_zarr, png
+from napari_selfdenoise.images.formats import (
+    czi,
+    hdf5,
+    lif,
+    mrc,
+    nd2,
+    oif,
+    ome_zarr,
+    png,
+)
 from napari_selfdenoise.images.formats.recorded import Listed
 
 
@@ -38,6 +47,7 @@ FORMATS = (
     Format("ND2", (".nd2",), nd2.images_in, "nd2"),
     Format("OIF", (".oif", ".oib"), oif.images_in, "oiffile"),
     Format("MRC", mrc.SUFFIXES, mrc.images_in, "mrcfile"),
+    Format("HDF5", (".h5", ".hdf5"), hdf5.images_in, "h5py"),
     Format("PNG", (".png",), png.images_in),
 )
 """All but TIFF, which is what a file is taken for that has none of these names."""

@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal  # type: ignore[attr-def
 from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.images import is_zarr
 from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.plugin.docks.activity import Activity
 from napari_selfdenoise.plugin.docks.drops import FileWords, refusals
@@ -24,7 +25,10 @@ from napari_selfdenoise.plugin.docks.series import read_layer, several_note
 from napari_selfdenoise.plugin.docks.worker import Run, sentence
 from napari_selfdenoise.plugin.viewer.layer_choice import first_choice, offered
 
-IMAGES = (".tif", ".tiff", ".czi", ".lif", ".nd2", ".oif", ".oib", ".mrc")
+IMAGES = (
+    *(".tif", ".tiff", ".czi", ".lif", ".nd2", ".oif", ".oib", ".mrc", ".png"),
+    *(".zarr", ".h5", ".hdf5"),
+)
 PLUGIN = "napari-selfdenoise"
 
 
@@ -205,7 +209,9 @@ class Dock(QWidget):
             self._refuse_files(refusals(wrong, self.suffixes), *wrong)
 
     def _opens(self, path: Path) -> bool:
-        return path.name.lower().endswith(self.suffixes) and not path.is_dir()
+        if path.is_dir():
+            return is_zarr(path)
+        return path.name.lower().endswith(self.suffixes)
 
     def _read(self, path: Path, series: int | None = None) -> None:
         """Read an image beside whatever else is going on."""

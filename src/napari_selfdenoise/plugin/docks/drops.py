@@ -18,7 +18,7 @@ _MICROSCOPES = {
 }
 """Files of microscopes by their suffix."""
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+_PICTURES = (".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 
 
 @dataclass
@@ -65,7 +65,8 @@ def refusal(path: Path, suffixes: Iterable[str]) -> RequestError:
     name, suffix = path.name, path.suffix.lower()
     if path.is_dir():
         return RequestError(
-            f"{name} is a folder.", "Drop the image files that are in it."
+            f"{name} is a folder, and no OME-Zarr.",
+            "Drop the image files that are in it.",
         )
     if suffix in _MICROSCOPES:
         return RequestError(

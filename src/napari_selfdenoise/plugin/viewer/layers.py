@@ -61,6 +61,7 @@ def image_from_layer(layer: ImageLayer) -> Image:
         notes=tuple(found.get("notes", ())),
         look=found.get("look"),
         channel_names=tuple(found.get("channel_names", ())),
+        acquisition=found.get("acquisition"),
     )
     return as_line_scan(image)
 
@@ -209,6 +210,8 @@ def layer_from_image(image: Image) -> tuple[Any, dict[str, Any]]:
     }
     if image.look and image.look.inverted and not rgb:
         options["colormap"] = "gray_r"
+    if image.look and len(image.look.ranges) == image.channels == 1:
+        options["contrast_limits"] = image.look.ranges[0]
     return image.data, options
 
 
@@ -217,6 +220,7 @@ def known_of(image: Image) -> dict[str, Any]:
     return {
         "look": image.look,
         "channel_names": image.channel_names,
+        "acquisition": image.acquisition,
         "dtype": str(image.dtype),
     }
 
@@ -284,7 +288,8 @@ def result_appearance(
 def _without_look(metadata: dict[str, Any]) -> dict[str, Any]:
     """Metadata of what is no intensity: neither look nor type are those of the file."""
     known = metadata.get(FILE_KEY, {})
-    kept = {name: known[name] for name in ("channel_names",) if name in known}
+    names = ("channel_names", "acquisition")
+    kept = {name: known[name] for name in names if name in known}
     return metadata | {FILE_KEY: kept}
 
 
