@@ -378,9 +378,9 @@ def passes(
         return turns * (places if config.estimator.masks_pixels else 1)
     if config.masking.correlated:
         return turns
-    passes_made = 2 * turns + (0 if config.uses_sure else _DIFFERENCES)
+    passes_made = 2 * turns + (0 if config.uses_own_value else _DIFFERENCES)
     each = 0
-    if masked and not config.uses_sure:
+    if masked and not config.uses_own_value:
         passes_made += turns * places
         each = turns * places
     share = min(1.0, _SAMPLE / math.prod(plane_shape))

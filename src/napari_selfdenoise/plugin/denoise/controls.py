@@ -76,7 +76,7 @@ from napari_selfdenoise.training import TrainingProgress
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 
 _PARTS = ("masking", "noise_model", "psf", "estimator")
-_BASIC = ("recipe", *_PARTS, "budget_s", "device")
+_BASIC = ("recipe", *_PARTS, "supervision", "budget_s", "device")
 
 
 class Part:
@@ -522,7 +522,8 @@ class Controls(Panel):
         self.ensureWidgetVisible(self.probe)
 
     def _grey_out(self) -> None:
-        ruled = {name for rule in RULES for name in rule.parts}
+        # Supervision follows the layers that are chosen: there is no list of it.
+        ruled = {name for rule in RULES for name in rule.parts} - {"supervision"}
         choices = {
             name: self.part(name) if name in _PARTS else self.advanced.editor(name)
             for name in ruled
