@@ -6,15 +6,19 @@ import pytest
 from napari_selfdenoise import (
     Image,
     RequestError,
+    cli,
     denoise,
     load_model,
+    read_image,
     recipe,
     save_model,
     train,
+    write_image,
 )
 from napari_selfdenoise.config import parse_config, supervised
 from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.parts.estimators import BlindMean, PosteriorMean, SinglePass
+from napari_selfdenoise.run_time import estimate_run
 
 GAIN, READ = 2.0, 3.0
 SMALL = {
@@ -153,6 +157,8 @@ def test_the_model_knows_how_it_was_trained(paired, tmp_path):
             denoise(image(FIRST), model, estimator=estimator)
     with pytest.raises(RequestError, match="on pairs of exposures"):
         train(image(FIRST), CONFIG, start=model)
+    with pytest.raises(RequestError, match="none is given"):
+        train(image(FIRST), model.config)
 
 
 def test_a_model_of_single_exposures_does_not_denoise_two():
@@ -175,6 +181,13 @@ def test_recipes_give_way_where_a_pair_teaches(name):
     assert config.network == recipe(name).network
 
 
+@pytest.mark.slow
+def test_how_long_a_paired_run_takes_is_known():
+    config = supervised(CONFIG.override({"steps": 1000}), "pair")
+    found = estimate_run(image(FIRST), config)
+    assert found.step_s > 0
+
+
 def test_a_blind_network_is_refused():
     with pytest.raises(RequestError, match="choose the U-Net"):
         train(image(FIRST), recipe("khademi"), pair=image(SECOND))
@@ -190,3 +203,56 @@ def test_there_is_one_target_for_each_image():
         train(image(FIRST), CONFIG, pair=[image(SECOND)] * 2)
     with pytest.raises(RequestError, match="Both a second exposure"):
         train(image(FIRST), CONFIG, pair=image(SECOND), noise_free=image(scene()))
+
+
+def files(folder):
+    pixels = {"first": FIRST, "second": SECOND, "signal": scene()}
+    return [
+        str(write_image(image(values), folder / f"{name}.tif"))
+        for name, values in pixels.items()
+    ]
+
+
+FLAGS = ["--steps=3", "--network.width=4", "--network.depth=1", "--patch-size=16"]
+FLAGS += ["--batch-size=2", "--no-flips", "--device=cpu", "--precision=float32"]
+
+
+def selfdenoise(*arguments):
+    """Run the command line; returns its exit status."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in arguments])
+    return end.value.code
+
+
+@pytest.mark.slow
+def test_the_command_line_denoises_two_exposures(tmp_path, capsys):
+    first, second, _ = files(tmp_path)
+    both, again, kept = (tmp_path / name for name in ("both.tif", "again.tif", "model"))
+    pair = "--pair", second
+    done = selfdenoise("denoise", first, both, *pair, "--save-model", kept, *FLAGS)
+    assert done == 0
+    model = load_model(tmp_path / "model.safetensors")
+    assert model.config.supervision == "pair"
+    predict = "predict", tmp_path / "model.safetensors", first, again, *pair
+    assert selfdenoise(*predict) == 0
+    np.testing.assert_array_equal(read_image(both).data, read_image(again).data)
+    assert selfdenoise(*predict[:3], tmp_path / "copy.tif", "--pair", first) == 2
+    assert "same picture" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_line_learns_from_a_noise_free_image(tmp_path):
+    first, _, signal = files(tmp_path)
+    kept = "--model", tmp_path / "model"
+    assert selfdenoise("train", first, *kept, "--noise-free", signal, *FLAGS) == 0
+    model = load_model(tmp_path / "model.safetensors")
+    assert model.config.supervision == "noise_free"
+
+
+def test_the_command_line_wants_a_pair_for_each_input(tmp_path, capsys):
+    first, second, signal = files(tmp_path)
+    learn = "train", first, second, "--model", tmp_path / "model"
+    assert selfdenoise(*learn, "--pair", second) == 2
+    assert "2 inputs, but 1 files by --pair" in capsys.readouterr().err
+    assert selfdenoise(*learn, "--pair", second, "--noise-free", signal) == 2
+    assert "Both --pair" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from napari_selfdenoise.config import Supervision
+from napari_selfdenoise.config import Supervision, TrainingConfig, supervised
 from napari_selfdenoise.defects import CleanImage, CleanPlane, measure_clipping
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
@@ -36,6 +36,22 @@ class Teaching(NamedTuple):
 
     kind: Supervision
     others: list[Image]
+
+    def settings(self, config: TrainingConfig) -> TrainingConfig:
+        """Settings that go with them.
+
+        Raises
+        ------
+        RequestError
+            If the config cannot be used so, or is one for images that are not given.
+        """
+        if self.kind == "self" and config.supervision != "self":
+            raise RequestError(
+                "These settings are for a second exposure, or a noise-free image, but "
+                "none is given.",
+                "Give it, or start from a recipe.",
+            )
+        return supervised(config, self.kind)
 
     def targets(self, images: Sequence[Image]) -> Targets | None:
         """Match them to the images; None where there are none.

@@ -11,7 +11,7 @@ from napari_selfdenoise.compute import (
     memory_errors_as_sentences,
     resolve_device,
 )
-from napari_selfdenoise.config import TrainingConfig, resolve_files, supervised
+from napari_selfdenoise.config import TrainingConfig, resolve_files
 from napari_selfdenoise.images import FieldOfView, Image
 from napari_selfdenoise.long_work import Command, run_to_end
 from napari_selfdenoise.model import ChannelModel, TrainedModel
@@ -107,7 +107,7 @@ def _train(
 ) -> Training:
     """Plan, steps, settle, result."""
     schedule = Schedule(config, time.perf_counter())
-    config = supervised(config, taught.kind)
+    config = taught.settings(config)
     config = continued(config, start.config) if start else config
     warnings = require_trainable(images, config, start)
     known = start.config if start else None
