@@ -18,7 +18,7 @@ FLOORS = [
     {"images"},
     {"defects", "parts", "compute"},
     {"config", "noise", "context"},
-    {"model", "evaluation"},
+    {"model", "evaluation", "pairing"},
     {"training"},
     {"prediction"},
     {"run_time", "report"},

@@ -29,6 +29,16 @@ from napari_selfdenoise.cli.outputs import (
     require_new,
     require_writable,
 )
+from napari_selfdenoise.cli.pairs import (
+    for_files,
+    pair_option,
+    paths_of,
+    read_files,
+    second_of,
+    take_files,
+    take_pairs,
+    teaching_options,
+)
 from napari_selfdenoise.cli.report import reports, say, training_report
 from napari_selfdenoise.cli.runs import (
     Written,
@@ -54,6 +64,7 @@ _outputs_option = click.option(
 @click.option("--save-model", metavar="FILE", help="Keep the trained model.")
 @_outputs_option
 @report_option
+@teaching_options
 @training_options
 @input_options
 @reports
@@ -70,20 +81,22 @@ def denoise_verb(
 
     started = time.perf_counter()
     paths = output_paths(Path(target), outputs)
-    require_new(paths.values(), [source, *correction_files(values).values()])
+    files = take_files(values, [source])
+    read = *correction_files(values).values(), *paths_of(files)
+    require_new(paths.values(), [source, *read])
     inputs = Inputs.take(values)
-    config = run_config(values)
+    config = for_files(run_config(values), files)
     require_given(config, paths)
     require_writable(save_model)
     require_writable(report_file)
     image = inputs.read(source)
+    taught = read_files(files, inputs)
     clock = foretell(image, config)
-    model = train_with_progress([image], config, None, clock)
+    model = train_with_progress([image], config, None, clock, **taught)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    result = predict_with_progress(
-        model, image, paths, config.device, None, clock=clock
-    )
+    given = {"clock": clock, "pair": second_of(taught)}
+    result = predict_with_progress(model, image, paths, config.device, None, **given)
     report = training_report(model, time.perf_counter() - started, kept)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))
@@ -110,6 +123,7 @@ def denoise_verb(
     "--resume", is_flag=True, help="Continue from the weights in the model file."
 )
 @report_option
+@teaching_options
 @training_options
 @input_options
 @reports
@@ -130,16 +144,27 @@ def train_verb(
     require_writable(target)
     require_writable(report_file)
     start = load_model(target) if resume else None
+    files = take_files(values, sources)
     inputs = Inputs.take(values)
-    config = run_config(values, start.config if start else None)
-    images, left_out = inputs.read_all(sources)
-    model = train_with_progress(images, config, start)
+    config = for_files(run_config(values, start.config if start else None), files)
+    images, left_out = _read_inputs(inputs, sources, all_needed=bool(files))
+    taught = read_files(files, inputs)
+    model = train_with_progress(images, config, start, **taught)
     kept = str(save_model(model, target))
     report = training_report(model, time.perf_counter() - started, kept)
     report["warnings"] = [*left_out, *report["warnings"]]
     if report_file:
         report["report"] = write_run_report(report_file, model, warnings=left_out)
     return report | {"outputs": {}} | inputs.report()
+
+
+def _read_inputs(
+    inputs: Inputs, sources: Sequence[str], all_needed: bool
+) -> tuple[list[Image], list[str]]:
+    """Read inputs to train on; where each has a partner, none may be left out."""
+    if all_needed:
+        return [inputs.read(source) for source in sources], []
+    return inputs.read_all(sources)
 
 
 @click.command(name="predict")
@@ -152,6 +177,7 @@ def train_verb(
 @click.option("--max-memory", help='Memory a tile may take, such as "2GB".')
 @_outputs_option
 @report_option
+@pair_option
 @functools.partial(config_options, part="estimator")
 @input_options
 @reports
@@ -176,10 +202,10 @@ def predict_verb(
         raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
     require_writable(report_file)
     memory = _parse_memory(max_memory)
-    places = output_places(Path(target), sources)
-    names = [output_paths(place, outputs) for place in places]
-    read = [model_path, *sources, *correction_files(values).values()]
-    require_new([path for files in names for path in files.values()], read)
+    names = [output_paths(p, outputs) for p in output_places(Path(target), sources)]
+    pairs = take_pairs(values, sources)
+    read = *sources, *correction_files(values).values(), *pairs.values()
+    require_new([p for files in names for p in files.values()], [model_path, *read])
     inputs = Inputs.take(values)
     model = load_model(model_path)
     changes = config_changes(values, "estimator")
@@ -189,16 +215,16 @@ def predict_verb(
 
     def denoise(source: str, files: dict[str, Path]) -> tuple[Written, Sequence[str]]:
         image = inputs.read(source)
-        result = predict_with_progress(
-            model, image, files, device, memory, config.estimator
-        )
+        pair = inputs.read(pairs[source]) if pairs else None
+        how = device, memory, config.estimator, None, pair
+        made = predict_with_progress(model, image, files, *how)
         if report_file and source == sources[0]:
-            _report_of(report_file, model, image, files, result)
-        return result, image.notes
+            _report_of(report_file, model, image, files, made)
+        return made, image.notes
 
     done = _predict_each(list(zip(sources, names, strict=True)), denoise)
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds} | done.report(len(sources) > 1) | inputs.report()
+    report = done.report(len(sources) > 1) | inputs.report()
+    return {"seconds": time.perf_counter() - started} | report
 
 
 def _report_of(

@@ -133,10 +133,12 @@ def train_with_progress(
     config: TrainingConfig,
     start: Any,
     clock: RunClock | None = None,
+    **taught: list[Image],
 ) -> Any:
     """Train, and print the progress; returns the model.
 
-    With a clock, the time left is that of a whole run, denoising and all.
+    With a clock, the time left is that of a whole run, denoising and all. Second
+    exposures or noise-free images are given as to `train_steps`.
     """
     from napari_selfdenoise.run_time import RunClock
     from napari_selfdenoise.training import train_steps
@@ -144,7 +146,7 @@ def train_with_progress(
     for image in images:
         say(f"{image.name}: {image.describe()}")
     line = partial(_training_line, clock or RunClock(images[0]))
-    steps = train_steps(images, config, start=start)
+    steps = train_steps(images, config, start=start, **taught)
     return drive(steps, STOP, line, _has_learned, (_LEARNED, _NOT_LEARNED))
 
 
@@ -160,6 +162,7 @@ def predict_with_progress(
     memory: int | None,
     estimator: Any = None,
     clock: RunClock | None = None,
+    pair: Image | None = None,
 ) -> Written:
     """Denoise straight into files, and print the progress; NaN where it is stopped.
 
@@ -179,6 +182,8 @@ def predict_with_progress(
         Instead of the model's own.
     clock : RunClock, optional
         Of the run that this is the end of.
+    pair : Image, optional
+        A second exposure, which is denoised together with the image.
     """
     from napari_selfdenoise.prediction import predict_tiles, raw_share_in_words
     from napari_selfdenoise.run_time import RunClock
@@ -188,14 +193,8 @@ def predict_with_progress(
     tiles: list[Any] = []
     with ExitStack() as stack:
         into = _open_outputs(stack, image, paths, estimator)
-        steps = predict_tiles(
-            image,
-            model,
-            into=into,
-            estimator=estimator,
-            device=device,
-            max_memory=memory,
-        )
+        how = {"into": into, "estimator": estimator, "device": device, "pair": pair}
+        steps = predict_tiles(image, model, max_memory=memory, **how)
         counted = _counted(steps, tiles)
         sentences = _REST, _NOT_DENOISED
         result = drive(counted, STOP, line, lambda _: bool(tiles), sentences)

@@ -7,7 +7,9 @@ from napari_selfdenoise.config.budget import budget_text, parse_budget
 from napari_selfdenoise.config.files import resolve_files
 from napari_selfdenoise.config.recipes import DESCRIPTIONS, RECIPES, TITLES, recipe
 from napari_selfdenoise.config.rules import RULES, Rule
+from napari_selfdenoise.config.supervision import supervised
 from napari_selfdenoise.config.training_config import (
+    Supervision,
     TrainingConfig,
     noise_model,
     parse_config,
@@ -20,6 +22,7 @@ __all__ = [
     "RULES",
     "TITLES",
     "Rule",
+    "Supervision",
     "TrainingConfig",
     "budget_text",
     "noise_model",
@@ -27,5 +30,6 @@ __all__ = [
     "parse_config",
     "recipe",
     "resolve_files",
+    "supervised",
     "why_not",
 ]

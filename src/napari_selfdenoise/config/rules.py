@@ -36,6 +36,8 @@ class Method(Protocol):
     @property
     def estimator(self) -> Estimator: ...  # noqa: D102
     @property
+    def supervision(self) -> str: ...  # noqa: D102
+    @property
     def objective(self) -> str: ...  # noqa: D102
     @property
     def per_image(self) -> bool: ...  # noqa: D102
@@ -73,10 +75,26 @@ def _of_pixels(method: Method) -> bool:
     return method.noise_model.is_given or method.per_image
 
 
+def _has_target(method: Method) -> bool:
+    """Whether a second exposure or a noise-free image is what is predicted."""
+    return method.supervision != "self"
+
+
+def _uses_own_value(method: Method) -> bool:
+    estimator = method.estimator
+    return not (estimator.masks_pixels or estimator.fuses)
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
-        ("masking", "network"),
-        lambda m: m.masking.masks_pixels or m.network.blind,
+        ("network", "supervision"),
+        lambda m: not m.network.blind or not _has_target(m),
+        "the half-plane U-Net would leave out the pixel's own value, which a second "
+        "exposure allows to use: choose the U-Net",
+    ),
+    Rule(
+        ("masking", "network", "supervision"),
+        lambda m: m.masking.masks_pixels or m.network.blind or _has_target(m),
         "with no pixel masked, this network learns to copy the noise: choose a "
         "masking, or the half-plane U-Net, which is blind to the pixel it predicts",
     ),
@@ -87,8 +105,8 @@ RULES: tuple[Rule, ...] = (
         "that neighbouring planes would lose what they add: choose the U-Net",
     ),
     Rule(
-        ("psf", "masking"),
-        lambda m: not m.psf.blurs or m.masking.masks_pixels,
+        ("psf", "masking", "supervision"),
+        lambda m: m.masking.masks_pixels or _has_target(m) or not m.psf.blurs,
         "a point spread function spreads each pixel into its neighbours, so the "
         "half-plane U-Net is no longer blind: choose a masking",
     ),
@@ -151,5 +169,36 @@ RULES: tuple[Rule, ...] = (
         lambda m: m.masking.binning == 1 or not _of_pixels(m),
         "this noise model is for pixels, not for bins: choose a noise model that is "
         "learned with the network, or a shape as masking",
+    ),
+    Rule(
+        ("masking", "supervision"),
+        lambda m: not m.masking.masks_pixels or not _has_target(m),
+        "the noise of a second exposure is independent, so that no pixel is masked: "
+        "choose no masking",
+    ),
+    Rule(
+        ("context", "supervision"),
+        lambda m: not (_has_target(m) & bool(m.context.count)),
+        "with a second exposure each plane is predicted by itself: choose no planes "
+        "around it",
+    ),
+    Rule(
+        ("signal", "supervision"),
+        lambda m: not m.signal.spreads or not _has_target(m),
+        "a second exposure teaches the mean of the signal: choose the point as signal "
+        "head",
+    ),
+    Rule(
+        ("estimator", "supervision"),
+        lambda m: _uses_own_value(m) or not _has_target(m),
+        "the network has learned to use each pixel's own value, which a mask would "
+        "take away and a posterior count twice: choose the single pass, or the "
+        "automatic estimator",
+    ),
+    Rule(
+        ("objective", "supervision"),
+        lambda m: m.objective == "squared_error" or not _has_target(m),
+        "a second exposure is learned from by its squared error: choose that as "
+        "objective",
     ),
 )

@@ -29,6 +29,8 @@ from napari_selfdenoise.parts.noise_models import NoiseModel, NoiseNetwork
 from napari_selfdenoise.parts.psf import PSF, NoPSF
 from napari_selfdenoise.parts.signal_heads import PointSignal, Signal
 
+Supervision = Literal["self", "pair", "noise_free"]
+
 
 class TrainingConfig(BaseModel):
     """Everything that decides a training and the prediction after it."""
@@ -78,6 +80,12 @@ class TrainingConfig(BaseModel):
         SinglePass(),
         title="Estimator",
         description="What is made of the trained network's predictions.",
+    )
+    supervision: Supervision = Field(
+        "self",
+        title="Supervision",
+        description="What is predicted: the image itself, a second one, or the signal.",
+        json_schema_extra={"hidden": True},
     )
     objective: Literal["squared_error", "likelihood", "bootstrap", "sure"] = Field(
         "squared_error",
@@ -233,6 +241,11 @@ class TrainingConfig(BaseModel):
         return self.objective == "sure"
 
     @property
+    def uses_own_value(self) -> bool:
+        """Whether predictions need each pixel's own value: after SURE, or a pair."""
+        return self.uses_sure or self.supervision != "self"
+
+    @property
     def per_image(self) -> bool:
         """Whether the noise is fitted to each image when it is predicted.
 
@@ -255,13 +268,7 @@ class TrainingConfig(BaseModel):
         RequestError
             If a name or a value is not valid.
         """
-        content = self.model_dump()
-        if changes.get("steps") is not None and "budget_s" not in changes:
-            content["budget_s"] = None  # so many steps were asked for, however long
-        # Members are chosen before their fields are set, whatever the order given.
-        for name in sorted(changes, key=lambda key: key.count(".")):
-            _set(content, name.split("."), changes[name])
-        return parse_config(content)
+        return parse_config(_changed(self.model_dump(), changes))
 
     def estimating(self, estimator: Estimator) -> TrainingConfig:
         """Return the config of a trained model with another estimator.
@@ -271,14 +278,18 @@ class TrainingConfig(BaseModel):
         RequestError
             If what was learned is not enough for it.
         """
-        if self.uses_sure and estimator.masks_pixels:
-            raise RequestError(
-                "This model has learned to use each pixel's own value, and cannot "
-                "predict it from the neighbours alone.",
-                "Choose the estimator Automatic, or train with the squared error as "
-                "objective.",
-            )
+        if self.uses_own_value and estimator.masks_pixels:
+            raise _not_blind()
         return self.override({"estimator": estimator.model_dump()})
+
+
+def _not_blind() -> RequestError:
+    return RequestError(
+        "This model has learned to use each pixel's own value, and cannot predict it "
+        "from the neighbours alone.",
+        "Choose the estimator Automatic, or train on single exposures with the squared "
+        "error as objective.",
+    )
 
 
 def why_not(config: TrainingConfig, part: str, kind: str) -> str | None:
@@ -296,6 +307,16 @@ def why_not(config: TrainingConfig, part: str, kind: str) -> str | None:
     except RequestError as error:
         return error.message
     return None
+
+
+def _changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Plain values of a config with some changed; see `TrainingConfig.override`."""
+    if changes.get("steps") is not None and "budget_s" not in changes:
+        content["budget_s"] = None  # so many steps were asked for, however long
+    # Members are chosen before their fields are set, whatever the order given.
+    for name in sorted(changes, key=lambda key: key.count(".")):
+        _set(content, name.split("."), changes[name])
+    return content
 
 
 def _set(content: dict[str, Any], path: list[str], value: Any) -> None:

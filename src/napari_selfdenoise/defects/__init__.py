@@ -5,7 +5,11 @@ images that are refused. So a few bad pixels spoil neither the normalisation nor
 loss, the noise model or the result. Knows images alone.
 """
 
-from napari_selfdenoise.defects.camera_correction import Corrections, corrected
+from napari_selfdenoise.defects.camera_correction import (
+    Corrections,
+    as_floats,
+    corrected,
+)
 from napari_selfdenoise.defects.cleaning import (
     CleanImage,
     CleanPlane,
@@ -41,6 +45,7 @@ __all__ = [
     "FixedPatterns",
     "Mending",
     "PlaneDefects",
+    "as_floats",
     "corrected",
     "describe_defects",
     "examine_steps",

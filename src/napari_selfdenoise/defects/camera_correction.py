@@ -102,7 +102,7 @@ def corrected(
         from zero.
     """
     notes = [*image.notes, *rounding_notes(image)]
-    data, background, offset = _lazy_or_whole(image), None, None
+    data, background, offset = as_floats(image), None, None
     if dark is not None:
         background = _mean_planes("dark frame", dark, image)
         # The mean would be that of its hot pixels.
@@ -203,7 +203,7 @@ def _counted(count: int) -> tuple[str, str]:
     return ("One pixel", "is") if count == 1 else (f"{count} pixels", "are")
 
 
-def _lazy_or_whole(image: Image) -> Any:
+def as_floats(image: Image) -> Any:
     """Pixels as 32-bit floats: whole, or as chunks of a plane where they are lazy."""
     if isinstance(image.data, np.ndarray) and not isinstance(image.data, np.memmap):
         return image.data.astype(np.float32)

@@ -65,7 +65,8 @@ class Candidates:
     @property
     def is_blind(self) -> bool:
         """Whether the network is blind to each pixel anyway."""
-        return math.prod(self.config.masking.lattice) == 1
+        alone = math.prod(self.config.masking.lattice) == 1
+        return alone and not self.config.uses_own_value
 
     def widened(self, inner: Inner) -> Inner:
         """Return a tile's place in its padded pixels, wider by the filter's radius."""
@@ -90,20 +91,28 @@ class Candidates:
             By name, of the tile as it was before it was widened, (Y, X).
         """
         invert = self.views.normalization.invert
-        found = {
-            SINGLE_PASS: invert(views.first),
-            self.average: invert(views.mean[0]),
-        }
+        found = {SINGLE_PASS: invert(views.first)} | self._averaged(views)
         if self._radius:
             average = found[self.average]
             found[self.at_raw_brightness] = average + _low_pass(observed - average)
-        if self.views.channel.optics:
-            found["deconvolved"] = invert(views.mean[-1])
         found[OBSERVATION] = observed
         inner = slice(self._radius, -self._radius or None)
         return {
             name: values[inner, inner].cpu().numpy() for name, values in found.items()
         }
+
+    def plain(self, views: Views) -> Estimates:
+        """Only the average of all views of a tile, as it is, by name, (Y, X)."""
+        found = self._averaged(views)
+        return {name: values.cpu().numpy() for name, values in found.items()}
+
+    def _averaged(self, views: Views) -> dict[str, Tensor]:
+        """Average of all views, and the same before the blur, raw units."""
+        invert = self.views.normalization.invert
+        found = {self.average: invert(views.mean[0])}
+        if self.views.channel.optics:
+            found["deconvolved"] = invert(views.mean[-1])
+        return found
 
     def from_masked(self, views: Views, observed: Tensor) -> Estimates:
         """Estimates whose context leaves each pixel out, by name, (Y, X).

@@ -85,7 +85,7 @@ class BlendEstimator:
 
     def _masks(self, measured: SampleNoise) -> bool:
         """Whether estimates without the pixel itself are tried, too."""
-        if self.config.uses_sure:
+        if self.config.uses_own_value:
             return False
         if self._candidates.is_blind:
             return self.config.signal.spreads

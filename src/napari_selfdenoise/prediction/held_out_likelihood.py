@@ -196,7 +196,7 @@ def _require_blind(model: TrainedModel) -> None:
     """
     config = model.config
     blind = config.network.blind or math.prod(config.masking.lattice) > 1
-    if config.uses_sure or not blind:
+    if config.uses_own_value or not blind:
         raise RequestError(
             "The network was not trained to predict pixels that it is not shown, so "
             "none is held out.",

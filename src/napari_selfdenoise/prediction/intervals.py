@@ -227,7 +227,7 @@ def require_held_out(image: Image, model: TrainedModel) -> None:
     """
     require_denoisable(image)
     model.require_fits(image)
-    if model.config.uses_sure:
+    if model.config.uses_own_value:
         raise RequestError(
             "This model has learned to use each pixel's own value, and cannot predict "
             "it from its neighbours alone: its intervals cannot be measured.",

@@ -23,6 +23,7 @@ from napari_selfdenoise.defects import (
     describe_defects,
     rounding_notes,
 )
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import (
     Coverage,
     Image,
@@ -33,9 +34,11 @@ from napari_selfdenoise.images import (
 )
 from napari_selfdenoise.long_work import STOP, Command, run_to_end
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.pairing import match_pair
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.prediction.blend_estimator import BlendEstimator
+from napari_selfdenoise.prediction.pair_estimator import PairEstimator
 from napari_selfdenoise.prediction.results import (
     Denoised,
     allocate,
@@ -81,6 +84,7 @@ def predict_tiles(
     max_memory: int | None = None,
     first: PlaneIndex | None = None,
     only: Collection[PlaneIndex] | None = None,
+    pair: Image | None = None,
     in_background: bool = False,
 ) -> Prediction:
     """Denoise an image of any size.
@@ -107,6 +111,9 @@ def predict_tiles(
         are the same in any order.
     only : collection of tuple of int, optional
         Planes to denoise; the others are left as where a prediction is stopped.
+    pair : Image, optional
+        A second exposure of the scene, where the model was trained with one: the
+        result is that of both together, in the brightness of the image.
     in_background : bool
         Compute at low priority, where a window shares the machine.
 
@@ -122,19 +129,20 @@ def predict_tiles(
     Raises
     ------
     RequestError
-        If the image does not fit the model or cannot be denoised, or the estimator
-        does not fit the model.
+        If the image does not fit the model or cannot be denoised, or the estimator or
+        the second exposure does not fit.
     DenoisingError
         If the device runs out of memory.
 
     References
     ----------
     Krull et al. 2019 (single pass); Krull et al. 2020 and Khademi et al. 2021
-    (posterior); Goncharova et al. 2020 (deconvolved).
+    (posterior); Goncharova et al. 2020 (deconvolved); Lehtinen et al. 2018 (pair).
     """
     require_denoisable(image)
     model.require_fits(image)
-    rounded = rounding_notes(image)
+    second, found = _second(image, pair, model)
+    found += rounding_notes(image)
     if estimator is not None:
         model = replace(model, config=model.config.estimating(estimator))
     target = resolve_device(device)
@@ -146,20 +154,15 @@ def predict_tiles(
     require_places(into, shapes)
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
         side = tile_side(model, target, max_memory)
-        planes = _Planes(image, model, into, side, target)
+        planes = _Planes(image, model, into, side, target, second)
         yield from planes.predict(first, only)
     if own:
         for data in into.values():
             planes.coverage.blank_rest(data)
     images = {name: result_image(image, name, data) for name, data in into.items()}
-    notes = [*planes.notes(), *rounded]
-    return Denoised(
-        images,
-        planes.curves(),
-        planes.coverage,
-        planes.chosen(),
-        tuple(dict.fromkeys(note for note in notes if note)),
-    )
+    notes = tuple(dict.fromkeys(filter(None, [*planes.notes(), *found])))
+    how = planes.curves(), planes.coverage, planes.chosen()
+    return Denoised(images, *how, notes)
 
 
 class _Planes:
@@ -172,10 +175,12 @@ class _Planes:
         into: Mapping[str, Any],
         side: int,
         device: torch.device,
+        second: Image | None = None,
     ) -> None:
         self.image, self.model, self.into = image, model, into
         subtract = model.config.line_offsets == "subtract"
         self.clean, self.count = CleanImage(image, subtract), DefectCount()
+        self.second = None if second is None else CleanImage(second, subtract)
         self.side, self.device = side, device
         self.generator = torch.Generator(device).manual_seed(model.config.seed)
         self.coverage = Coverage(image)
@@ -239,16 +244,7 @@ class _Planes:
         if self.model.channels[channel].is_empty or self.clean.is_blank(plane):
             yield 1.0, self._pass_through(plane)
             return
-        estimator = estimator_of(
-            TileViews(
-                self.clean,
-                self.model,
-                channel,
-                self.device,
-                self.generator,
-                margin_of(self.model),
-            )
-        )
+        estimator = self._estimator(plane, channel)
         stride = self.model.config.stride
         tiles = list(tile_grid(plane, image.plane_shape, self.side, stride))
         for share in estimator.prepare(tiles):
@@ -265,6 +261,18 @@ class _Planes:
                     _write(image, index, self._as_recorded(tile, estimates), into)
                     self.coverage.add(tile)
                 yield estimator.prepared + (1 - estimator.prepared) * share, index
+
+    def _estimator(self, plane: PlaneIndex, channel: int) -> TileEstimator:
+        """What estimates the tiles of a plane: of both exposures, where there are."""
+        views = self._views(self.clean, channel)
+        if self.second is None or self.second.is_blank(plane):
+            return estimator_of(views)
+        return PairEstimator(views, self._views(self.second, channel))
+
+    def _views(self, clean: CleanImage, channel: int) -> TileViews:
+        margin = margin_of(self.model)
+        rng = self.generator
+        return TileViews(clean, self.model, channel, self.device, rng, margin)
 
     def _as_recorded(self, tile: Tile, estimates: Estimates) -> Estimates:
         """Estimates of a tile with what the result keeps, and count its defects."""
@@ -303,6 +311,28 @@ def _outward(image: Image, first: PlaneIndex | None) -> list[PlaneIndex]:
         return sum(abs(a - b) for a, b in zip(plane, first, strict=True))
 
     return sorted(planes, key=distance)
+
+
+def _second(
+    image: Image, pair: Image | None, model: TrainedModel
+) -> tuple[Image | None, list[str]]:
+    """A second exposure in the brightness of the first, and sentences on it.
+
+    Raises
+    ------
+    RequestError
+        If it does not go with the image, or the model was not trained with one.
+    """
+    if pair is None:
+        return None, []
+    if model.config.supervision == "self":
+        raise RequestError(
+            "The model was trained on single exposures, so it cannot denoise two "
+            "together.",
+            "Train with the second exposure, or denoise without it.",
+        )
+    matched = match_pair(image, pair)
+    return matched.image, list(matched.notes)
 
 
 def estimator_of(views: TileViews) -> TileEstimator:

@@ -32,7 +32,7 @@ _NOT_BLIND = (
 
 def why_no_posterior(config: TrainingConfig) -> str:
     """Say why a model has no posterior, and what is needed; empty where it has one."""
-    if config.uses_sure:
+    if config.uses_own_value:
         return _NOT_BLIND
     if not config.signal.spreads:
         return _NO_WIDTH
@@ -139,7 +139,7 @@ class ProbedTile:
         noise, prior = self.noise, None
         reason = why_no_posterior(self.config)
         known = replace(known, reason=reason)
-        if not self.config.uses_sure:
+        if not self.config.uses_own_value:
             prior = prior_of(
                 outputs[None], self.config, noise.module, noise.temperature
             )

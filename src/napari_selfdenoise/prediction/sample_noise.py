@@ -42,7 +42,7 @@ class SampleNoise:
     def measure(self, sample: Sequence[Tile]) -> Iterator[float]:
         """Measure the noise of some tiles; yields the share that is done."""
         curve = self.noise.curve
-        if self.views.config.uses_sure:
+        if self.views.config.uses_own_value:
             # After SURE, the network predicts masked pixels badly.
             self.curve = self._bounded(curve, sample, 1.0)
             return

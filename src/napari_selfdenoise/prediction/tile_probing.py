@@ -125,7 +125,7 @@ class TileProbing:
         """Whether each pixel is masked in its prior, as the estimator has it."""
         if self.config.estimator.fuses:
             return self.config.estimator.masks_pixels
-        return not self.config.uses_sure and self.config.masking.binning == 1
+        return not self.config.uses_own_value and self.config.masking.binning == 1
 
     def _from(self, outputs: Tensor, observed: Tensor) -> NDArray[np.float32] | None:
         """Result of the estimator, where these outputs are all that it takes."""

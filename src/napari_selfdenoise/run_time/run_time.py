@@ -309,8 +309,11 @@ def _step_seconds(
     share = patches / config.batch_size
     config = config.model_copy(update={"batch_size": patches})
     side = max(256, 2 * config.patch_size)
-    noise = np.random.default_rng(0).normal(100, 10, (side, side)).astype(np.float32)
-    training = train_steps(Image(noise, "YX"), config)
+    noise = np.random.default_rng(0).normal(100, 10, (2, side, side))
+    image, other = (Image(plane.astype(np.float32), "YX") for plane in noise)
+    alone = config.supervision == "self"
+    taught = {} if alone else {config.supervision: other}
+    training = train_steps(image, config, **taught)
     first: TrainingProgress | None = None
     try:
         for progress in training:
@@ -323,7 +326,7 @@ def _step_seconds(
             if spent > _PROBE_S:
                 each = spent / (progress.step - first.step)
                 before = max(0.0, first.elapsed_s - first.step * each)
-                return each / share, before / noise.size
+                return each / share, before / noise[0].size
     finally:
         training.close()
     return 0.0, 0.0
@@ -377,14 +380,16 @@ def passes(
         Whether the automatic estimator finds it worth masking each pixel.
     """
     turns = len(config.masking.orientations) if config.flips else 1
+    if config.supervision == "pair":
+        return 2 * turns
     places = math.prod(config.masking.lattice)
     if not config.estimator.blends:
         return turns * (places if config.estimator.masks_pixels else 1)
     if config.masking.correlated:
         return turns
-    passes_made = 2 * turns + (0 if config.uses_sure else _DIFFERENCES)
+    passes_made = 2 * turns + (0 if config.uses_own_value else _DIFFERENCES)
     each = 0
-    if masked and not config.uses_sure:
+    if masked and not config.uses_own_value:
         passes_made += turns * places
         each = turns * places
     share = min(1.0, _SAMPLE / math.prod(plane_shape))

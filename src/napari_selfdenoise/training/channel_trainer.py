@@ -31,6 +31,7 @@ from napari_selfdenoise.training.objectives import (
     SquaredError,
 )
 from napari_selfdenoise.training.observations import Observations, std_floor
+from napari_selfdenoise.training.paired_prediction import PairedPredictor
 from napari_selfdenoise.training.patches import (
     Patches,
     PatchSampler,
@@ -42,6 +43,7 @@ from napari_selfdenoise.training.plan import TrainingPlan
 from napari_selfdenoise.training.recorded_passes import RecordedPasses
 from napari_selfdenoise.training.recovery import EVERY, Recovery
 from napari_selfdenoise.training.sure_loss import SureProbe
+from napari_selfdenoise.training.targets import PairedPlanes
 
 # Updates between two measurements of how far noise moves the prediction.
 _PROBED_EVERY = 8
@@ -110,13 +112,14 @@ class ChannelTrainer:
         self._level = plan.noise_levels[channel]
         seed = self.config.seed + channel
         generator = torch.Generator(plan.device).manual_seed(seed)
-        shown = Observations.of([p.clean for p in planes], self.config.masking.binning)
+        paired = _paired(planes, self.config)
+        shown = Observations.of(paired.planes, self.config.masking.binning)
         self._pixel_to_bin_std = shown.pixel_to_bin_std
         pixels = shown.sample()
         self.normalization = norm = (
             start.normalization if start else Normalization.measure(pixels)
         )
-        self.sampler = _make_sampler(shown, planes, norm, plan)
+        self.sampler = _make_sampler(shown, planes, norm, plan, paired)
         units = NoiseUnits(norm.offset, norm.scale, std_floor(pixels, norm))
         network, noise = _make_modules(self.config, seed, units, start)
         self.network = on_device(network, plan.device)
@@ -125,9 +128,8 @@ class ChannelTrainer:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.recovery = Recovery(self.network, self.sampler.pixels)
         self.noise = NoiseLearner(noise, self.config, norm, generator)
-        self._predictor = MaskedPredictor(
-            self.config, self.sampler, self.optics, self.dtype, generator
-        )
+        how = self.sampler, self.optics, self.dtype, generator
+        self._predictor = _predictor_of(self.config)(self.config, *how)
         self._passes = _make_passes(self.config, noise, generator)
         likelihood = MarginalLikelihood(self.config, self.noise)
         self._objectives: dict[Phase, Objective] = {
@@ -192,7 +194,7 @@ class ChannelTrainer:
         if self.noise.follows_gradient and not objective.teaches_noise:
             # The likelihood weighs dim pixels most and holds the signal back in the
             # first minute; so the noise model is taught apart, by the residuals.
-            total = total + self.noise.loss(masked)
+            total = total + self.noise.loss(predicted.of_noise)
         error = _squared_error(masked.signal, masked.observation)
         return _Learned(loss, error, predicted), total
 
@@ -346,13 +348,28 @@ def _squared_error(signal: Tensor, observation: Tensor) -> Tensor:
 # What a trainer is made of ------------------------------------------------------------
 
 
+def _predictor_of(config: TrainingConfig) -> type[MaskedPredictor]:
+    return MaskedPredictor if config.supervision == "self" else PairedPredictor
+
+
+def _paired(planes: Sequence[TrainingPlane], config: TrainingConfig) -> PairedPlanes:
+    """Planes and what they are to predict, where that is not themselves."""
+    if config.supervision == "self":
+        return PairedPlanes.alone(planes)
+    return PairedPlanes.of(planes, both=config.supervision == "pair")
+
+
 def _make_sampler(
     shown: Observations,
     planes: Sequence[TrainingPlane],
     normalization: Normalization,
     plan: TrainingPlan,
+    paired: PairedPlanes,
 ) -> PatchSampler:
     masking, context = plan.config.masking, plan.config.context
+    neighbours = paired.partners
+    if isinstance(context, NeighbouringPlanes):
+        neighbours = neighbours_of(planes, context)
     turns = masking.orientations if plan.config.augment else _UNTURNED
     return PatchSampler(
         shown.planes,
@@ -362,9 +379,8 @@ def _make_sampler(
         turns,
         plan.device,
         masking.binning,
-        neighbours_of(planes, context)
-        if isinstance(context, NeighbouringPlanes)
-        else None,
+        neighbours,
+        paired.inputs,
     )
 
 

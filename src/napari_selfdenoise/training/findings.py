@@ -27,6 +27,20 @@ def describe_data(data: TrainingData, config: TrainingConfig) -> list[str]:
     ]
 
 
+_SUPERVISION = {
+    "self": "",
+    "pair": "The network learns each exposure from the other one (Noise2Noise), so no "
+    "pixel is masked.",
+    "noise_free": "The network learns from the noise-free image (supervised), so no "
+    "pixel is masked.",
+}
+
+
+def describe_supervision(config: TrainingConfig) -> str:
+    """Sentence on what is predicted where it is another image; else empty."""
+    return _SUPERVISION[config.supervision]
+
+
 def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
     """What is left out of the training."""
     planes = data.planes

@@ -48,22 +48,32 @@ class MaskedPrediction(NamedTuple):
         Of the whole patches, before the point spread function, (B, 1, Y, X).
     probed : Hidden or None
         The same pixels; as observation, the prediction from patches with more noise.
+    repeated : MaskedPixels or None
+        The same pixels; as observation, the signal with the noise that two exposures
+        show. None where there is but one.
     """
 
     masked: MaskedPixels
     prior: Mixture
     phantom: Tensor
     probed: MaskedPixels | None
+    repeated: MaskedPixels | None = None
+
+    @property
+    def of_noise(self) -> MaskedPixels:
+        """Pixels whose noise is learned from."""
+        return self.repeated or self.masked
 
     def detached(self) -> MaskedPrediction:
         """Return the same values without the way that they were computed."""
-        masked, probed = (
+        masked, probed, repeated = (
             pixels and MaskedPixels(*(values.detach() for values in pixels))
-            for pixels in (self.masked, self.probed)
+            for pixels in (self.masked, self.probed, self.repeated)
         )
         assert masked
         prior = Mixture(*(values.detach() for values in self.prior))
-        return MaskedPrediction(masked, prior, self.phantom.detach(), probed)
+        phantom = self.phantom.detach()
+        return MaskedPrediction(masked, prior, phantom, probed, repeated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +99,13 @@ class MaskedPredictor:
     optics: Optics | None
     dtype: torch.dtype
     generator: torch.Generator
+
+    @property
+    def shows_contrasts(self) -> bool:
+        """Whether noise is also measured in blocks that are masked as a whole."""
+        masking = self.config.masking
+        # Else contrasts would cancel what neighbours share.
+        return not masking.correlated or masking.binning > 1
 
     def outputs(
         self,

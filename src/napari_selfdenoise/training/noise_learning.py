@@ -92,7 +92,7 @@ class NoiseLearner:
 
     def collect(self, predicted: MaskedPrediction) -> None:
         """Keep the residuals of a pass."""
-        self.residual_buffer.append(predicted.masked.detached(_KEPT_PIXELS))
+        self.residual_buffer.append(predicted.of_noise.detached(_KEPT_PIXELS))
         if predicted.probed:
             self.probe_buffer.append(predicted.probed.detached(_KEPT_PIXELS))
 
@@ -218,13 +218,13 @@ class NoiseLearner:
         self.probe_buffer.clear()
         self.contrasts, self.variance = [], None
         share, passes = self._passes(predictor, patches_per_pass, flop)
-        masking, sparse = self.config.masking, self.config.masking.sparse()
+        sparse = self.config.masking.sparse()
         for _ in range(passes):
             with torch.no_grad():
                 self.collect(predictor.predict(network, sparse, share, self.module))
             yield
-        if masking.correlated and masking.binning == 1:
-            return  # contrasts would cancel what neighbours share
+        if not predictor.shows_contrasts:
+            return
         contrasts = []
         for _ in range(passes):
             found = predictor.block_contrasts(network, share, self.noise_std)

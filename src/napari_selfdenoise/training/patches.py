@@ -37,12 +37,15 @@ class TrainingPlane(NamedTuple):
         Which plane.
     corner : tuple of int
         First row and column of the region.
+    target : CleanPlane or None
+        The same place of what is to be predicted, where that is another image.
     """
 
     clean: CleanPlane
     image: CleanImage
     plane: PlaneIndex
     corner: tuple[int, int]
+    target: CleanPlane | None = None
 
 
 def training_planes(
@@ -244,6 +247,8 @@ class PatchSampler:
         Distance in the plane of neighbouring pixels of a patch.
     neighbours : ndarray, optional
         As of `neighbours_of`, where planes have a context.
+    inputs : int, optional
+        How many planes patches are drawn from, the first ones; all if not given.
     """
 
     def __init__(
@@ -256,17 +261,22 @@ class PatchSampler:
         device: torch.device,
         step: int = 1,
         neighbours: NDArray[np.int64] | None = None,
+        inputs: int | None = None,
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
         self.pixels = normalization.apply(torch.from_numpy(flat).to(device))
         marks = torch.from_numpy(np.concatenate([part.ravel() for part in good]))
         self.good = None if bool(marks.all()) else marks.to(device)
-        self._places = None if self.good is None else self.good.nonzero()[:, 0]
         shapes = torch.tensor([plane.shape for plane in planes], device=device)
         sizes = shapes.prod(1)
         self.shapes = shapes
         self.starts = sizes.cumsum(0) - sizes
-        self.ends = sizes.cumsum(0)
+        self.ends = sizes.cumsum(0)[:inputs]
+        self._places = (
+            None
+            if self.good is None
+            else self.good[: int(self.ends[-1])].nonzero()[:, 0]
+        )
         self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
         self._neighbours = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.compute import resolve_precision
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.noise import NoiseLevel
-from napari_selfdenoise.training.findings import describe_data
+from napari_selfdenoise.training.findings import describe_data, describe_supervision
 from napari_selfdenoise.training.messages import Message, MessageKind
 from napari_selfdenoise.training.patches import resolve_patch_size
 from napari_selfdenoise.training.resolve import (
@@ -93,6 +93,7 @@ def make_plan(
     )
     found = (
         *describe_data(data, config),
+        describe_supervision(config),
         on_context,
         on_masking,
         on_width,
@@ -100,6 +101,7 @@ def make_plan(
     )
     messages = [Message(MessageKind.FINDING, text) for text in found if text]
     messages += [Message(MessageKind.WARNING, on_size)] if on_size else []
+    messages += [Message(MessageKind.WARNING, text) for text in data.pairing]
     return TrainingPlan(
         config,
         size,

@@ -79,6 +79,12 @@ def require_continuable(
     """
     start.require_fits(image)
     made, config = start.config, continued(config, start.config)
+    if made.supervision != config.supervision:
+        raise RequestError(
+            f"The model was trained {_LEARNED_FROM[made.supervision]}, and cannot go "
+            f"on {_LEARNED_FROM[config.supervision]}.",
+            "Choose the same kind of images again, or do not continue.",
+        )
     if differing := _differing(made, config):
         raise RequestError(
             "Continue needs the settings that the model was trained with; here "
@@ -131,6 +137,12 @@ def _differing(made: TrainingConfig, config: TrainingConfig) -> str:
         ]
     return ", ".join(found)
 
+
+_LEARNED_FROM = {
+    "self": "on single exposures",
+    "pair": "on pairs of exposures",
+    "noise_free": "with a noise-free image",
+}
 
 _FROM_FILES = ("curve", "values")
 """Fields that `resolve_files` fills: where a file is named, its name says it all."""

@@ -14,10 +14,12 @@ from napari_selfdenoise.defects import (
     nothing_to_learn,
     rounding_notes,
 )
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.parts.context import NoContext
 from napari_selfdenoise.parts.masking import LARGEST_BIN
 from napari_selfdenoise.training.patches import TrainingPlane, training_planes
+from napari_selfdenoise.training.targets import Targets
 
 _RUN = 16
 """Neighbouring planes that are read together, where they are each other's context."""
@@ -37,27 +39,53 @@ class TrainingData:
         Of each channel; none of channels that are empty.
     rounding : str
         What is lost of values far from zero, in sentences; may be empty.
+    pairing : tuple of str
+        What was found of second exposures or noise-free images, in sentences.
     """
 
     images: Sequence[Image]
     clean: Sequence[CleanImage]
     planes: list[list[TrainingPlane]]
     rounding: str
+    pairing: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, images: Sequence[Image], config: TrainingConfig) -> TrainingData:
+    def read(
+        cls,
+        images: Sequence[Image],
+        config: TrainingConfig,
+        targets: Targets | None = None,
+    ) -> TrainingData:
         """Read as many pixels as are learned from.
+
+        Parameters
+        ----------
+        images : sequence of Image
+            Observations.
+        config : TrainingConfig
+            How patches are cut.
+        targets : Targets, optional
+            Second exposures or noise-free images.
 
         Raises
         ------
         RequestError
             If float32 cannot hold the values, or no channel holds anything to learn
-            from.
+            from, or no pixel has a target.
         """
         sentences = dict.fromkeys(n for image in images for n in rounding_notes(image))
         subtract = config.line_offsets == "subtract"
         clean = [CleanImage(image, subtract) for image in images]
-        return cls(images, clean, _read_planes(clean, config), " ".join(sentences))
+        planes, rounding = _read_planes(clean, config), " ".join(sentences)
+        if targets is None:
+            return cls(images, clean, planes, rounding)
+        planes = [targets.paired(some, clean, subtract) for some in planes]
+        if not any(planes):
+            raise RequestError(
+                "No pixel was recorded in both images.",
+                "Choose two recordings of the same scene.",
+            )
+        return cls(images, clean, planes, rounding, targets.notes)
 
     @property
     def channels(self) -> int:

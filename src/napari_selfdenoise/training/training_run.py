@@ -21,6 +21,7 @@ from napari_selfdenoise.training.progress import READING, TrainingProgress
 from napari_selfdenoise.training.requirements import continued, require_trainable
 from napari_selfdenoise.training.results import few_steps_note, finished_model
 from napari_selfdenoise.training.schedule import Schedule
+from napari_selfdenoise.training.targets import Teaching, as_list, teaching
 from napari_selfdenoise.training.training_data import TrainingData
 from napari_selfdenoise.training.training_loop import TrainingLoop
 
@@ -32,12 +33,15 @@ def train(
     config: TrainingConfig,
     *,
     start: TrainedModel | None = None,
+    pair: Image | Sequence[Image] | None = None,
+    noise_free: Image | Sequence[Image] | None = None,
 ) -> TrainedModel:
     """Run `train_steps` to its end.
 
     See `train_steps` for the parameters and errors.
     """
-    return run_to_end(train_steps(images, config, start=start))
+    steps = train_steps(images, config, start=start, pair=pair, noise_free=noise_free)
+    return run_to_end(steps)
 
 
 def train_steps(
@@ -45,6 +49,8 @@ def train_steps(
     config: TrainingConfig,
     *,
     start: TrainedModel | None = None,
+    pair: Image | Sequence[Image] | None = None,
+    noise_free: Image | Sequence[Image] | None = None,
     in_background: bool = False,
 ) -> Training:
     """Train on one or more images of the same kind, without clean images.
@@ -58,6 +64,10 @@ def train_steps(
         What to train, and how long.
     start : TrainedModel, optional
         Continue from these weights.
+    pair : Image or sequence of Image, optional
+        A second exposure of each image: each is learned from the other one.
+    noise_free : Image or sequence of Image, optional
+        Each image without noise, such as a long exposure, to learn from instead.
     in_background : bool
         Compute at low priority, where a window shares the machine.
 
@@ -80,18 +90,24 @@ def train_steps(
 
     References
     ----------
-    Krull et al. 2019 (masking); Ollion et al. 2021 (noise network).
+    Krull et al. 2019 (masking); Ollion et al. 2021 (noise network); Lehtinen et al.
+    2018 (pair); Weigert et al. 2018 (noise-free).
     """
-    images = [images] if isinstance(images, Image) else list(images)
+    taught = teaching(pair, noise_free)
+    images = as_list(images)
     with computing(in_background), memory_errors_as_sentences("training"):
-        return (yield from _train(images, config, start))
+        return (yield from _train(images, config, start, taught))
 
 
 def _train(
-    images: list[Image], config: TrainingConfig, start: TrainedModel | None
+    images: list[Image],
+    config: TrainingConfig,
+    start: TrainedModel | None,
+    taught: Teaching,
 ) -> Training:
     """Plan, steps, settle, result."""
     schedule = Schedule(config, time.perf_counter())
+    config = taught.settings(config)
     config = continued(config, start.config) if start else config
     warnings = require_trainable(images, config, start)
     known = start.config if start else None
@@ -99,7 +115,7 @@ def _train(
     command = yield TrainingProgress(READING)
 
     device = resolve_device(config.device)
-    data = TrainingData.read(images, config)
+    data = TrainingData.read(images, config, taught.targets(images))
     plan = make_plan(data, config, device)
     trainers = _make_trainers(data, plan, start)
     data.planes.clear()  # the trainers hold the pixels on the device

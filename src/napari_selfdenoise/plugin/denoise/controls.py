@@ -42,6 +42,7 @@ from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.denoise.doubting import DoubtButton
 from napari_selfdenoise.plugin.denoise.extent import ExtentChoice
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
+from napari_selfdenoise.plugin.denoise.pair_choice import PairChoice
 from napari_selfdenoise.plugin.denoise.probe_panel import ProbePanel
 from napari_selfdenoise.plugin.docks.panel import (
     Panel,
@@ -76,7 +77,7 @@ from napari_selfdenoise.training import TrainingProgress
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 
 _PARTS = ("masking", "noise_model", "psf", "estimator")
-_BASIC = ("recipe", *_PARTS, "budget_s", "device")
+_BASIC = ("recipe", *_PARTS, "supervision", "budget_s", "device")
 
 
 class Part:
@@ -288,6 +289,7 @@ class Controls(Panel):
         self.corrections.axes.show_layer(layer)
         self.extent.show_layer(layer)
         self.corrections.list_layers(layers, layer)
+        self.pairing.list_layers(layers, layer)
 
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file."""
@@ -392,9 +394,10 @@ class Controls(Panel):
         )
         self.fixes = Fixes()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
-        self.extent = ExtentChoice()
+        self.extent, self.pairing = ExtentChoice(), PairChoice()
         self.corrections = CorrectionsSection()
         self.corrections.axes.refused.connect(self.refused.emit)
+        self.pairing.chosen.connect(self.settings_changed)
 
     def _make_recipe(self) -> None:
         self.recipe = combo_box(
@@ -507,6 +510,7 @@ class Controls(Panel):
         form.addRow(self.fixes)
         form.addRow(self.series)
         form.addRow(self.axes_choice)
+        form.addRow(self.pairing)
         form.addRow("Recipe", beside(self.recipe, self.changed))
         form.addRow("Time", self.budget)
         form.addRow(self.extent)
@@ -522,7 +526,8 @@ class Controls(Panel):
         self.ensureWidgetVisible(self.probe)
 
     def _grey_out(self) -> None:
-        ruled = {name for rule in RULES for name in rule.parts}
+        # Supervision follows the layers that are chosen: there is no list of it.
+        ruled = {name for rule in RULES for name in rule.parts} - {"supervision"}
         choices = {
             name: self.part(name) if name in _PARTS else self.advanced.editor(name)
             for name in ruled

@@ -103,10 +103,15 @@ class CorrectionsSection(QCollapsible):
 
 
 def corrected_first(
-    corrections: Corrections, image: Image, steps: Callable[..., Any], *what: Any
+    corrections: Corrections,
+    image: Image,
+    steps: Callable[..., Any],
+    *what: Any,
+    **others: Image,
 ) -> Generator[Any, Any, Any]:
-    """Correct an image, in a worker, and then run a generator on it."""
-    return (yield from steps(corrections.apply(image), *what))
+    """Correct an image and others, in a worker, and then run a generator on them."""
+    given = {name: corrections.apply(other) for name, other in others.items()}
+    return (yield from steps(corrections.apply(image), *what, **given))
 
 
 def _correction(name: str, layer: Any, image: Image) -> Image:

@@ -49,7 +49,7 @@ class DoubtButton(QPushButton):
     def offer(self, model: TrainedModel | None, ready: bool) -> None:
         """Enable it where a layer is ready and the model can do without a pixel."""
         reason = _NO_MODEL if model is None else ""
-        if model is not None and model.config.uses_sure:
+        if model is not None and model.config.uses_own_value:
             reason = _NOT_BLIND
         self.setEnabled(ready and not reason)
         self.setToolTip(reason or _TIP)

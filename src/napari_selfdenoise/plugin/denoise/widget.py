@@ -13,7 +13,13 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
-from napari_selfdenoise.config import TITLES, TrainingConfig, parse_config
+from napari_selfdenoise.config import (
+    TITLES,
+    Supervision,
+    TrainingConfig,
+    parse_config,
+    supervised,
+)
 from napari_selfdenoise.defects import Corrections, ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import Image, PlaneIndex, chosen_planes
@@ -111,6 +117,7 @@ class DenoiseWidget(Dock):
         self._estimator: Estimator | None = None
         self._settings: TrainingConfig | None = None
         self._corrections = Corrections()
+        self._pair: Image | None = None
         self._extent = ""
         self._planes: list[PlaneIndex] | None = None
         self._preview_due = 0.0
@@ -137,22 +144,23 @@ class DenoiseWidget(Dock):
         layer = self.controls.layer.currentData()
         try:
             self._require_idle()
-            config = self.controls.config()
+            config = self._supervised(self.controls.config())
             image = denoisable_image(layer)
             corrections = self.controls.corrections.value(image)
+            taught = self.controls.pairing.value()
             results = Results(self.viewer, layer, image, config)
             self._choose_extent(results)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._use(results, config, corrections, None)
+        self._use(results, config, corrections, None, taught)
         self._forecast.pause()
         self.controls.begin(image, self._forecast.estimate)
         self._count_planes()
         self._preview_due = 0.0
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
-        make = partial(_training, results, corrections, config, start)
+        make = partial(_training, results, corrections, config, start, taught)
         if self._forecast.estimate is None and worth_estimating(config):
             make = partial(with_estimate, image, config, make)
         self._begin(make, self._on_training, self._on_trained)
@@ -169,12 +177,13 @@ class DenoiseWidget(Dock):
             estimator = self.controls.part("estimator").value
             config = _estimating(self.model, estimator)
             corrections = self.controls.corrections.value(image)
+            taught = self.controls.pairing.value()
             results = Results(self.viewer, layer, image, config)
             self._choose_extent(results)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._use(results, config, corrections, estimator)
+        self._use(results, config, corrections, estimator, taught)
         self.controls.begin(image)
         self._predict()
 
@@ -328,8 +337,9 @@ class DenoiseWidget(Dock):
         config: TrainingConfig,
         corrections: Corrections,
         estimator: Estimator | None,
+        taught: Mapping[Supervision, Image],
     ) -> None:
-        """Begin with these results, made of a corrected image."""
+        """Begin with these results, made of a corrected image and what taught it."""
         self._forget_files()
         self._doubter.close()
         self._settings = config
@@ -337,6 +347,8 @@ class DenoiseWidget(Dock):
         self._estimator, self._before, self._stops = estimator, self.model, 0
         self._since = time.monotonic()
         results.made_with = {"corrections": corrections.names()} if corrections else {}
+        results.made_with |= {kind: image.name for kind, image in taught.items()}
+        self._pair = taught.get("pair")
 
     def _choose_extent(self, results: Results) -> None:
         """Keep which images are to be denoised, whatever is typed meanwhile.
@@ -376,7 +388,7 @@ class DenoiseWidget(Dock):
             only=self._planes,
             in_background=True,
         )
-        make = partial(_predicting, results, self._corrections, denoise)
+        make = partial(_predicting, results, self._corrections, denoise, self._pair)
         self._begin(make, self._on_tile, self._on_denoised)
         self.controls.show_stop(*_STOP_DENOISING)
 
@@ -398,7 +410,7 @@ class DenoiseWidget(Dock):
             self._report_nothing_denoised()
         else:
             self._results.finish(self.model, result, self.controls.keep.isChecked())
-            if result.complete and not self._corrections:
+            if result.complete and not self._corrections and self._pair is None:
                 made = self._results.unfinished
                 self._prober.know(self.model, made.image, made.array)
             hidden, changed = self._results.hidden(), self._results.source_is_changed
@@ -592,7 +604,7 @@ class DenoiseWidget(Dock):
     def _obstacle(self, layer: ImageLayer) -> str:
         """Why nothing can be learned from a layer with the settings as they are."""
         try:
-            config = self.controls.settings()
+            config = self._supervised(self.controls.settings())
         except (RequestError, DenoisingError):
             return self._mender.obstacle  # Train shows what is wrong with the settings
         try:
@@ -601,12 +613,16 @@ class DenoiseWidget(Dock):
             return str(error)
         return self._mender.obstacle
 
+    def _supervised(self, config: TrainingConfig) -> TrainingConfig:
+        """Settings that go with the second layer that is chosen, if there is one."""
+        return supervised(config, self.controls.pairing.supervision)
+
     def _other_settings(self, layer: ImageLayer) -> str:
         """Why the training could not go on from the model in hand; else empty."""
         if self.model is None or not self.controls.resume.isChecked():
             return ""
         try:
-            config = self.controls.settings()
+            config = self._supervised(self.controls.settings())
         except (RequestError, DenoisingError):
             return ""  # Train shows what is wrong with them
         try:
@@ -631,7 +647,7 @@ class DenoiseWidget(Dock):
             return
         try:
             image = denoisable_image(self.controls.layer.currentData())
-            config = self.controls.config()
+            config = self._supervised(self.controls.config())
         except (RequestError, DenoisingError):
             teaches = False
         if teaches:
@@ -703,16 +719,21 @@ def _training(
     corrections: Corrections,
     config: TrainingConfig,
     start: TrainedModel | None,
+    taught: Mapping[Supervision, Image],
 ) -> Any:
     learn = partial(train_steps, config=config, start=start, in_background=True)
-    steps = corrected_first(corrections, results.image, learn)
+    steps = corrected_first(corrections, results.image, learn, **taught)
     return over_raw(results.unfinished, steps)
 
 
 def _predicting(
-    results: Results, corrections: Corrections, denoise: Callable[[Image], Prediction]
+    results: Results,
+    corrections: Corrections,
+    denoise: Callable[..., Prediction],
+    pair: Image | None,
 ) -> Any:
-    steps = corrected_first(corrections, results.image, denoise)
+    second = {} if pair is None else {"pair": pair}
+    steps = corrected_first(corrections, results.image, denoise, **second)
     return predict_over_raw(results.unfinished, results.into, steps)
 
 

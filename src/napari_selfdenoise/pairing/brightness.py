@@ -1,0 +1,96 @@
+"""How bright two images of a scene are, and one in the units of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.defects import as_floats
+from napari_selfdenoise.images import Image
+
+Array = NDArray[np.float64]
+
+_LEAST_BLOCKS = 16
+_RELATED = 0.7
+"""Correlation of the blocks' means, at least, for a factor to be found in them."""
+
+
+class Brightness(NamedTuple):
+    """What makes one image as bright as another: factor * image + constant.
+
+    Parameters
+    ----------
+    factor : float
+        Without a unit.
+    constant : float
+        Raw units.
+    """
+
+    factor: float = 1.0
+    constant: float = 0.0
+
+    @classmethod
+    def of_pair(cls, wanted: Array, given: Array) -> Brightness:
+        """Fit a line to means of blocks (n,) that are equally noisy in both images.
+
+        Orthogonal regression, which treats both alike: the other way round it gives the
+        inverse.
+        """
+        if not _are_related(wanted, given):
+            return cls.of_level(wanted, given)
+        (x, xy), (_, y) = np.cov(given, wanted)
+        factor = float((y - x + np.hypot(y - x, 2 * xy)) / (2 * xy))
+        return cls(factor, float(wanted.mean() - factor * given.mean()))
+
+    @classmethod
+    def of_noise_free(cls, wanted: Array, given: Array) -> Brightness:
+        """Fit a line to means of blocks (n,) of a noisy image and a noise-free one."""
+        if not _are_related(wanted, given):
+            return cls.of_level(wanted, given)
+        factor = float(np.cov(given, wanted)[0, 1] / given.var(ddof=1))
+        return cls(factor, float(wanted.mean() - factor * given.mean()))
+
+    @classmethod
+    def of_level(cls, wanted: Array, given: Array) -> Brightness:
+        """Only the means of both, where there is too little structure for a factor."""
+        if not len(wanted):
+            return cls()
+        return cls(1.0, float(wanted.mean() - given.mean()))
+
+    def apply(self, values: Array) -> Array:
+        """Values of the given image in the units of the wanted one."""
+        return self.factor * values + self.constant
+
+    def __str__(self) -> str:
+        sign = "-" if self.constant < 0 else "+"
+        return f"{self.factor:.3g} × value {sign} {abs(self.constant):.3g}"
+
+
+def _are_related(wanted: Array, given: Array) -> bool:
+    if len(wanted) < _LEAST_BLOCKS or not (wanted.std() and given.std()):
+        return False
+    return bool(np.corrcoef(wanted, given)[0, 1] >= _RELATED)
+
+
+def matched(image: Image, by_channel: Sequence[Brightness]) -> Image:
+    """Return an image in the brightness of another one; lazy arrays stay lazy.
+
+    Parameters
+    ----------
+    image : Image
+        Raw units.
+    by_channel : sequence of Brightness
+        One a channel.
+    """
+    if all(one == Brightness() for one in by_channel):
+        return image
+    shape = [len(by_channel) if axis == "C" else 1 for axis in image.axes]
+    factors, constants = (
+        np.array(values, np.float32).reshape(shape)
+        for values in zip(*by_channel, strict=True)
+    )
+    return replace(image, data=as_floats(image) * factors + constants)
