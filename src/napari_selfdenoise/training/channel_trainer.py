@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel, on_device, run
-from napari_selfdenoise.parts.context import NeighbouringPlanes, joined
+from napari_selfdenoise.parts.context import joined
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, NoiseUnits
 from napari_selfdenoise.parts.psf import NoPSF, Optics, darkest_level
@@ -32,10 +32,10 @@ from napari_selfdenoise.training.objectives import (
 )
 from napari_selfdenoise.training.observations import Observations, std_floor
 from napari_selfdenoise.training.patches import (
+    Contexts,
     Patches,
     PatchSampler,
     TrainingPlane,
-    neighbours_of,
 )
 from napari_selfdenoise.training.phase import NoisePhase, Phase
 from napari_selfdenoise.training.plan import TrainingPlan
@@ -352,7 +352,7 @@ def _make_sampler(
     normalization: Normalization,
     plan: TrainingPlan,
 ) -> PatchSampler:
-    masking, context = plan.config.masking, plan.config.context
+    masking = plan.config.masking
     turns = masking.orientations if plan.config.augment else _UNTURNED
     return PatchSampler(
         shown.planes,
@@ -362,9 +362,7 @@ def _make_sampler(
         turns,
         plan.device,
         masking.binning,
-        neighbours_of(planes, context)
-        if isinstance(context, NeighbouringPlanes)
-        else None,
+        Contexts.of(planes, masking.binning),
     )
 
 
