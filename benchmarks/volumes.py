@@ -27,11 +27,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from common import describe_machine, print_table, read
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates, shift
 
 from napari_selfdenoise import Image, denoise, recipe, train
 from napari_selfdenoise.evaluation import psnr
@@ -54,25 +55,85 @@ def _fields(options: argparse.Namespace) -> Stack:
 _MARGIN = 12  # px
 
 
-def _moved(field: Stack, time_: float, seed: int = 0) -> Stack:
-    """A field whose parts swing by up to 2 px a frame, without the margin, (Y, X)."""
-    rng = np.random.default_rng(seed)
-    period = 16.0
-    phases, directions = (
-        gaussian_filter(rng.normal(size=field.shape), 40, mode="wrap") for _ in range(2)
-    )
-    phase, angle = (2 * np.pi * v / v.std() / 2 for v in (phases, directions))
-    reach = 2.0 * period / (2 * np.pi) * np.sin(2 * np.pi * time_ / period + phase)
-    y, x = np.mgrid[: field.shape[0], : field.shape[1]].astype(float)
-    places = y + reach * np.sin(angle), x + reach * np.cos(angle)
+class _Swing(NamedTuple):
+    """How the parts of a field swing, each in its direction and its phase.
+
+    Parameters
+    ----------
+    speed : float
+        Largest speed at which places are read, px a frame.
+    width : float
+        Std of the Gaussian that makes direction and phase smooth, px.
+    turns : float
+        Std of direction and phase, rad.
+    """
+
+    speed: float
+    width: float
+    turns: float
+
+    def places(self, shape: tuple[int, int], time_: float) -> Stack:
+        """Where each pixel of a frame is read in the field, (2, Y, X), px."""
+        rng, period = np.random.default_rng(0), 16.0
+        phases, directions = (
+            gaussian_filter(rng.normal(size=shape), self.width, mode="wrap")
+            for _ in range(2)
+        )
+        phase, angle = (
+            self.turns * (v - v.mean()) / v.std() for v in (phases, directions)
+        )
+        reach = self.speed * period / (2 * np.pi)
+        swing = reach * np.sin(2 * np.pi * time_ / period + phase)
+        grid = np.mgrid[: shape[0], : shape[1]].astype(float)
+        found: Stack = grid + np.stack([swing * np.sin(angle), swing * np.cos(angle)])
+        return found
+
+
+# Neighbouring parts move alike, so that structures move by little more than the speed
+# at which places are read: 2 px a frame at most.
+_SMOOTHLY = _Swing(1.5, 60.0, 1.0)
+_TEARING = _Swing(2.0, 40.0, np.pi)  # folds: structures move by up to 8 px a frame
+
+
+def _moved(field: Stack, time_: float, swing: _Swing = _SMOOTHLY) -> Stack:
+    """A field whose parts have moved, without the margin, (Y, X)."""
+    places = swing.places(field.shape, time_)
     moved = map_coordinates(field, places, order=3, mode="reflect")
     return np.maximum(moved[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], 0)
 
 
-def _moving(options: argparse.Namespace) -> Stack:
+def _moving(options: argparse.Namespace, swing: _Swing = _SMOOTHLY) -> Stack:
     field, count = _fields(options)[0], options.frames
     light = 0.6 ** (np.arange(count) / count)
-    return np.stack([light[t] * _moved(field, t) for t in range(count)])
+    return np.stack([light[t] * _moved(field, t, swing) for t in range(count)])
+
+
+def _tearing(options: argparse.Namespace) -> Stack:
+    return _moving(options, _TEARING)
+
+
+def _jumps(options: argparse.Namespace) -> Stack:
+    """The stage jumps by up to 8 px every fourth frame, and drifts in between."""
+    field, rng, frames = _fields(options)[0], np.random.default_rng(0), []
+    y, x = 0.0, 0.0
+    for t in range(options.frames):
+        jump = 8 if t % 4 == 0 else 0.3
+        y, x = (np.clip(v + rng.uniform(-jump, jump), -10, 10) for v in (y, x))
+        moved = shift(field, (y, x), order=3, mode="reflect")
+        frames.append(np.maximum(moved[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], 0))
+    return np.stack(frames)
+
+
+def _flicker(options: argparse.Namespace) -> Stack:
+    light = np.random.default_rng(0).uniform(0.5, 1, options.frames)
+    return light[:, None, None] * _static(options)
+
+
+def _blank(options: argparse.Namespace) -> Stack:
+    """Every third frame of the moving scene was taken with the shutter closed."""
+    stack = _moving(options)
+    stack[2::3] = 0
+    return stack
 
 
 def _static(options: argparse.Namespace) -> Stack:
@@ -108,8 +169,12 @@ def _pollen_dim(options: argparse.Namespace) -> Stack:
 
 SCENES: dict[str, Callable[[argparse.Namespace], Stack]] = {
     "moving": _moving,
+    "tearing": _tearing,
     "static": _static,
     "cuts": _cuts,
+    "jumps": _jumps,
+    "flicker": _flicker,
+    "blank": _blank,
     "unrelated": _unrelated,
     "pollen": _pollen,
     "pollen-dim": _pollen_dim,

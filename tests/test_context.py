@@ -1,9 +1,13 @@
 """Planes of a stack that are predicted together with those around them."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter, shift
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from scipy.ndimage import gaussian_filter, map_coordinates, shift
 
 from napari_selfdenoise import (
     Image,
@@ -20,6 +24,7 @@ from napari_selfdenoise.context import (
     ContextPlanes,
     PairOfPlanes,
     PlaneWaves,
+    measure_motion,
     neighbour_places,
     stack_axis,
 )
@@ -37,7 +42,11 @@ from napari_selfdenoise.parts.masking import NoMask, RandomMask
 from napari_selfdenoise.parts.networks import HalfPlaneUNet, UNet
 from napari_selfdenoise.parts.noise_models import UnmodelledNoise
 from napari_selfdenoise.training import patches as sampling
-from napari_selfdenoise.training.patches import neighbours_of, training_planes
+from napari_selfdenoise.training.patches import (
+    Contexts,
+    planes_around,
+    training_planes,
+)
 from napari_selfdenoise.training.resolve import resolve_context
 from napari_selfdenoise.training.training_data import TrainingData
 
@@ -74,7 +83,9 @@ def untrained(pixels, **changes):
     """A model with random weights that reads two planes to each side."""
     torch.manual_seed(0)
     config = TrainingConfig(
-        network=UNet(width=4, depth=1), context=TWO, masking=RandomMask(), **changes
+        network=UNet(width=4, depth=1),
+        masking=RandomMask(),
+        **{"context": TWO, **changes},
     )
     norm = Normalization.measure(pixels)
     network = config.build_network().eval()
@@ -196,7 +207,8 @@ def test_the_prediction_of_a_masked_pixel_does_not_depend_on_its_own_value():
 
 def test_a_blind_result_does_not_follow_the_pixel_itself():
     pixels = noisy(scene(6, side=32))
-    model = untrained(pixels, estimator=BlindMean(), flips=False)
+    still = NeighbouringPlanes(planes=2, axis="T", motion=False)
+    model = untrained(pixels, context=still, estimator=BlindMean(), flips=False)
     moved, frames = pixels.copy(), [1, 5]  # near an end, and at one
     moved[frames, 20, 21] += 3
     before, after = (
@@ -205,6 +217,119 @@ def test_a_blind_result_does_not_follow_the_pixel_itself():
     )
     assert np.array_equal(before[frames, 20, 21], after[frames, 20, 21])
     assert (before != after).any((1, 2)).all()
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0])
+def test_displacements_hardly_follow_the_noise_of_the_plane(speed):
+    # The share of a pixel's own noise that comes back by way of the displacements.
+    signal, rng = scene(5, 96, speed), np.random.default_rng(3)
+    pixels, part = noisy(signal), slice(0, 96)
+    shares = []
+    for _ in range(4):
+        step = rng.normal(0, 0.1 * STD, signal[2].shape).astype(np.float32)
+        found = []
+        for sign in (1, -1):
+            frames = pixels.copy()
+            frames[2] += sign * step
+            found.append(around(frames).stack((2,), part, part))
+        change = np.nanmean((found[0] - found[1]) / 2 * step, axis=(1, 2))
+        shares.append(change.mean() / (0.1 * STD) ** 2)
+    assert abs(np.mean(shares)) < 0.01
+
+
+# Motion and brightness ----------------------------------------------------------------
+
+
+def test_a_scene_that_moved_is_moved_back():
+    signal = scene(5, 96, speed=1.5)
+    found = around(noisy(signal)).stack((2,), slice(8, 88), slice(8, 88))
+    clean = signal[2, 8:88, 8:88]
+    for n, other in enumerate((0, 1, 3, 4)):
+        before = np.std(signal[other, 8:88, 8:88] - clean)
+        noise = np.nanmean(found[n] - clean) ** 2, np.nanvar(found[n] - clean)
+        assert sum(noise) < STD**2 + 0.05 * before**2
+        assert before > 0.5 * STD
+
+
+def test_parts_that_move_apart_are_each_moved_back():
+    rng = np.random.default_rng(0)
+    field = 100 + 300 * gaussian_filter(rng.normal(size=(96, 128)), 2, mode="wrap")
+    frames = []
+    for t in (-1, 0, 1):
+        y, x = np.mgrid[:96, :128].astype(float)
+        apart = 2 * t * np.tanh((x - 64) / 20)  # the halves move up and down
+        frames.append(map_coordinates(field, (y + apart, x), order=3, mode="wrap"))
+    plane, other = (np.asarray(f, np.float32) for f in frames[1:])
+    motion = measure_motion(plane, [other])[0]
+    found = motion.at(slice(24, 72), slice(0, 128))
+    left, right = found[0][:, 16:40].mean(), found[0][:, 88:112].mean()
+    assert left == pytest.approx(2, abs=0.3)
+    assert right == pytest.approx(-2, abs=0.3)
+    assert np.abs(found[1]).mean() < 0.15
+
+
+def test_a_moving_dot_is_not_smeared():
+    y, x = np.mgrid[:64, :64]
+    dots = [
+        100 + 800 * np.exp(-((y - 32) ** 2 + (x - 26 - 3 * t) ** 2) / (2 * 1.5**2))
+        for t in range(5)
+    ]
+    pixels = noisy(np.stack(dots))
+    found = around(pixels).stack((2,), slice(0, 64), slice(0, 64))
+    still = NeighbouringPlanes(planes=2, axis="T", motion=False)
+    smeared = around(pixels, still).stack((2,), slice(0, 64), slice(0, 64))
+    peak = dots[2].max() - 100
+    assert found.mean(0)[32, 32] - 100 > 0.8 * peak
+    assert smeared.mean(0)[32, 32] - 100 < 0.4 * peak
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0])
+def test_a_frame_of_other_brightness_is_matched(speed):
+    signal = scene(5, 96, speed)
+    light = np.array([1.0, 0.5, 1.0, 1.6, 1.0])[:, None, None]
+    near = around(noisy(50 + light * signal))
+    found = near.stack((2,), slice(8, 88), slice(8, 88))
+    for number in range(4):
+        apart = np.nanmean(found[number]) - (50 + signal[2, 8:88, 8:88].mean())
+        assert abs(apart) < 0.1 * signal.std()
+    dim, bright = near.noise_shares((2,))[[1, 2]]
+    assert dim > 2.5 * bright
+
+
+def test_planes_of_one_brightness_stay_as_they_are():
+    pixels = noisy(scene(4, 128))
+    waves = [PlaneWaves.of(plane) for plane in pixels]
+    for one in waves[1:]:
+        brightness = PairOfPlanes.of(waves[0], one).brightness
+        assert brightness.gain == 1
+        assert abs(brightness.offset) < 0.2 * STD
+
+
+def test_what_came_into_the_image_later_is_not_invented():
+    signal = scene(3, 96, speed=3)
+    found = around(noisy(signal), NeighbouringPlanes(planes=1, axis="T")).stack(
+        (1,), slice(0, 96), slice(0, 96)
+    )
+    assert np.isnan(found[0][-1]).mean() + np.isnan(found[0][0]).mean() > 0.5
+    assert not np.isnan(found[:, 8:88, 8:88]).any()
+
+
+def test_parts_of_a_plane_get_the_same_context_as_the_whole():
+    near = around(noisy(scene(5, 96, speed=1.5)))
+    whole = near.stack((2,), slice(0, 96), slice(0, 96))
+    part = near.stack((2,), slice(30, 50), slice(70, 96))
+    assert np.allclose(part, whole[:, 30:50, 70:96], atol=1e-3, equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 301), (33, 5)])
+def test_planes_of_any_shape_are_followed(shape):
+    rng = np.random.default_rng(0)
+    plane = rng.normal(100, 9, shape).astype(np.float32)
+    motion = measure_motion(plane, [plane, np.full(shape, 7, np.float32)])
+    rows, columns = (slice(0, side) for side in shape)
+    for one in motion:
+        assert np.isfinite(one.at(rows, columns)).all()
+    assert np.abs(motion[0].at(rows, columns)).max() < 0.01
 
 
 # Automatic ----------------------------------------------------------------------------
@@ -264,10 +389,11 @@ def test_patches_come_with_the_same_part_of_the_planes_around():
     pixels = np.arange(6 * 20 * 24, dtype=np.float32).reshape(6, 20, 24)
     clean = CleanImage(Image(pixels, "TYX"))
     planes = training_planes([clean], 0, np.random.default_rng(0))
-    order = [one.plane[0] for one in planes]
-    neighbours = np.array(
-        [[-1 if t < 2 else order.index(t - 2), order.index(5 - t)] for t in order]
-    )
+    nothing = np.full((20, 24), np.nan, np.float32)
+    around = [
+        np.stack([pixels[t - 2] if t >= 2 else nothing, pixels[5 - t]])
+        for t in (one.plane[0] for one in planes)
+    ]
     sampler = sampling.PatchSampler(
         [one.clean.pixels for one in planes],
         [one.clean.good for one in planes],
@@ -275,7 +401,7 @@ def test_patches_come_with_the_same_part_of_the_planes_around():
         16,
         RandomMask().orientations,
         torch.device("cpu"),
-        neighbours=neighbours,
+        around=Contexts(around, np.ones(2, np.float32)),
     )
     drawn = sampler.draw(60, torch.Generator().manual_seed(0))
     t = (drawn.observation // 480).long()[:, 0, 0, 0]
@@ -296,9 +422,11 @@ def test_planes_that_are_read_together_are_neighbours(monkeypatch):
     times = sorted(one.plane[0] for one in planes)
     assert len(planes) == 8
     assert times == list(range(times[0], times[0] + 8))
-    found = neighbours_of(planes, TWO)
-    assert (found >= 0).all()
-    assert not (found == np.arange(8)[:, None]).any()
+    near = planes_around(planes, TWO)[id(clean)]
+    for one in planes:
+        found = near.of(one.plane)
+        assert None not in found
+        assert one.plane not in found
 
 
 @pytest.mark.slow
@@ -326,6 +454,19 @@ def test_the_model_file_keeps_the_context(tmp_path):
         denoise(image, m, device="cpu").denoised.data for m in (model, again)
     )
     assert np.array_equal(found, same)
+
+
+def test_models_of_before_do_not_follow_motion(tmp_path):
+    path = save_model(untrained(noisy(scene(3, 32))), tmp_path / "stack")
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    description = json.loads(metadata["selfdenoise"])
+    assert description["config"]["context"].pop("motion")
+    metadata["selfdenoise"] = json.dumps(description)
+    save_file(load_file(path), path, metadata)
+    assert not load_model(path).config.context.motion
+    del description["config"]["context"]
+    assert TrainingConfig.model_validate(description["config"]).context == NoContext()
 
 
 def test_a_single_image_is_refused_by_a_model_of_stacks():

@@ -9,14 +9,23 @@ from napari_selfdenoise.context.context_planes import (
     neighbour_places,
     stack_axis,
 )
-from napari_selfdenoise.context.plane_pairs import PairOfPlanes, PlaneWaves
+from napari_selfdenoise.context.motion import Motion, measure_motion, moved_back
+from napari_selfdenoise.context.plane_pairs import (
+    Brightness,
+    PairOfPlanes,
+    PlaneWaves,
+)
 
 __all__ = [
     "Benefit",
+    "Brightness",
     "ContextPlanes",
+    "Motion",
     "PairOfPlanes",
     "PlaneWaves",
     "measure_benefit",
+    "measure_motion",
+    "moved_back",
     "neighbour_places",
     "stack_axis",
 ]

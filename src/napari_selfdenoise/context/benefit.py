@@ -135,11 +135,10 @@ def _sample(
     y, x = (clean.good & inside).nonzero()
     picked = np.sort(rng.permutation(len(y))[:count])
     y, x = y[picked], x[picked]
-    found = (around.read(p, rows, columns) for p in around.of(plane) if p)
-    planes = [one.pixels for one in found]
     pixels = clean.pixels.astype(float)
     level = float(np.median(pixels[clean.good]))
-    others = [_features(p.astype(float) - level, y, x, hollow=False) for p in planes]
+    found = np.nan_to_num(around.stack(plane, *_inside(rows, columns, pixels)) - level)
+    others = [_features(p.astype(float), y, x, hollow=False) for p in found]
     width = -(-pixels.shape[1] // _BLOCK)
     return _Sample(
         pixels[y, x] - level,
@@ -152,6 +151,13 @@ def _sample(
 def _middle(length: int) -> slice:
     start = max(0, (length - _SIDE) // 2)
     return slice(start, start + _SIDE)
+
+
+def _inside(rows: slice, columns: slice, pixels: Array) -> tuple[slice, slice]:
+    """The part that pixels (Y, X) were read from."""
+    starts = rows.start, columns.start
+    y, x = (slice(at, at + n) for at, n in zip(starts, pixels.shape, strict=True))
+    return y, x
 
 
 def _features(

@@ -1,27 +1,40 @@
-"""The planes around a plane of a stack, and which take the place of unusable ones."""
+"""The planes around a plane of a stack, and which take the place of unusable ones.
+
+Their pixels are made as bright as the plane, and moved back to where it shows the same.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.context.plane_pairs import PairOfPlanes, PlaneWaves
+from napari_selfdenoise.context.motion import (
+    Motion,
+    measure_motion,
+    moved_back,
+    noise_share,
+)
+from napari_selfdenoise.context.plane_pairs import (
+    Brightness,
+    PairOfPlanes,
+    PlaneWaves,
+)
 from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.images import (
     UNNAMED_AXES,
     Image,
     PlaneIndex,
     Tile,
-    read_padded,
+    sources,
 )
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 
-_KEPT = 32  # planes whose waves are kept
+_KEPT = 32  # planes whose waves and motions are kept
 _FURTHER = 2  # planes beyond the furthest neighbour that may take another's place
 _WHOLE_PIXELS = 2**22  # of larger planes, squares are compared
 _SMALL_PIXELS = 2**20
@@ -103,6 +116,8 @@ class ContextPlanes:
         image.kept_planes = max(image.kept_planes, 2 * kept if small else kept)
         self._waves: OrderedDict[PlaneIndex, PlaneWaves | None] = OrderedDict()
         self._pairs: dict[tuple[PlaneIndex, PlaneIndex], PairOfPlanes | None] = {}
+        self._follows = context.motion
+        self._motions: OrderedDict[PlaneIndex, dict[PlaneIndex, Motion]] = OrderedDict()
 
     def of(self, plane: PlaneIndex) -> list[PlaneIndex | None]:
         """Neighbours of a plane; as `neighbour_places`."""
@@ -115,23 +130,56 @@ class ContextPlanes:
             for at in neighbour_places(place, self.count, usable)
         ]
 
-    def read_padded(self, tile: Tile, margin: int, stride: int) -> NDArray[np.float32]:
-        """Padded pixels of the planes around that of a tile, as `read_padded`.
+    def stack(
+        self, plane: PlaneIndex, rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """Pixels of the neighbours of a plane where they show what some of it does.
+
+        They are as bright as the plane, and what moved between them is moved back.
 
         Returns
         -------
         ndarray
-            (2 k, Y, X), raw units; NaN where there is no plane.
+            (2 k, Y, X), raw units; NaN where there is no plane, and where the scene
+            came into the image later.
         """
-        found = [
-            None
-            if plane is None
-            else read_padded(self.image, replace(tile, plane=plane), margin, stride)[0]
-            for plane in self.of(tile.plane)
-        ]
-        like, _ = read_padded(self.image, tile, margin, stride)
-        nothing = np.full_like(like, np.nan)
-        return np.stack([nothing if one is None else one for one in found])
+        nothing = np.full(
+            (rows.stop - rows.start, columns.stop - columns.start), np.nan, np.float32
+        )
+        motions = self._motions_of(plane)
+        return np.stack(
+            [
+                nothing
+                if other is None
+                else self._neighbour(plane, other, motions.get(other), rows, columns)
+                for other in self.of(plane)
+            ]
+        )
+
+    def read_padded(self, tile: Tile, margin: int, stride: int) -> NDArray[np.float32]:
+        """Padded pixels of the neighbours of a tile's plane; as `images.read_padded`.
+
+        Returns
+        -------
+        ndarray
+            As `stack`.
+        """
+        y, x = sources(tile, self.image.plane_shape, margin, stride)
+        top, left = int(y.min()), int(x.min())
+        rows, columns = slice(top, int(y.max()) + 1), slice(left, int(x.max()) + 1)
+        found = self.stack(tile.plane, rows, columns)
+        return np.ascontiguousarray(found[:, (y - top)[:, None], x - left])
+
+    def noise_shares(self, plane: PlaneIndex) -> NDArray[np.float32]:
+        """Std of the noise of what `stack` gives, over that of the plane, (2 k,)."""
+        motions = self._motions_of(plane)
+        shares = np.ones(2 * self.count, np.float32)
+        for number, other in enumerate(self.of(plane)):
+            if other is not None:
+                motion = motions.get(other)
+                moved = noise_share(motion.steps) if motion else 1.0
+                shares[number] = moved * self._brightness(plane, other).gain
+        return shares
 
     def sequence(self, plane: PlaneIndex) -> PlaneIndex:
         """Sort key by which planes that are compared follow each other."""
@@ -160,6 +208,60 @@ class ContextPlanes:
     def _number(self) -> int:
         """Place of the axis among those that number planes."""
         return self.image.image.outer_axes.index(self.axis)
+
+    def _neighbour(
+        self,
+        plane: PlaneIndex,
+        other: PlaneIndex,
+        motion: Motion | None,
+        rows: slice,
+        columns: slice,
+    ) -> NDArray[np.float32]:
+        """Pixels (Y, X) of one neighbour, as `stack` gives them."""
+        brightness = self._brightness(plane, other)
+        if motion is None:
+            return brightness.matched(self.read(other, rows, columns).pixels)
+        steps = motion.at(rows, columns)
+        shape = self._shape(other)
+        part, corner = [], []
+        for span, apart, length in zip((rows, columns), steps, shape, strict=True):
+            first = max(0, span.start + math.floor(float(apart.min())))
+            last = min(length, span.stop + math.ceil(float(apart.max())) + 1)
+            corner.append(min(first, length - 1))
+            part.append(slice(corner[-1], max(last, corner[-1] + 1)))
+        pixels = brightness.matched(self.read(other, *part).pixels)
+        return moved_back(pixels, (corner[0], corner[1]), steps, rows, columns)
+
+    def _brightness(self, plane: PlaneIndex, other: PlaneIndex) -> Brightness:
+        """How bright a plane is where another shows the same."""
+        pair = self.pair(plane, other)
+        found = pair.brightness if pair else Brightness()
+        return found if plane < other else found.reversed()
+
+    def _motions_of(self, plane: PlaneIndex) -> dict[PlaneIndex, Motion]:
+        """How far the scene of a plane has moved in its neighbours."""
+        if not self._follows:
+            return {}
+        if plane not in self._motions:
+            others = list(dict.fromkeys(p for p in self.of(plane) if p is not None))
+            pixels = [self._whole(p) for p in (plane, *others)] if others else [None]
+            found = measure_motion(pixels[0], pixels[1:])
+            self._motions[plane] = dict(zip(others, found, strict=True))
+            if len(self._motions) > _KEPT:
+                self._motions.popitem(last=False)
+        return self._motions[plane]
+
+    def _whole(self, plane: PlaneIndex) -> NDArray[np.float32]:
+        """All that is known of a plane, (Y, X), raw units; what is bad is filled."""
+        if self._known is not None:
+            return self._known[plane].pixels
+        return self.image.read(plane).pixels
+
+    def _shape(self, plane: PlaneIndex) -> tuple[int, int]:
+        if self._known is None:
+            return self.image.plane_shape
+        height, width = self._known[plane].pixels.shape
+        return height, width
 
     def _moved(self, plane: PlaneIndex, place: int) -> PlaneIndex:
         """The plane at another place along the axis."""

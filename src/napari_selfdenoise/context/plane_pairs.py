@@ -46,6 +46,9 @@ _LEAST_STRUCTURE = 0.3
 """Variance of the blocks' signals over that of their noise, at least, for planes to
 show a scene that can be compared."""
 
+_BRIGHTER = 3.0  # standard errors that a change of brightness must exceed
+_MOST_BRIGHTER = 8.0  # times
+
 _MOST_SIDE = 64  # blocks; of larger planes the middle is compared
 _LEAST_BLOCKS = 16
 
@@ -74,6 +77,31 @@ class PlaneWaves(NamedTuple):
         return cls(blocks.mean((2, 3)), dctn(blocks, axes=(2, 3), norm="ortho"))
 
 
+class Brightness(NamedTuple):
+    """How bright a plane is where another one shows the same.
+
+    Parameters
+    ----------
+    gain : float
+        Its signal over that of the other one.
+    offset : float
+        What it is brighter by beyond that, raw units.
+    """
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+    def reversed(self) -> Brightness:
+        """How bright the other one is where this one shows the same."""
+        return Brightness(1 / self.gain, -self.offset / self.gain)
+
+    def matched(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pixels of the other plane as bright as they would be in this one."""
+        if self == Brightness():
+            return pixels
+        return np.float32(self.gain) * pixels + np.float32(self.offset)
+
+
 class PairOfPlanes(NamedTuple):
     """How two planes are alike.
 
@@ -87,12 +115,15 @@ class PairOfPlanes(NamedTuple):
         Correlation of what they show; 1 where they show nothing.
     blocks : int
         How many were compared.
+    brightness : Brightness
+        Of the first where the second shows the same.
     """
 
     shared_noise: float
     chance: float
     likeness: float
     blocks: int = 0
+    brightness: Brightness = Brightness()
 
     @classmethod
     def of(cls, one: PlaneWaves, other: PlaneWaves) -> PairOfPlanes:
@@ -103,8 +134,10 @@ class PairOfPlanes(NamedTuple):
             return cls(float(same), 0.0, 1.0)
         first, second = ((_local(p.means, known), p.waves[known]) for p in (one, other))
         shared, chance = _shared(first[1], second[1])
-        likeness = _likeness(*first, *second)
-        return cls(shared, chance, likeness, int(np.count_nonzero(known)))
+        signals = _signals(*first, *second)
+        count, likeness = int(np.count_nonzero(known)), _likeness(signals)
+        means = one.means[known], other.means[known]
+        return cls(shared, chance, likeness, count, _brightness(*means, signals))
 
     @property
     def independent(self) -> bool:
@@ -140,17 +173,46 @@ def _correlations(one: Array, other: Array) -> Array:
     return np.asarray((one * other).sum(1) / np.where(power > 0, power, np.inf))
 
 
-def _likeness(one: Array, waves: Array, other: Array, others: Array) -> float:
-    """Correlation of the signals of blocks, without their noise.
+class _Signals(NamedTuple):
+    """Variances of the signals of blocks of two planes, and what they share.
 
-    From their means (n,), which are 0 on average, and their waves (n, 8, 8).
+    Without noise; None where one of them shows hardly anything.
     """
+
+    first: float
+    second: float
+    both: float
+    correlation: float  # with the noise
+
+
+def _signals(one: Array, waves: Array, other: Array, others: Array) -> _Signals | None:
+    """From the means of blocks (n,), 0 on average, and their waves (n, 8, 8)."""
     noises = [(w[:, _SHORT] ** 2).mean() / SIDE**2 for w in (waves, others)]
-    signals = [(m**2).mean() - n for m, n in zip((one, other), noises, strict=True)]
+    powers = [float((m**2).mean()) for m in (one, other)]
+    signals = [power - noise for power, noise in zip(powers, noises, strict=True)]
     if any(s <= _LEAST_STRUCTURE * n for s, n in zip(signals, noises, strict=True)):
+        return None
+    both = float((one * other).mean())
+    return _Signals(*signals, both, both / math.sqrt(powers[0] * powers[1]))
+
+
+def _likeness(signals: _Signals | None) -> float:
+    """Correlation of the signals of blocks, without their noise."""
+    if signals is None:
         return 1.0
-    both = (one * other).mean() / math.sqrt(signals[0] * signals[1])
+    both = signals.both / math.sqrt(signals.first * signals.second)
     return float(np.clip(both, -1, 1))
+
+
+def _brightness(one: Array, other: Array, signals: _Signals | None) -> Brightness:
+    """Brightness of blocks of means (n,) where others show the same."""
+    gain = 1.0
+    if signals and _likeness(signals) >= _ALIKE:
+        gain = math.sqrt(signals.first / signals.second)
+        error = math.sqrt(max(0.0, 1 - signals.correlation**2) / len(one))
+        unclear = abs(math.log(gain)) < _BRIGHTER * error
+        gain = 1.0 if unclear else min(max(gain, 1 / _MOST_BRIGHTER), _MOST_BRIGHTER)
+    return Brightness(gain, float(np.median(one - gain * other)))
 
 
 def _local(means: Array, known: NDArray[np.bool_]) -> Array:

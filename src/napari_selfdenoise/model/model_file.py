@@ -151,7 +151,7 @@ def _parse_description(path: Path, metadata: dict[str, str] | None) -> dict[str,
 
 
 def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedModel:
-    config = parse_config(description["config"])
+    config = parse_config(_with_later_settings(description["config"]))
     channels = [
         _rebuild_channel(config, content, number, tensors)
         for number, content in enumerate(description["channels"])
@@ -163,6 +163,14 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> Trained
         LossHistory(np.array(history["step"]), np.array(history["loss"])),
         description["provenance"],
     )
+
+
+def _with_later_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A config in which settings that came later are as they were before."""
+    context = config.get("context", {})
+    if context.get("kind") == "neighbours" and "motion" not in context:
+        return config | {"context": context | {"motion": False}}
+    return config
 
 
 def _rebuild_channel(

@@ -43,13 +43,21 @@ class _Planes(_Context):
         description="How many frames or planes before and after each one are used.",
         json_schema_extra={"unit": "planes"},
     )
+    motion: bool = Field(
+        True,
+        title="Follow motion",
+        description="Measure how far each part of the scene has moved in the planes "
+        "around, and move it back before they are used. They are always made as bright "
+        "as the plane itself.",
+    )
 
 
 class NeighbouringPlanes(_Planes):
     """The frames or planes before and after each one.
 
-    The network gets them as further channels. Only pixels of the plane that it predicts
-    are masked: noise of other planes is independent, so all their pixels are used.
+    The network gets them as further channels, after what moved has been moved back.
+    Only pixels of the plane that it predicts are masked: noise of other planes is
+    independent, so all their pixels are used.
     Planes that share noise with it, blank planes and those of another scene are left
     out; at the ends of a stack, the planes on the other side take their place.
     """

@@ -131,7 +131,9 @@ class ImageNoise:
         context = views.context(tile)
         for masked in (numbers == number for number in range(4)):
             mean = views.without(raw, masked, context)
-            around = None if context is None else self._noisier_context(context, mean)
+            around = context
+            if context is not None:
+                around = self._noisier_context(context, mean, tile)
             moved = views.without(self._noisier(raw, mean), masked, around)
             inside = (..., *inner)
             parts = [v[inside] for v in (norm.invert(mean), raw, norm.invert(moved))]
@@ -145,11 +147,11 @@ class ImageNoise:
         noisier = self.module.renoise(mean, norm.apply(raw), generator)
         return raw + PROBE * (norm.invert(noisier) - raw)
 
-    def _noisier_context(self, context: Tensor, mean: Tensor) -> Tensor:
+    def _noisier_context(self, context: Tensor, mean: Tensor, tile: Tile) -> Tensor:
         """Planes around, (1, 2 k, Y, X), with a little more noise; normalised."""
         like = mean.expand_as(context)  # their signal is much like that of the plane
         noisier = self.module.renoise(like, context, self.views.generator)
-        return context + PROBE * (noisier - context)
+        return context + PROBE * self.views.noise_shares(tile) * (noisier - context)
 
 
 def _line(curve: NoiseCurve, a: float, b: float) -> NoiseCurve:

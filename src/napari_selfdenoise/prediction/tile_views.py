@@ -123,6 +123,13 @@ class TileViews:
             self._context = tile, self.normalization.apply(raw)
         return self._context[1]
 
+    def noise_shares(self, tile: Tile) -> Tensor | float:
+        """Noise std of the planes around over that of the plane, (2 k, 1, 1)."""
+        if self._around is None:
+            return 1.0
+        shares = torch.from_numpy(self._around.noise_shares(tile.plane))
+        return shares.to(self.device)[:, None, None]
+
     def places(self, tile: Tile) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns of the image that the padded pixels of a tile come from."""
         shape, stride = self.image.plane_shape, self.config.stride

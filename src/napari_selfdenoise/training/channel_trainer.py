@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel, on_device, run
-from napari_selfdenoise.parts.context import NeighbouringPlanes, joined
+from napari_selfdenoise.parts.context import joined
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, NoiseUnits
 from napari_selfdenoise.parts.psf import NoPSF, Optics, darkest_level
@@ -33,10 +33,10 @@ from napari_selfdenoise.training.objectives import (
 from napari_selfdenoise.training.observations import Observations, std_floor
 from napari_selfdenoise.training.paired_prediction import PairedPredictor
 from napari_selfdenoise.training.patches import (
+    Contexts,
     Patches,
     PatchSampler,
     TrainingPlane,
-    neighbours_of,
 )
 from napari_selfdenoise.training.phase import NoisePhase, Phase
 from napari_selfdenoise.training.plan import TrainingPlan
@@ -366,10 +366,7 @@ def _make_sampler(
     plan: TrainingPlan,
     paired: PairedPlanes,
 ) -> PatchSampler:
-    masking, context = plan.config.masking, plan.config.context
-    neighbours = paired.partners
-    if isinstance(context, NeighbouringPlanes):
-        neighbours = neighbours_of(planes, context)
+    masking = plan.config.masking
     turns = masking.orientations if plan.config.augment else _UNTURNED
     return PatchSampler(
         shown.planes,
@@ -379,7 +376,8 @@ def _make_sampler(
         turns,
         plan.device,
         masking.binning,
-        neighbours,
+        Contexts.of(planes, masking.binning),
+        paired.partners,
         paired.inputs,
     )
 

@@ -154,7 +154,8 @@ class MaskedPredictor:
                 if context is not None:
                     # Their signal is much like that of the plane itself.
                     like = outputs.mean.expand_as(context)
-                    context = noise.renoise(like, context, rng)
+                    more = noise.renoise(like, context, rng) - context
+                    context = context + self.sampler.noise_shares * more
                 noisier = masking.apply(noisier, mask, rng)
                 moved = self.outputs(network, noisier, None, context)
             probed = masked._replace(observation=mask.gather(moved.mean))
@@ -176,11 +177,12 @@ class MaskedPredictor:
         signal = self.outputs(network, filled, None, context).mean
         std = torch.from_numpy(noise_std(signal.cpu().numpy())).to(batch)
 
-        def noisier(pixels: Tensor) -> Tensor:
+        def noisier(pixels: Tensor, share: Tensor | float = 1.0) -> Tensor:
             normal = torch.randn(pixels.shape, generator=rng, device=batch.device)
-            return pixels + normal * PROBE * std
+            return pixels + normal * PROBE * std * share
 
         filled = _BLOCK_FILL.apply(noisier(batch), mask, rng)
-        context = None if context is None else noisier(context)
+        if context is not None:
+            context = noisier(context, self.sampler.noise_shares)
         moved = self.outputs(network, filled, None, context).mean
         return Differences.of(signal, batch, moved, blocks, good)

@@ -14,7 +14,12 @@ from torch import Tensor
 from napari_selfdenoise.context import ContextPlanes, stack_axis
 from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import Image, Normalization, PlaneIndex
+from napari_selfdenoise.images import (
+    Image,
+    Normalization,
+    PlaneIndex,
+    sliding_means,
+)
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import Mask
 
@@ -39,6 +44,10 @@ class TrainingPlane(NamedTuple):
         First row and column of the region.
     target : CleanPlane or None
         The same place of what is to be predicted, where that is another image.
+    around : ndarray or None
+        Its context, (2 k, Y, X), as of `ContextPlanes.stack`.
+    noise_shares : ndarray or None
+        As of `ContextPlanes.noise_shares`, (2 k,).
     """
 
     clean: CleanPlane
@@ -46,6 +55,8 @@ class TrainingPlane(NamedTuple):
     plane: PlaneIndex
     corner: tuple[int, int]
     target: CleanPlane | None = None
+    around: NDArray[np.float32] | None = None
+    noise_shares: NDArray[np.float32] | None = None
 
 
 def training_planes(
@@ -54,6 +65,7 @@ def training_planes(
     generator: np.random.Generator,
     patch_size: int = MIN_PATCH,
     run: int = 1,
+    copies: int = 1,
 ) -> list[TrainingPlane]:
     """Read the planes of one channel to train on.
 
@@ -74,6 +86,8 @@ def training_planes(
     run : int
         How many neighbouring planes are read together where not all are, at the same
         place.
+    copies : int
+        How many planes will be kept for each one, with its context.
 
     Returns
     -------
@@ -84,10 +98,10 @@ def training_planes(
         (image, plane) for image in images for plane in image.image.planes(channel)
     ]
     pixels = sum(math.prod(image.plane_shape) for image, _ in available)
-    run = run if pixels > MAX_TRAINING_PIXELS else 1
+    room = MAX_TRAINING_PIXELS // copies
+    run = run if pixels > room else 1
     runs = _in_runs([available[n] for n in generator.permutation(len(available))], run)
     planes: list[TrainingPlane] = []
-    room = MAX_TRAINING_PIXELS
     for together in runs:
         if planes and room < patch_size**2:
             break
@@ -143,35 +157,6 @@ def _in_runs(
     return list(runs.values())
 
 
-def neighbours_of(
-    planes: Sequence[TrainingPlane], context: NeighbouringPlanes
-) -> NDArray[np.int64]:
-    """Which of the planes to train on are the context of each of them.
-
-    Parameters
-    ----------
-    planes : sequence of TrainingPlane
-        Of one channel.
-    context : NeighbouringPlanes
-        How many planes to each side, along which axis.
-
-    Returns
-    -------
-    ndarray
-        Numbers of planes, (n, 2 k); -1 where there is none.
-    """
-    around = planes_around(planes, context)
-    numbers = {_key(one, one.plane): number for number, one in enumerate(planes)}
-    found = np.full((len(planes), context.count), -1, np.int64)
-    for one in sorted(planes, key=lambda p: around[id(p.image)].sequence(p.plane)):
-        others = around[id(one.image)].of(one.plane)
-        found[numbers[_key(one, one.plane)]] = [
-            -1 if other is None else numbers.get(_key(one, other), -1)
-            for other in others
-        ]
-    return found
-
-
 def planes_around(
     planes: Sequence[TrainingPlane], context: NeighbouringPlanes
 ) -> dict[int, ContextPlanes]:
@@ -183,13 +168,6 @@ def planes_around(
         )
         for identity, image in images.items()
     }
-
-
-def _key(
-    one: TrainingPlane, plane: PlaneIndex
-) -> tuple[int, PlaneIndex, tuple[int, int]]:
-    """Where another plane lies that was read at the same place as one."""
-    return id(one.image), plane, one.corner
 
 
 class Patches(NamedTuple):
@@ -226,6 +204,35 @@ class Patches(NamedTuple):
         return mask._replace(positions=mask.positions.gather(1, first.gather(1, turn)))
 
 
+class Contexts(NamedTuple):
+    """The planes around all planes that are learned from.
+
+    Parameters
+    ----------
+    pixels : list of ndarray
+        Around each plane, (2 k, Y, X), raw units; NaN where there is none.
+    noise_shares : ndarray
+        Std of their noise over that of a plane, on average, (2 k,).
+    """
+
+    pixels: list[NDArray[np.float32]]
+    noise_shares: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, planes: Sequence[TrainingPlane], bin_size: int) -> Contexts | None:
+        """Contexts of planes, in bins as these are; None where they have none."""
+        pixels = [one.around for one in planes if one.around is not None]
+        shares = [p.noise_shares for p in planes if p.noise_shares is not None]
+        if not pixels:
+            return None
+        if bin_size > 1:
+            pixels = [
+                np.stack([sliding_means(plane, bin_size) for plane in around])
+                for around in pixels
+            ]
+        return cls(pixels, np.mean(shares, axis=0, dtype=np.float32))
+
+
 class PatchSampler:
     """Draws random, randomly turned patches from planes of any sizes.
 
@@ -245,8 +252,10 @@ class PatchSampler:
         Where pixels, indices and randomness live.
     step : int
         Distance in the plane of neighbouring pixels of a patch.
-    neighbours : ndarray, optional
-        As of `neighbours_of`, where planes have a context.
+    around : Contexts, optional
+        Of all the planes, or none.
+    partners : ndarray, optional
+        Numbers of the planes that go with each one in place of a context, (n, 1).
     inputs : int, optional
         How many planes patches are drawn from, the first ones; all if not given.
     """
@@ -260,7 +269,8 @@ class PatchSampler:
         orientations: Sequence[tuple[bool, bool, bool]],
         device: torch.device,
         step: int = 1,
-        neighbours: NDArray[np.int64] | None = None,
+        around: Contexts | None = None,
+        partners: NDArray[np.int64] | None = None,
         inputs: int | None = None,
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
@@ -279,9 +289,16 @@ class PatchSampler:
         )
         self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
-        self._neighbours = (
-            None if neighbours is None else torch.from_numpy(neighbours).to(device)
+        self._partners = (
+            None if partners is None else torch.from_numpy(partners).to(device)
         )
+        self._around = None
+        if around:
+            flat = np.concatenate([pixels.ravel() for pixels in around.pixels])
+            self._around = normalization.apply(torch.from_numpy(flat).to(device))
+            shares = torch.from_numpy(around.noise_shares).to(device)
+            self.noise_shares = shares[:, None, None]
+            self._others = torch.arange(len(shares), device=device)
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True
@@ -305,13 +322,14 @@ class PatchSampler:
 
     def _context(self, plane: Tensor, inside: Tensor) -> Tensor | None:
         """Pixels of the planes around some planes (B,), at places (B, Y, X) in them."""
-        if self._neighbours is None:
+        if self._partners is not None:
+            starts = self.starts[self._partners[plane]]  # (B, 1)
+            return self.pixels[starts[:, :, None, None] + inside[:, None]]
+        if self._around is None:
             return None
-        others = self._neighbours[plane]  # (B, 2 k)
-        starts = self.starts[others.clamp_min(0)][:, :, None, None]
-        missing = (others < 0)[:, :, None, None]
-        pixels = self.pixels[starts + inside[:, None] * ~missing]
-        return pixels.masked_fill(missing, math.nan)
+        size = (self.ends - self.starts)[plane][:, None]
+        starts = len(self._others) * self.starts[plane][:, None] + self._others * size
+        return self._around[starts[:, :, None, None] + inside[:, None]]
 
     def _corners(self, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Plane, top row and left column of patches, from uniform numbers (4, B)."""

@@ -111,7 +111,7 @@ def resolve_context(
         return config, ""
     wanted = context.axis if isinstance(context, NeighbouringPlanes) else ""
     axis = stack_axis(data.images[0], wanted)
-    chosen = NeighbouringPlanes(planes=context.planes, axis=axis)
+    chosen = NeighbouringPlanes(planes=context.planes, motion=context.motion, axis=axis)
     if isinstance(context, AutomaticContext):
         return _measured_context(config, data, chosen)
     if not axis:

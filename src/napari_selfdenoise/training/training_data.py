@@ -16,7 +16,7 @@ from napari_selfdenoise.defects import (
 )
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
-from napari_selfdenoise.parts.context import NoContext
+from napari_selfdenoise.parts.context import AutomaticContext, NeighbouringPlanes
 from napari_selfdenoise.parts.masking import LARGEST_BIN
 from napari_selfdenoise.training.patches import TrainingPlane, training_planes
 from napari_selfdenoise.training.targets import Targets
@@ -102,9 +102,13 @@ def _read_planes(
 ) -> list[list[TrainingPlane]]:
     rng = np.random.default_rng(config.seed)
     side = config.patch_size * LARGEST_BIN
-    run = 1 if isinstance(config.context, NoContext) else _RUN
+    run, copies = 1, 1
+    if isinstance(config.context, NeighbouringPlanes | AutomaticContext):
+        run, copies = _RUN, 1 + 2 * config.context.planes
     channels = range(images[0].image.channels)
-    planes = [training_planes(images, channel, rng, side, run) for channel in channels]
+    planes = [
+        training_planes(images, channel, rng, side, run, copies) for channel in channels
+    ]
     if not any(planes):
         raise nothing_to_learn(images[0].image)
     return planes

@@ -16,6 +16,7 @@ from napari_selfdenoise.images import FieldOfView, Image
 from napari_selfdenoise.long_work import Command, run_to_end
 from napari_selfdenoise.model import ChannelModel, TrainedModel
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.contexts import read_contexts
 from napari_selfdenoise.training.plan import TrainingPlan, make_plan
 from napari_selfdenoise.training.progress import READING, TrainingProgress
 from napari_selfdenoise.training.requirements import continued, require_trainable
@@ -117,6 +118,7 @@ def _train(
     device = resolve_device(config.device)
     data = TrainingData.read(images, config, taught.targets(images))
     plan = make_plan(data, config, device)
+    command = (yield from read_contexts(data, plan.config.context)) or command
     trainers = _make_trainers(data, plan, start)
     data.planes.clear()  # the trainers hold the pixels on the device
 
