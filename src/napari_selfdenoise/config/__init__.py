@@ -13,18 +13,21 @@ from napari_selfdenoise.config.training_config import (
     parse_config,
     why_not,
 )
+from napari_selfdenoise.config.volumes import PlanesReach, patches_a_step
 
 __all__ = [
     "DESCRIPTIONS",
     "RECIPES",
     "RULES",
     "TITLES",
+    "PlanesReach",
     "Rule",
     "TrainingConfig",
     "budget_text",
     "noise_model",
     "parse_budget",
     "parse_config",
+    "patches_a_step",
     "recipe",
     "resolve_files",
     "why_not",

@@ -87,6 +87,25 @@ RULES: tuple[Rule, ...] = (
         "that neighbouring planes would lose what they add: choose the U-Net",
     ),
     Rule(
+        ("context", "network"),
+        lambda m: not m.network.blind or not m.context.volumetric,
+        "the half-plane U-Net is blind within single planes only, so that other planes "
+        "of a volume are out of its reach: choose the U-Net",
+    ),
+    Rule(
+        ("context", "masking"),
+        lambda m: not m.context.volumetric or m.masking.binning == 1,
+        "bins of pixels are means within a plane, and are not learned from in volumes: "
+        "choose another masking, or neighbouring planes",
+    ),
+    Rule(
+        ("context", "psf"),
+        lambda m: not m.context.volumetric or not m.psf.blurs,
+        "the point spread function blurs within planes only, but a microscope blurs "
+        "volumes along depth as well: choose no point spread function, or neighbouring "
+        "planes",
+    ),
+    Rule(
         ("psf", "masking"),
         lambda m: not m.psf.blurs or m.masking.masks_pixels,
         "a point spread function spreads each pixel into its neighbours, so the "

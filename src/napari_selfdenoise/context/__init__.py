@@ -10,13 +10,23 @@ from napari_selfdenoise.context.context_planes import (
     stack_axis,
 )
 from napari_selfdenoise.context.plane_pairs import PairOfPlanes, PlaneWaves
+from napari_selfdenoise.context.volumes import (
+    Slab,
+    Volumes,
+    depth_axis,
+    plane_spacing,
+)
 
 __all__ = [
     "Benefit",
     "ContextPlanes",
     "PairOfPlanes",
     "PlaneWaves",
+    "Slab",
+    "Volumes",
+    "depth_axis",
     "measure_benefit",
     "neighbour_places",
+    "plane_spacing",
     "stack_axis",
 ]

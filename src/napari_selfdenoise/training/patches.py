@@ -17,6 +17,7 @@ from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, Normalization, PlaneIndex
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import Mask
+from napari_selfdenoise.training.volume_patches import VolumePatches
 
 MAX_TRAINING_PIXELS = 2**26
 """Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""
@@ -244,6 +245,8 @@ class PatchSampler:
         Distance in the plane of neighbouring pixels of a patch.
     neighbours : ndarray, optional
         As of `neighbours_of`, where planes have a context.
+    volumes : VolumePatches, optional
+        Where patches have several planes.
     """
 
     def __init__(
@@ -256,6 +259,7 @@ class PatchSampler:
         device: torch.device,
         step: int = 1,
         neighbours: NDArray[np.int64] | None = None,
+        volumes: VolumePatches | None = None,
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
         self.pixels = normalization.apply(torch.from_numpy(flat).to(device))
@@ -272,14 +276,25 @@ class PatchSampler:
         self._neighbours = (
             None if neighbours is None else torch.from_numpy(neighbours).to(device)
         )
+        self._volumes = volumes and volumes.to(device)
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True
     ) -> Patches:
-        """Draw `count` patches, turned or as they lie."""
+        """Draw `count` patches, turned or as they lie.
+
+        The planes of a patch of a volume follow each other in the batch.
+        """
         device, step = self.pixels.device, self.step
         uniform = torch.rand((4, count), generator=generator, device=device)
         plane, top, left = self._corners(uniform)
+        if self._volumes:
+            # All planes of a patch at the same place, and turned alike.
+            plane = self._volumes.around(plane, generator, turned)
+            depth = self._volumes.depth
+            uniform, top, left = (
+                values.repeat_interleave(depth, -1) for values in (uniform, top, left)
+            )
         width = self.shapes[plane][:, 1]
         turn = (uniform[3] * (len(self.orientations) if turned else 1)).long()
         rows, columns = self._turned(self.orientations[turn])

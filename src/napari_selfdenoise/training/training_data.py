@@ -15,9 +15,10 @@ from napari_selfdenoise.defects import (
     rounding_notes,
 )
 from napari_selfdenoise.images import Image
-from napari_selfdenoise.parts.context import NoContext
+from napari_selfdenoise.parts.context import FullVolume, NoContext
 from napari_selfdenoise.parts.masking import LARGEST_BIN
 from napari_selfdenoise.training.patches import TrainingPlane, training_planes
+from napari_selfdenoise.training.volume_patches import unbroken_runs
 
 _RUN = 16
 """Neighbouring planes that are read together, where they are each other's context."""
@@ -63,6 +64,18 @@ class TrainingData:
     def channels(self) -> int:
         """How many channels each image has."""
         return self.images[0].channels
+
+    def volume_depth(self, context: FullVolume) -> int:
+        """Planes in a row, none of them blank, that all images have in all channels.
+
+        So many can be cut from each as a patch; 0 where nothing was read.
+        """
+        longest: dict[tuple[int, int], int] = {}
+        for channel, planes in enumerate(self.planes):
+            for run in unbroken_runs(planes, context):
+                key = channel, id(run[0].image)
+                longest[key] = max(longest.get(key, 0), len(run))
+        return min(longest.values(), default=0)
 
     def recorded(self) -> list[list[NDArray[np.float32]]]:
         """Planes of each channel, (Y, X), raw units; NaN where nothing was recorded."""
