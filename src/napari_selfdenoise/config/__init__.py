@@ -15,12 +15,14 @@ from napari_selfdenoise.config.training_config import (
     parse_config,
     why_not,
 )
+from napari_selfdenoise.config.volumes import PlanesReach, patches_a_step
 
 __all__ = [
     "DESCRIPTIONS",
     "RECIPES",
     "RULES",
     "TITLES",
+    "PlanesReach",
     "Rule",
     "Supervision",
     "TrainingConfig",
@@ -28,6 +30,7 @@ __all__ = [
     "noise_model",
     "parse_budget",
     "parse_config",
+    "patches_a_step",
     "recipe",
     "resolve_files",
     "supervised",

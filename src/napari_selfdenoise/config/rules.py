@@ -105,6 +105,25 @@ RULES: tuple[Rule, ...] = (
         "that neighbouring planes would lose what they add: choose the U-Net",
     ),
     Rule(
+        ("context", "network"),
+        lambda m: not m.network.blind or not m.context.volumetric,
+        "the half-plane U-Net is blind within single planes only, so that other planes "
+        "of a volume are out of its reach: choose the U-Net",
+    ),
+    Rule(
+        ("context", "masking"),
+        lambda m: not m.context.volumetric or m.masking.binning == 1,
+        "bins of pixels are means within a plane, and are not learned from in volumes: "
+        "choose another masking, or neighbouring planes",
+    ),
+    Rule(
+        ("context", "psf"),
+        lambda m: not m.context.volumetric or not m.psf.blurs,
+        "the point spread function blurs within planes only, but a microscope blurs "
+        "volumes along depth as well: choose no point spread function, or neighbouring "
+        "planes",
+    ),
+    Rule(
         ("psf", "masking", "supervision"),
         lambda m: m.masking.masks_pixels or _has_target(m) or not m.psf.blurs,
         "a point spread function spreads each pixel into its neighbours, so the "

@@ -222,7 +222,8 @@ class TrainingConfig(BaseModel):
         if not isinstance(network, UNet):
             return network.build(self.signal.outputs)
         network = network.sharp if sharp else network
-        return network.build(self.signal.outputs, 1 + self.context.count)
+        inputs, merges = 1 + self.context.count, self.context.merges(network.depth)
+        return network.build(self.signal.outputs, inputs, merges)
 
     @property
     def stride(self) -> int:

@@ -15,6 +15,12 @@ from napari_selfdenoise.context.plane_pairs import (
     PairOfPlanes,
     PlaneWaves,
 )
+from napari_selfdenoise.context.volumes import (
+    Slab,
+    Volumes,
+    depth_axis,
+    plane_spacing,
+)
 
 __all__ = [
     "Benefit",
@@ -23,9 +29,13 @@ __all__ = [
     "Motion",
     "PairOfPlanes",
     "PlaneWaves",
+    "Slab",
+    "Volumes",
+    "depth_axis",
     "measure_benefit",
     "measure_motion",
     "moved_back",
     "neighbour_places",
+    "plane_spacing",
     "stack_axis",
 ]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from napari_selfdenoise.compute import autocast
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.context import stack_axis
+from napari_selfdenoise.context import depth_axis, stack_axis
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, Normalization, to_bins, to_pixels
 from napari_selfdenoise.parts.networks import NetworkModule
@@ -170,6 +170,12 @@ class TrainedModel:
                 "Choose an image with the same channels, or train on this one.",
             )
         context = self.config.context
+        if context.volumetric and not depth_axis(image):
+            raise RequestError(
+                "The model predicts each plane of a volume together with those above "
+                f"and below, but the image is a single one: {image.describe()}.",
+                "Choose a stack, or train on this image.",
+            )
         if context.count and not stack_axis(image):
             raise RequestError(
                 f"The model predicts each plane together with {context.count} others "
@@ -212,16 +218,29 @@ def run(
     images: Tensor,
     precision: torch.dtype,
     binning: int = 1,
+    planes: int = 1,
 ) -> Outputs:
     """Outputs of a network for a batch (B, 1, Y, X), normalised.
 
-    Sides are multiples of the config's stride; `precision` is that of the
-    convolutions, and `binning` the side of the bins whose means the network gets.
+    Parameters
+    ----------
+    network : nn.Module
+        Of a channel.
+    optics : Optics or None
+        From its first output to the signal.
+    images : Tensor
+        (B, 1, Y, X); sides are multiples of the config's stride.
+    precision : torch.dtype
+        That of the convolutions.
+    binning : int
+        Side of the bins whose means the network gets.
+    planes : int
+        How many images that follow each other in the batch are a volume.
     """
     images = to_bins(images, binning) if binning > 1 else images
     images = images.contiguous(memory_format=torch.channels_last)
     with autocast(images.device, precision):
-        output: Tensor = network(images)
+        output: Tensor = network(images, planes)
     output = output.float()
     output = to_pixels(output, binning) if binning > 1 else output
     return _outputs(optics, output[:, :1], output[:, 1:])
@@ -233,6 +252,7 @@ def run_at(
     images: Tensor,
     precision: torch.dtype,
     positions: Tensor,
+    planes: int = 1,
 ) -> Outputs:
     """Outputs as of `run`; all but the mean at some pixels only.
 
@@ -244,7 +264,7 @@ def run_at(
     """
     images = images.contiguous(memory_format=torch.channels_last)
     with autocast(images.device, precision):
-        mean, rest = network.at(images, positions)
+        mean, rest = network.at(images, positions, planes)
     return _outputs(optics, mean, rest)
 
 

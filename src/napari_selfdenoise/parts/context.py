@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import math
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,10 +18,35 @@ class _Context(BaseModel):
     measured: ClassVar[bool] = False
     """Whether a measurement of the stack decides on it."""
 
+    volumetric: ClassVar[bool] = False
+    """Whether convolutions, patches and tiles extend along depth."""
+
     @property
     def count(self) -> int:
-        """Number of other planes that the network gets."""
+        """Number of other planes that the network gets as further channels."""
         return 0
+
+    @property
+    def depth(self) -> int:
+        """Number of planes of a patch that are predicted together."""
+        return 1
+
+    @property
+    def needs_stack(self) -> bool:
+        """Whether a pixel is predicted from other planes, too."""
+        return self.count > 0 or self.volumetric
+
+    def merges(self, levels: int) -> tuple[int, ...] | None:
+        """How many planes each pooling of a network merges into one.
+
+        None where its convolutions do not reach into other planes.
+
+        Parameters
+        ----------
+        levels : int
+            Number of poolings.
+        """
+        return None
 
 
 class NoContext(_Context):
@@ -94,9 +120,120 @@ class AutomaticContext(_Planes):
     measured: ClassVar[bool] = True
 
 
+ASSUMED_SPACING = 3.0
+"""Distance of planes in pixel widths where voxel sizes are not known: confocal stacks
+are mostly sampled two to five times more coarsely along depth."""
+
+_NEAR_ISOTROPIC = math.sqrt(2)
+
+
+class FullVolume(_Context):
+    """All planes of a Z stack at once (3-D).
+
+    Convolutions, masks, patches and tiles extend along depth, too. Pixels are masked in
+    all planes. Planes are merged by the poolings only once pixels have become as wide
+    as planes are apart. Blank planes end a volume.
+    """
+
+    model_config = ConfigDict(title="Whole volume (3-D)")
+
+    kind: Literal["volume"] = "volume"
+    volumetric: ClassVar[bool] = True
+    patch_planes: int = Field(
+        8,
+        ge=1,
+        le=64,
+        title="Planes of a patch",
+        description="How many planes the patches have that the network is trained on. "
+        "Fewer, where a stack has fewer.",
+        json_schema_extra={"unit": "planes"},
+    )
+    spacing: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        title="Distance of planes",
+        description="Distance of neighbouring planes in widths of a pixel; automatic: "
+        "by the voxel size of the image, 3 where it is not known.",
+        json_schema_extra={"unit": "px"},
+    )
+    axis: str = Field(
+        "",
+        max_length=1,
+        title="Axis",
+        description="Letter of the axis along which planes lie; empty: depth, else the "
+        "first axis that has no name, else time.",
+        json_schema_extra={"hidden": True},
+    )
+
+    @property
+    def depth(self) -> int:
+        """Number of planes of a patch that are predicted together."""
+        return self.patch_planes
+
+    def merges(self, levels: int) -> tuple[int, ...]:
+        """How many planes each pooling of a network merges into one, 1 or 2.
+
+        Parameters
+        ----------
+        levels : int
+            Number of poolings, each of which doubles the width of a pixel.
+        """
+        found: list[int] = []
+        distance = self.spacing or ASSUMED_SPACING
+        for level in range(levels):
+            found.append(2 if distance < _NEAR_ISOTROPIC * 2**level else 1)
+            distance *= found[-1]
+        return tuple(found)
+
+
 Context = Annotated[
-    NoContext | NeighbouringPlanes | AutomaticContext, Field(discriminator="kind")
+    NoContext | NeighbouringPlanes | FullVolume | AutomaticContext,
+    Field(discriminator="kind"),
 ]
+
+
+class NetworkInput(NamedTuple):
+    """What a network gets to predict images with their context.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, N, Y, X): planes of a context are channels, those of a volume follow each
+        other in the batch.
+    planes : int
+        How many of them are a volume.
+    place : slice
+        Which of them are predicted.
+    """
+
+    images: Tensor
+    planes: int
+    place: slice
+
+    @classmethod
+    def of(
+        cls, images: Tensor, planes: Tensor | None, volumetric: bool
+    ) -> NetworkInput:
+        """Put images (B, 1, Y, X) together with other planes.
+
+        Parameters
+        ----------
+        images : Tensor
+            Masked pixels are filled already; a single one where it is of a volume.
+        planes : Tensor, optional
+            As of `joined`; of a volume all of its planes, NaN in the place of the
+            image, (1, Z, Y, X).
+        volumetric : bool
+            Whether it is of a volume.
+        """
+        if planes is None or not volumetric:
+            return cls(joined(images, planes), 1, slice(None))
+        volume = planes[0].unsqueeze(1)  # (Z, 1, Y, X)
+        gap = volume.isnan()
+        place = int(gap[:, 0, 0, 0].nonzero()[0])
+        filled = torch.where(gap, images, volume)
+        return cls(filled, len(filled), slice(place, place + 1))
 
 
 def joined(images: Tensor, planes: Tensor | None) -> Tensor:

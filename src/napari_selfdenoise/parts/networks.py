@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -105,12 +106,20 @@ class UNet(BaseModel):
         json_schema_extra={"unit": "px"},
     )
 
-    def build(self, outputs: int, inputs: int = 1) -> UNetModule:
+    def build(
+        self, outputs: int, inputs: int = 1, merges: tuple[int, ...] | None = None
+    ) -> UNetModule:
         """Make the network, with so many input and output channels.
 
-        The first input is what is predicted, the others are its context.
+        Parameters
+        ----------
+        outputs, inputs : int
+            The first input is what is predicted, the others are its context.
+        merges : tuple of int, optional
+            How many planes each pooling merges into one, where the network reaches into
+            the planes of a volume.
         """
-        return UNetModule(self, outputs, inputs)
+        return UNetModule(self, outputs, inputs, merges)
 
     def scaled(self, pixels: int) -> UNet:
         """Return the network as wide as suits so many pixels to learn from."""
@@ -162,6 +171,17 @@ class UNet(BaseModel):
         radius += self.stride + len(profile(self.smoothing)) // 2
         return max(int(radius), len(profile(self.baseline)) // 2)
 
+    def planes_radius(self, merges: tuple[int, ...]) -> int:
+        """How many planes away from a pixel its prediction depends on.
+
+        Parameters
+        ----------
+        merges : tuple of int
+            How many planes each pooling merges into one.
+        """
+        merged = list(itertools.accumulate((1, *merges), operator.mul))
+        return int(sum(merged) + sum(merged[1:]) + merged[-1] - 1)
+
 
 def profile(sigma: float) -> NDArray[np.float64]:
     """A Gaussian along one axis, (n,), odd, sum 1; a single number where σ is 0."""
@@ -169,16 +189,29 @@ def profile(sigma: float) -> NDArray[np.float64]:
 
 
 class UNetModule(nn.Module):
-    """The network that `UNet` describes: (B, inputs, Y, X) -> (B, outputs, Y, X)."""
+    """The network that `UNet` describes: (B, inputs, Y, X) -> (B, outputs, Y, X).
 
-    def __init__(self, spec: UNet, outputs: int, inputs: int = 1) -> None:
+    Volumes are batches of planes, (B * Z, inputs, Y, X): where planes are merged, the
+    first convolution of each block reaches into the planes before and after.
+    """
+
+    def __init__(
+        self,
+        spec: UNet,
+        outputs: int,
+        inputs: int = 1,
+        merges: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
         width, widths = spec.width, spec.widths
+        self.merges = merges
+        reach = 1 if merges is None else 3
         self.down = nn.ModuleList(
-            _double(i, w) for i, w in zip([inputs, *widths[:-1]], widths, strict=True)
+            _double(reach * i, w)
+            for i, w in zip([inputs, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(
-            Up(b, w, skip=bool(level) or spec.top_skip)
+            Up(reach * b, w, skip=bool(level) or spec.top_skip)
             for level, (w, b) in enumerate(itertools.pairwise(widths))
         )
         self.mix = _mixing(width, width)
@@ -188,31 +221,119 @@ class UNetModule(nn.Module):
         self.baseline = Smooth(profile(spec.baseline)) if spec.baseline else None
         _start(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Predict from an image whose sides are multiples of the stride."""
-        output: Tensor = self.smooth(self.head(self._features(image)))
+    def forward(self, image: Tensor, planes: int = 1) -> Tensor:
+        """Predict from an image whose sides are multiples of the stride.
+
+        Of volumes of so many planes each, which follow each other in the batch.
+        """
+        output: Tensor = self.smooth(self.head(self._features(image, planes)))
         if self.baseline is None:
             return output  # (B, outputs, Y, X)
         mean = output[:, :1] + self.baseline(image[:, :1])
         return torch.cat([mean, output[:, 1:]], dim=1)
 
-    def at(self, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def at(
+        self, image: Tensor, positions: Tensor, planes: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """Predict the mean everywhere, all else at some pixels; see `Head.at`."""
-        mean, rest = self.head.at(self._features(image), positions)
+        mean, rest = self.head.at(self._features(image, planes), positions)
         mean = self.smooth(mean)
         return mean + self.baseline(image[:, :1]) if self.baseline else mean, rest
 
-    def _features(self, image: Tensor) -> Tensor:
+    def _features(self, image: Tensor, planes: int) -> Tensor:
         """Features of each pixel, (B, C, Y, X)."""
-        features, skips = image, []
+        features, skips, counts = image, [], [planes]
         for level, block in enumerate(self.down):
-            features = block(self.pool(features) if level else features)
+            if level:
+                features = self.pool(features)
+                counts.append(counts[-1])
+                if self._merge(level - 1) == 2:
+                    features = merged(features, counts[-1])
+                    counts[-1] = -(-counts[-1] // 2)
+            features = block(self._reaching(features, counts[-1]))
             skips.append(features)
         features = skips.pop()
-        for block in reversed(self.up):
-            features = block(features, skips.pop())
+        for level, block in reversed(list(enumerate(self.up))):
+            features = self._reaching(features, counts.pop())
+            apart = counts[-1] if self._merge(level) == 2 else 0
+            features = block(features, skips.pop(), apart)
         mixed: Tensor = self.mix(features)
         return mixed
+
+    def _merge(self, level: int) -> int:
+        """How many planes the pooling below a level merges into one."""
+        return self.merges[level] if self.merges else 1
+
+    def _reaching(self, features: Tensor, planes: int) -> Tensor:
+        """Features as the first convolution of a block needs them."""
+        return features if self.merges is None else with_planes_around(features, planes)
+
+
+def with_planes_around(features: Tensor, planes: int) -> Tensor:
+    """Features of each plane with those of the planes before and after it.
+
+    A convolution of them reaches over three planes, and is far faster on a CPU than one
+    in three dimensions. Beyond the ends of a volume all is zero.
+
+    Parameters
+    ----------
+    features : Tensor
+        (B * Z, C, Y, X).
+    planes : int
+        Z, how many planes each volume has.
+
+    Returns
+    -------
+    Tensor
+        Before, itself, after: (B * Z, 3 C, Y, X).
+    """
+    number = torch.arange(len(features), device=features.device) % planes
+    inside = ((number > 0), (number < planes - 1))
+    first, last = (flags.to(features)[:, None, None, None] for flags in inside)
+    before = F.pad(features, (0, 0, 0, 0, 0, 0, 1, -1)) * first
+    after = F.pad(features, (0, 0, 0, 0, 0, 0, -1, 1)) * last
+    return torch.cat([before, features, after], dim=1)
+
+
+def merged(features: Tensor, planes: int) -> Tensor:
+    """Means of every two planes; an odd one at the end stays alone.
+
+    Parameters
+    ----------
+    features : Tensor
+        (B * Z, C, Y, X).
+    planes : int
+        Z, how many planes each volume has.
+
+    Returns
+    -------
+    Tensor
+        (B * ceil(Z / 2), C, Y, X).
+    """
+    volumes = features.view(-1, planes, *features.shape[1:])
+    pairs = planes // 2 * 2
+    means = (volumes[:, :pairs:2] + volumes[:, 1:pairs:2]) / 2
+    return torch.cat([means, volumes[:, pairs:]], dim=1).flatten(0, 1)
+
+
+def taken_apart(features: Tensor, planes: int) -> Tensor:
+    """Undo `merged` as far as it goes: both planes of a pair get the same.
+
+    Parameters
+    ----------
+    features : Tensor
+        (B * ceil(Z / 2), C, Y, X).
+    planes : int
+        Z, how many planes each volume is to have.
+
+    Returns
+    -------
+    Tensor
+        (B * Z, C, Y, X).
+    """
+    volumes = features.view(-1, -(-planes // 2), *features.shape[1:])
+    twice = torch.stack([volumes, volumes], dim=2).flatten(1, 2)
+    return twice[:, :planes].flatten(0, 1)
 
 
 class Smooth(nn.Module):
@@ -334,9 +455,14 @@ class Up(nn.Module):
         self.has_skip = skip
         self.last = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
-        """Double the size of `below` and merge it with `skip`."""
-        grown = F.interpolate(self.reduce(below), scale_factor=2.0, mode="nearest")
+    def forward(self, below: Tensor, skip: Tensor, planes: int = 0) -> Tensor:
+        """Double the size of `below` and merge it with `skip`.
+
+        With `planes`, the number of planes is doubled, too, to so many of each volume.
+        """
+        reduced = self.reduce(below)
+        reduced = taken_apart(reduced, planes) if planes else reduced
+        grown = F.interpolate(reduced, scale_factor=2.0, mode="nearest")
         merged = self.grown(grown)
         if self.has_skip:
             merged = merged + self.skipped(skip)
@@ -432,12 +558,17 @@ class HalfPlaneModule(nn.Module):
         self.head = Head(2 * width, outputs)
         _start(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Predict from an image of any size; beyond it all is zero."""
+    def forward(self, image: Tensor, planes: int = 1) -> Tensor:
+        """Predict from images of any size; beyond them all is zero.
+
+        Planes of a volume are not looked at.
+        """
         output: Tensor = self.head(self._features(image))
         return output  # (B, outputs, Y, X)
 
-    def at(self, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def at(
+        self, image: Tensor, positions: Tensor, planes: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """Predict the mean everywhere, all else at some pixels; see `Head.at`."""
         return self.head.at(self._features(image), positions)
 

@@ -32,6 +32,7 @@ from napari_selfdenoise.prediction.results import (
     result_names,
     result_shapes,
 )
+from napari_selfdenoise.prediction.slab_views import MOST_PLANES
 from napari_selfdenoise.prediction.stein_risk import SteinRisk, stein_risk_steps
 from napari_selfdenoise.prediction.sure import in_words, raw_share_in_words
 from napari_selfdenoise.prediction.tile_size import largest_side
@@ -42,6 +43,7 @@ from napari_selfdenoise.prediction.unfinished import (
 )
 
 __all__ = [
+    "MOST_PLANES",
     "REASONS",
     "Coverage",
     "Denoised",

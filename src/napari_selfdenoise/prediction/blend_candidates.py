@@ -10,7 +10,8 @@ from torch import Tensor
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.sure import OBSERVATION
-from napari_selfdenoise.prediction.tile_views import Estimates, Inner, Views
+from napari_selfdenoise.prediction.tile_views import Estimates, Inner
+from napari_selfdenoise.prediction.views import Views
 
 SINGLE_PASS, BLIND_MEAN, POSTERIOR_MEAN = "single pass", "blind mean", "posterior mean"
 

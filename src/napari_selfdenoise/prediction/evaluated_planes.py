@@ -76,7 +76,7 @@ def of_channel(model: TrainedModel, channel: int) -> TrainedModel:
     RequestError
         If it predicts planes together with those around, as one plane is changed here.
     """
-    if model.config.context.count:
+    if model.config.context.needs_stack:
         raise RequestError(
             "This figure is measured on one plane at a time, but the model predicts "
             "each plane together with those around it.",

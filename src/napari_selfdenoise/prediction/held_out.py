@@ -15,7 +15,8 @@ from napari_selfdenoise.prediction.context_spread import Array, Context
 from napari_selfdenoise.prediction.image_noise import ImageNoise
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.sample_noise import SampleNoise
-from napari_selfdenoise.prediction.tile_views import TileViews, Views
+from napari_selfdenoise.prediction.tile_views import TileViews
+from napari_selfdenoise.prediction.views import Views
 
 _SIDE = 128
 """Side of the tiles that are sampled, in px: small, so that they lie all over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,6 +51,11 @@ from napari_selfdenoise.prediction.sure import Blend
 from napari_selfdenoise.prediction.tile_estimator import PlainEstimator, TileEstimator
 from napari_selfdenoise.prediction.tile_size import LEAST_TILE, margin_of, tile_side
 from napari_selfdenoise.prediction.tile_views import Estimates, TileViews
+
+Together = tuple[PlaneIndex, ...]
+"""Planes that are predicted at once."""
+
+_KEPT_ESTIMATORS = 4
 
 Place = tuple[int | slice, ...]
 """Of a tile in an image's array."""
@@ -183,7 +189,11 @@ class _Planes:
         self.second = None if second is None else CleanImage(second, subtract)
         self.side, self.device = side, device
         self.generator = torch.Generator(device).manual_seed(model.config.seed)
+        self._numbers = {plane: n for n, plane in enumerate(image.planes())}
         self.coverage = Coverage(image)
+        # Of the planes that were denoised together last: those of a volume.
+        self._estimators: OrderedDict[Together, TileEstimator] = OrderedDict()
+        self._views: dict[int, TileViews] = {}
         self._curves: dict[PlaneIndex, NoiseCurve] = {}
         self._blends: dict[PlaneIndex, Blend] = {}
 
@@ -191,14 +201,11 @@ class _Planes:
         self, first: PlaneIndex | None, only: Collection[PlaneIndex] | None
     ) -> Generator[TilePrediction, Command | None, None]:
         """Denoise all planes, or some; `STOP` ends it."""
-        numbers = {plane: n for n, plane in enumerate(self.image.planes())}
         planes = _outward(self.image, first)
         if only is not None:
             wanted = set(only)
             planes = [plane for plane in planes if plane in wanted]
         for number, plane in enumerate(planes):
-            # Of its own for each plane: the same samples in any order.
-            self.generator.manual_seed(self.model.config.seed + numbers[plane])
             for share, index in self._predict_plane(plane):
                 done = (number + share) / len(planes)
                 if (yield TilePrediction(done, index)) is STOP:
@@ -244,11 +251,17 @@ class _Planes:
         if self.model.channels[channel].is_empty or self.clean.is_blank(plane):
             yield 1.0, self._pass_through(plane)
             return
-        estimator = self._estimator(plane, channel)
-        stride = self.model.config.stride
-        tiles = list(tile_grid(plane, image.plane_shape, self.side, stride))
-        for share in estimator.prepare(tiles):
-            yield share, None
+        together, tiles = self._views_of(channel).together(plane), self._tiles(plane)
+        estimator = self._estimators.get(together)
+        if estimator is None:
+            estimator = self._estimator(plane, channel)
+            middle = together[len(together) // 2]
+            self._begin(middle)
+            for share in estimator.prepare(self._tiles(middle)):
+                yield share, None
+            self._keep(together, estimator)
+        if len(together) > 1:
+            self._begin(plane)
         self._curves[plane] = estimator.noise.curve
         if estimator.blend:
             self._blends[plane] = estimator.blend
@@ -264,15 +277,40 @@ class _Planes:
 
     def _estimator(self, plane: PlaneIndex, channel: int) -> TileEstimator:
         """What estimates the tiles of a plane: of both exposures, where there are."""
-        views = self._views(self.clean, channel)
+        views = self._views_of(channel)
         if self.second is None or self.second.is_blank(plane):
             return estimator_of(views)
-        return PairEstimator(views, self._views(self.second, channel))
+        return PairEstimator(views, self._make_views(self.second, channel))
 
-    def _views(self, clean: CleanImage, channel: int) -> TileViews:
+    def _make_views(self, clean: CleanImage, channel: int) -> TileViews:
         margin = margin_of(self.model)
         rng = self.generator
         return TileViews(clean, self.model, channel, self.device, rng, margin)
+
+    def _views_of(self, channel: int) -> TileViews:
+        """What predicts the planes of a channel; kept where they are volumes."""
+        if channel in self._views:
+            return self._views[channel]
+        views = self._make_views(self.clean, channel)
+        if self.model.config.context.volumetric:
+            self._views[channel] = views
+        return views
+
+    def _keep(self, together: Together, estimator: TileEstimator) -> None:
+        """Keep an estimator for the other planes that it was prepared for."""
+        if len(together) > 1:
+            self._estimators[together] = estimator
+        while len(self._estimators) > _KEPT_ESTIMATORS:
+            self._estimators.popitem(last=False)
+
+    def _begin(self, plane: PlaneIndex) -> None:
+        """Begin with the random numbers of a plane: the same samples in any order."""
+        number = self._numbers[plane]
+        self.generator.manual_seed(self.model.config.seed + number)
+
+    def _tiles(self, plane: PlaneIndex) -> list[Tile]:
+        stride = self.model.config.stride
+        return list(tile_grid(plane, self.image.plane_shape, self.side, stride))
 
     def _as_recorded(self, tile: Tile, estimates: Estimates) -> Estimates:
         """Estimates of a tile with what the result keeps, and count its defects."""

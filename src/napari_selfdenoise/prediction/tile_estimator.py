@@ -20,7 +20,8 @@ from napari_selfdenoise.prediction.held_out import (
 from napari_selfdenoise.prediction.image_noise import ImageNoise
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.sure import Blend
-from napari_selfdenoise.prediction.tile_views import Estimates, TileViews, Views
+from napari_selfdenoise.prediction.tile_views import Estimates, TileViews
+from napari_selfdenoise.prediction.views import Views
 
 # Pixels of a plane that the spread of the context is measured on before it is denoised.
 _SPREAD_PIXELS = 2**15

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config import PlanesReach, TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.slab_views import MOST_PLANES
 
 _TILE_SIDES = (2048, 1024, 512, 256, 128)
 _TILE_FLOP = {"cpu": 3e10, "gpu": 2e12}
@@ -54,10 +55,13 @@ def largest_side(
     bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
     max_memory = max_memory or _TILE_BYTES
     margin += config.stride
+    planes, least = 1, 128
+    if config.context.volumetric:
+        planes, least = MOST_PLANES + 2 * PlanesReach.of(config).radius, LEAST_TILE
     for side in (*_TILE_SIDES, LEAST_TILE):
-        pixels = (side + 2 * margin) ** 2
+        pixels = planes * (side + 2 * margin) ** 2
         fits = pixels * bytes_per_pixel <= max_memory
-        if fits and (pixels * network.flops_per_pixel <= budget or side <= 128):
+        if fits and (pixels * network.flops_per_pixel <= budget or side <= least):
             return side
     raise RequestError(
         f"A tile of {LEAST_TILE} px needs {pixels * bytes_per_pixel / 2**20:.1f} MiB, "

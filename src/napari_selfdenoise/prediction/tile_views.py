@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.context import ContextPlanes
+from napari_selfdenoise.config import PlanesReach
+from napari_selfdenoise.context import ContextPlanes, Volumes
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import (
     UNTURNED,
+    PlaneIndex,
     Tile,
     Turn,
     read_padded,
@@ -22,8 +23,14 @@ from napari_selfdenoise.images import (
     turned_back,
 )
 from napari_selfdenoise.model import TrainedModel, run
-from napari_selfdenoise.parts.context import NeighbouringPlanes, joined
+from napari_selfdenoise.parts.context import (
+    FullVolume,
+    NeighbouringPlanes,
+    NetworkInput,
+)
 from napari_selfdenoise.parts.masking import Mask, RandomMask
+from napari_selfdenoise.prediction.slab_views import SlabViews
+from napari_selfdenoise.prediction.views import PairwiseMean, Scatter, Views
 
 Estimates = dict[str, NDArray[np.float32]]
 """Images of a tile by name, (Y, X) or (samples, Y, X), raw units."""
@@ -32,25 +39,6 @@ Inner = tuple[slice, slice]
 """Rows and columns of a tile in its padded pixels."""
 
 _BLOCK_FILL = RandomMask()
-
-
-class Views(NamedTuple):
-    """What all orientations of a tile give, turned back, normalised.
-
-    Parameters
-    ----------
-    first : Tensor
-        Mean of the signal from the image as it lies, (Y, X).
-    mean : Tensor
-        All outputs, averaged over the orientations, (C, Y, X).
-    scatter: Tensor
-        Variance of the mean of the signal between the orientations, (Y, X); 0 where
-        there is one alone.
-    """
-
-    first: Tensor
-    mean: Tensor
-    scatter: Tensor
 
 
 class TileViews:
@@ -94,12 +82,23 @@ class TileViews:
             if isinstance(context, NeighbouringPlanes)
             else None
         )
+        self._volumes = (
+            Volumes(image, context, *PlanesReach.of(self.config))
+            if isinstance(context, FullVolume)
+            else None
+        )
+        self._slabs = SlabViews(self, self._volumes) if self._volumes else None
         self._context: tuple[Tile, Tensor] | None = None
+        self._recorded: Tensor | None = None
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """Orientations that are averaged, the image as it lies first."""
         return self.config.masking.orientations if self.config.flips else (UNTURNED,)
+
+    def together(self, plane: PlaneIndex) -> tuple[PlaneIndex, ...]:
+        """Planes that are predicted at once, and by the same choices."""
+        return self._slabs.together(plane) if self._slabs else (plane,)
 
     # What is read ---------------------------------------------------------------------
 
@@ -108,17 +107,19 @@ class TileViews:
         fill = self.normalization.offset if self.config.network.blind else None
         stride = self.config.stride
         padded, inner = read_padded(self.image, tile, self.margin, stride, fill)
-        return torch.from_numpy(padded)[None, None].to(self.device), inner
+        self._recorded = torch.from_numpy(padded)[None, None].to(self.device)
+        return self._recorded, inner
 
     def context(self, tile: Tile) -> Tensor | None:
         """Padded pixels of the planes around a tile's, (1, 2 k, Y, X), normalised.
 
-        NaN where there is none; None without context.
+        NaN where there is none; None without context. Of a volume, (1, Z, Y, X), NaN in
+        the tile's own place.
         """
-        if self._around is None:
+        if self._around is None and self._volumes is None:
             return None
         if self._context is None or self._context[0] != tile:
-            planes = self._around.read_padded(tile, self.margin, self.config.stride)
+            planes = self._read_around(tile)
             raw = torch.from_numpy(planes)[None].to(self.device)
             self._context = tile, self.normalization.apply(raw)
         return self._context[1]
@@ -129,6 +130,14 @@ class TileViews:
             return 1.0
         shares = torch.from_numpy(self._around.noise_shares(tile.plane))
         return shares.to(self.device)[:, None, None]
+
+    def _read_around(self, tile: Tile) -> NDArray[np.float32]:
+        """Padded pixels of the planes of `context`, (N, Y, X), raw units."""
+        size = self.margin, self.config.stride
+        if self._volumes:
+            return self._volumes.read_around(tile, *size)
+        assert self._around is not None
+        return self._around.read_padded(tile, *size)
 
     def places(self, tile: Tile) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns of the image that the padded pixels of a tile come from."""
@@ -168,6 +177,9 @@ class TileViews:
         Views or None
             With the last share, not before.
         """
+        if self._slabs and raw is self._recorded:
+            yield from self._slabs.views(tile, inner, masked)
+            return
         mean, scatter, first = PairwiseMean(), Scatter(), torch.zeros(0)
         for number, turn in enumerate(self.turns):
             for share, outputs in self._passes(raw, tile, turn, masked):
@@ -194,7 +206,7 @@ class TileViews:
         mask = Mask(pixels[None, None], torch.zeros((1, 0), dtype=torch.long))
         image = self.normalization.apply(raw)
         filled = _BLOCK_FILL.apply(image, mask, self.generator)
-        return self._run(joined(filled, context))[None, :1]
+        return self._run(filled, context)[None, :1]
 
     def _passes(
         self, raw: Tensor, tile: Tile, turn: Turn, masked: bool
@@ -209,13 +221,13 @@ class TileViews:
         context = None if context is None else turned(context, turn)
         rows, columns = self.config.masking.lattice
         if not masked or rows * columns == 1:
-            yield 1.0, turned_back(self._run(joined(image, context)), turn)
+            yield 1.0, turned_back(self._run(image, context), turn)
             return
-        lattice = self._lattice(tile)
+        lattice = self.lattice(tile)
         gathered: Tensor | None = None
         for number, (y, x) in enumerate(np.ndindex(rows, columns), 1):
             targets = turned(lattice == y * columns + x, turn)
-            outputs = self._run(joined(self._masked(image, targets), context))
+            outputs = self._run(self.masked(image, targets), context)
             if gathered is None:
                 gathered = torch.zeros_like(outputs)
             gathered = torch.where(targets[0], outputs, gathered)
@@ -225,61 +237,37 @@ class TileViews:
                 turned_back(gathered, turn) if last else None,
             )
 
-    def _lattice(self, tile: Tile) -> Tensor:
+    def lattice(self, tile: Tile) -> Tensor:
         """Number of the pass in which each pixel is masked, (1, 1, Y, X)."""
         rows, columns = self.config.masking.lattice
         y, x = self.places(tile)
         number = (y % rows)[:, None] * columns + (x % columns)[None, :]
         return torch.from_numpy(number)[None, None].to(self.device)
 
-    def _masked(self, image: Tensor, targets: Tensor) -> Tensor:
+    def masked(self, image: Tensor, targets: Tensor) -> Tensor:
+        """Images (B, 1, Y, X) whose targets, True in the same shape, are masked."""
         masking = self.config.masking
         mask = Mask(masking.masked_for(targets), torch.zeros((1, 0), dtype=torch.long))
         return masking.apply(image, mask, self.generator)
 
-    def _run(self, image: Tensor) -> Tensor:
+    def _run(self, image: Tensor, context: Tensor | None) -> Tensor:
         """Outputs of one pass: mean, rest, phantom, (C, Y, X), normalised."""
-        channel, size = self.channel, self.config.masking.binning
+        volumetric = self.config.context.volumetric
+        images, planes, place = NetworkInput.of(image, context, volumetric)
+        return self.run(images, planes)[place][0]
+
+    def run(self, images: Tensor, planes: int = 1) -> Tensor:
+        """Outputs of one pass: mean, rest, phantom, (B, C, Y, X), normalised.
+
+        Parameters
+        ----------
+        images : Tensor
+            With their context as channels, (B, N, Y, X).
+        planes : int
+            How many images are a volume.
+        """
+        net, optics = self.channel.network, self.channel.optics
+        size = self.config.masking.binning
         with torch.no_grad():
-            outputs = run(channel.network, channel.optics, image, self.precision, size)
-        return torch.cat(outputs if channel.optics else outputs[:2], dim=1)[0]
-
-
-class Scatter:
-    """Variance of a few tensors of one shape, which lie close to zero."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._sum = self._squares = torch.zeros(())
-
-    def add(self, values: Tensor) -> None:
-        """Add one."""
-        self._count += 1
-        self._sum = values + self._sum.to(values)
-        self._squares = values.square() + self._squares.to(values)
-
-    def variance(self) -> Tensor:
-        """Return the variance between all that were added; 0 of one alone."""
-        if self._count < 2:
-            return torch.zeros_like(self._sum)
-        apart = self._squares - self._sum.square() / self._count
-        return apart.clamp_min(0) / (self._count - 1)
-
-
-class PairwiseMean:
-    """Mean of 2^n tensors, pair by pair: equal values come back to the bit."""
-
-    def __init__(self) -> None:
-        self._halves: list[tuple[int, Tensor]] = []
-
-    def add(self, values: Tensor) -> None:
-        """Add one; at most n + 1 are kept at a time."""
-        count = 1
-        while self._halves and self._halves[-1][0] == count:
-            values, count = (self._halves.pop()[1] + values) / 2, 2 * count
-        self._halves.append((count, values))
-
-    def value(self) -> Tensor:
-        """Return the mean of all that were added."""
-        ((_, values),) = self._halves
-        return values
+            outputs = run(net, optics, images, self.precision, size, planes)
+        return torch.cat(outputs if optics else outputs[:2], dim=1)

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from napari_selfdenoise.compute import computing, resolve_device, resolve_precision
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config import PlanesReach, TrainingConfig, patches_a_step
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, tile_grid
 from napari_selfdenoise.long_work import STOP, run_to_end
 from napari_selfdenoise.model import TrainedModel, on_device, run
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.prediction import largest_side, low_pass_radius
+from napari_selfdenoise.prediction import MOST_PLANES, largest_side, low_pass_radius
 from napari_selfdenoise.training import (
     FINISHING,
     MAX_TRAINING_PIXELS,
@@ -304,13 +304,15 @@ def _step_seconds(
 
     Of a large batch a few patches are tried: the rest takes as long each.
     """
-    cost = config.network.flops_per_pixel * config.patch_size**2
-    patches = min(config.batch_size, max(1, int(_PASS_FLOP // cost)))
-    share = patches / config.batch_size
-    config = config.model_copy(update={"batch_size": patches})
+    depth = config.context.depth
+    cost = config.network.flops_per_pixel * depth * config.patch_size**2
+    patches = min(patches_a_step(config), max(1, int(_PASS_FLOP // cost)))
+    share = patches / patches_a_step(config)
+    config = config.model_copy(update={"batch_size": patches * depth})
     side = max(256, 2 * config.patch_size)
-    noise = np.random.default_rng(0).normal(100, 10, (2, side, side))
-    image, other = (Image(plane.astype(np.float32), "YX") for plane in noise)
+    shape = (depth, side, side) if config.context.volumetric else (side, side)
+    noise = np.random.default_rng(0).normal(100, 10, (2, *shape)).astype(np.float32)
+    image, other = (Image(half, "ZYX"[-half.ndim :]) for half in noise)
     alone = config.supervision == "self"
     taught = {} if alone else {config.supervision: other}
     training = train_steps(image, config, **taught)
@@ -339,21 +341,24 @@ def _pixel_seconds(config: TrainingConfig) -> float:
     network = on_device(config.build_network(), device).eval()
     side = math.sqrt(_PASS_FLOP / config.network.flops_per_pixel)
     side = config.stride * max(1, round(min(max(side, 128), 512) / config.stride))
-    image = torch.zeros((1, 1 + config.context.count, side, side), device=device)
+    planes = config.context.depth
+    image = torch.zeros((planes, 1 + config.context.count, side, side), device=device)
+    size = config.masking.binning
     took: list[float] = []
     for _ in range(1 + _PASSES):
         began = time.perf_counter()
         with torch.no_grad():
-            mean = run(network, None, image, dtype, config.masking.binning).mean
+            mean = run(network, None, image, dtype, size, planes).mean
         float(mean[0, 0, 0, 0])  # waits for a graphics card
         took.append(time.perf_counter() - began)
-    return _OVERHEAD * sum(took[1:]) / _PASSES / side**2
+    return _OVERHEAD * sum(took[1:]) / _PASSES / (planes * side**2)
 
 
 def _learning(image: Image, config: TrainingConfig, step_s: float) -> float | None:
     """Seconds of learning: of the budget, of the steps, or of all there is to learn."""
     schedule = Schedule(config, 0.0)
-    schedule.limit(_training_pixels(image), config.batch_size * config.patch_size**2)
+    planes = patches_a_step(config) * config.context.depth
+    schedule.limit(_training_pixels(image), planes * config.patch_size**2)
     most = schedule.steps or schedule.enough
     ends = [config.budget_s] if config.budget_s is not None else []
     ends += [most * step_s] if most is not None else []
@@ -402,10 +407,13 @@ def padded_pixels(shape: tuple[int, int], config: TrainingConfig) -> int:
     margin = config.receptive_field_radius + wider
     side = largest_side(config, margin, resolve_device(config.device))
     tiles = tile_grid((), shape, side, config.stride)
-    return sum(
+    pixels = sum(
         (tile.bottom - tile.top + 2 * margin) * (tile.right - tile.left + 2 * margin)
         for tile in tiles
     )
+    # Of a volume, the planes around those that are predicted at once count, too.
+    around = 2 * PlanesReach.of(config).radius / MOST_PLANES
+    return round(pixels * (1 + around))
 
 
 # While it goes on --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel, on_device, run
-from napari_selfdenoise.parts.context import joined
+from napari_selfdenoise.parts.context import Context, FullVolume, NetworkInput
 from napari_selfdenoise.parts.networks import NetworkModule
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseModule, NoiseUnits
 from napari_selfdenoise.parts.psf import NoPSF, Optics, darkest_level
@@ -44,6 +44,7 @@ from napari_selfdenoise.training.recorded_passes import RecordedPasses
 from napari_selfdenoise.training.recovery import EVERY, Recovery
 from napari_selfdenoise.training.sure_loss import SureProbe
 from napari_selfdenoise.training.targets import PairedPlanes
+from napari_selfdenoise.training.volume_patches import VolumePatches
 
 # Updates between two measurements of how far noise moves the prediction.
 _PROBED_EVERY = 8
@@ -112,14 +113,14 @@ class ChannelTrainer:
         self._level = plan.noise_levels[channel]
         seed = self.config.seed + channel
         generator = torch.Generator(plan.device).manual_seed(seed)
+        planes, volumes = _in_volumes(planes, self.config.context)
         paired = _paired(planes, self.config)
         shown = Observations.of(paired.planes, self.config.masking.binning)
-        self._pixel_to_bin_std = shown.pixel_to_bin_std
-        pixels = shown.sample()
+        self._pixel_to_bin_std, pixels = shown.pixel_to_bin_std, shown.sample()
         self.normalization = norm = (
             start.normalization if start else Normalization.measure(pixels)
         )
-        self.sampler = _make_sampler(shown, planes, norm, plan, paired)
+        self.sampler = _make_sampler(shown, planes, norm, plan, paired, volumes)
         units = NoiseUnits(norm.offset, norm.scale, std_floor(pixels, norm))
         network, noise = _make_modules(self.config, seed, units, start)
         self.network = on_device(network, plan.device)
@@ -291,9 +292,11 @@ class ChannelTrainer:
 
     @torch.no_grad()
     def denoised(self, images: Tensor, context: Tensor | None = None) -> Tensor:
-        """Mean of images of pixels, (B, 1, Y, X), with those around, (B, 2 k, Y, X)."""
-        size, images = self.config.masking.binning, joined(images, context)
-        return run(self.average, self.optics, images, self.dtype, size).mean
+        """Mean of images of pixels, (B, 1, Y, X); with `context` as `NetworkInput`."""
+        size, volumetric = self.config.masking.binning, self.config.context.volumetric
+        images, planes, place = NetworkInput.of(images, context, volumetric)
+        outputs = run(self.average, self.optics, images, self.dtype, size, planes)
+        return outputs.mean[place]
 
     def draw_unturned(self, patches: int) -> Patches:
         """Draw patches as they lie."""
@@ -365,6 +368,7 @@ def _make_sampler(
     normalization: Normalization,
     plan: TrainingPlan,
     paired: PairedPlanes,
+    volumes: VolumePatches | None,
 ) -> PatchSampler:
     masking = plan.config.masking
     turns = masking.orientations if plan.config.augment else _UNTURNED
@@ -379,7 +383,17 @@ def _make_sampler(
         Contexts.of(planes, masking.binning),
         paired.partners,
         paired.inputs,
+        volumes,
     )
+
+
+def _in_volumes(
+    planes: Sequence[TrainingPlane], context: Context
+) -> tuple[Sequence[TrainingPlane], VolumePatches | None]:
+    """Planes in the order of their volumes, and the patches that these have."""
+    if isinstance(context, FullVolume):
+        return VolumePatches.of(planes, context)
+    return planes, None
 
 
 def _make_modules(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_selfdenoise.compute import if_memory_allows
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig, patches_a_step
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.schedule import Schedule
 
@@ -58,9 +58,10 @@ class Batch:
         channels: int,
     ) -> None:
         self._schedule, self._channels = schedule, channels
-        self._asked = self._size = fits = config.batch_size
+        self._asked = self._size = fits = patches_a_step(config)
         if device.type == "cpu":
-            cost = config.network.flops_per_pixel * patch_size**2
+            pixels = config.context.depth * patch_size**2
+            cost = config.network.flops_per_pixel * pixels
             fits = max(1, int(_PASS_FLOP // cost))
         self._split(math.ceil(self._size / fits))
         self._done, self._crowded = 0, False

@@ -123,7 +123,8 @@ class MaskedPredictor:
         if context is not None:
             context = context.repeat(len(images) // len(context), 1, 1, 1)
         images = joined(images, context)
-        return run_at(network, self.optics, images, self.dtype, positions)
+        depth = self.config.context.depth
+        return run_at(network, self.optics, images, self.dtype, positions, depth)
 
     def predict(
         self,
@@ -141,7 +142,7 @@ class MaskedPredictor:
         drawn = self.sampler.draw(patches, rng)
         batch, context = drawn.observation, drawn.context  # (B, 1, Y, X)
         height, width = batch.shape[-2:]
-        mask = drawn.targets(masking.draw(patches, height, width, rng))
+        mask = drawn.targets(masking.draw(len(batch), height, width, rng))
         filled = masking.apply(batch, mask, rng)
         outputs = self.outputs(network, filled, mask.positions, context)
         smooth = mask.gather(smoothness(outputs.mean.detach()))

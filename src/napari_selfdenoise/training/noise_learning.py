@@ -237,7 +237,7 @@ class NoiseLearner:
         self, predictor: MaskedPredictor, patches_per_pass: int, flop: float
     ) -> tuple[int, int]:
         """Patches of a pass, and passes, that are affordable and enough."""
-        area = predictor.sampler.patch_size**2
+        area = self.config.context.depth * predictor.sampler.patch_size**2
         affordable = int(flop // (4 * self.config.network.flops_per_pixel * area))
         enough = 4 * len(predictor.sampler.pixels) // area
         patches = max(4, min(affordable, enough))

@@ -22,6 +22,7 @@ from napari_selfdenoise.images import (
 )
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import Mask
+from napari_selfdenoise.training.volume_patches import VolumePatches
 
 MAX_TRAINING_PIXELS = 2**26
 """Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""
@@ -258,6 +259,8 @@ class PatchSampler:
         Numbers of the planes that go with each one in place of a context, (n, 1).
     inputs : int, optional
         How many planes patches are drawn from, the first ones; all if not given.
+    volumes : VolumePatches, optional
+        Where patches have several planes.
     """
 
     def __init__(
@@ -272,6 +275,7 @@ class PatchSampler:
         around: Contexts | None = None,
         partners: NDArray[np.int64] | None = None,
         inputs: int | None = None,
+        volumes: VolumePatches | None = None,
     ) -> None:
         flat = np.concatenate([plane.ravel() for plane in planes])
         self.pixels = normalization.apply(torch.from_numpy(flat).to(device))
@@ -299,14 +303,25 @@ class PatchSampler:
             shares = torch.from_numpy(around.noise_shares).to(device)
             self.noise_shares = shares[:, None, None]
             self._others = torch.arange(len(shares), device=device)
+        self._volumes = volumes and volumes.to(device)
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True
     ) -> Patches:
-        """Draw `count` patches, turned or as they lie."""
+        """Draw `count` patches, turned or as they lie.
+
+        The planes of a patch of a volume follow each other in the batch.
+        """
         device, step = self.pixels.device, self.step
         uniform = torch.rand((4, count), generator=generator, device=device)
         plane, top, left = self._corners(uniform)
+        if self._volumes:
+            # All planes of a patch at the same place, and turned alike.
+            plane = self._volumes.around(plane, generator, turned)
+            depth = self._volumes.depth
+            uniform, top, left = (
+                values.repeat_interleave(depth, -1) for values in (uniform, top, left)
+            )
         width = self.shapes[plane][:, 1]
         turn = (uniform[3] * (len(self.orientations) if turned else 1)).long()
         rows, columns = self._turned(self.orientations[turn])

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.context import ContextPlanes
+from napari_selfdenoise.config import PlanesReach
+from napari_selfdenoise.context import ContextPlanes, Volumes
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import FieldOfView, Image, Tile, read_padded
-from napari_selfdenoise.parts.context import NeighbouringPlanes
+from napari_selfdenoise.parts.context import FullVolume, NeighbouringPlanes
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 
@@ -63,6 +64,10 @@ def show(
     if isinstance(config.context, NeighbouringPlanes):
         around = ContextPlanes(image, config.context)
         planes = torch.from_numpy(around.read_padded(tile, margin, config.stride))
+        context = norm.apply(planes[None].to(trainer.device))
+    if isinstance(config.context, FullVolume):
+        volumes = Volumes(image, config.context, *PlanesReach.of(config))
+        planes = torch.from_numpy(volumes.read_around(tile, margin, config.stride))
         context = norm.apply(planes[None].to(trainer.device))
     denoised = norm.invert(trainer.denoised(observed, context))[0, 0].cpu().numpy()
     missing = image.read(place.plane, rows, columns).missing

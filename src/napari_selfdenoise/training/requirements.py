@@ -115,7 +115,10 @@ def continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:
         changes["masking"] = made.masking
     if isinstance(config.network, UNet) and config.network.scales:
         changes["network"] = made.network
-    if config.context.measured or config.context.count == made.context.count:
+    alike = config.context.count == made.context.count and (
+        config.context.volumetric == made.context.volumetric
+    )
+    if config.context.measured or alike:
         changes["context"] = made.context
     return config.model_copy(update=changes)
 

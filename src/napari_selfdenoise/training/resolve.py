@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.config import TrainingConfig, why_not
-from napari_selfdenoise.context import Benefit, measure_benefit, stack_axis
+from napari_selfdenoise.context import (
+    Benefit,
+    depth_axis,
+    measure_benefit,
+    plane_spacing,
+    stack_axis,
+)
 from napari_selfdenoise.defects import CleanImage, went_through_jpeg
 from napari_selfdenoise.noise import NoiseLevel, measure_level
 from napari_selfdenoise.noise.correlation import (
@@ -19,8 +25,10 @@ from napari_selfdenoise.noise.correlation import (
     recommended_masking,
 )
 from napari_selfdenoise.parts.context import (
+    ASSUMED_SPACING,
     AutomaticContext,
     Context,
+    FullVolume,
     NeighbouringPlanes,
     NoContext,
 )
@@ -41,6 +49,9 @@ from napari_selfdenoise.training.training_data import TrainingData
 
 Planes = Sequence[NDArray[np.float32]]
 """Observations (Y, X), raw units; NaN where nothing was recorded."""
+
+LEAST_PLANES = 4
+"""Planes in a row that a volume needs: with fewer, all are at its ends."""
 
 _FRAMES = 8
 _FRAME_PIXELS = 2**24
@@ -109,6 +120,8 @@ def resolve_context(
     context = config.context
     if isinstance(context, NoContext):
         return config, ""
+    if isinstance(context, FullVolume):
+        return _volume(config, context, data)
     wanted = context.axis if isinstance(context, NeighbouringPlanes) else ""
     axis = stack_axis(data.images[0], wanted)
     chosen = NeighbouringPlanes(planes=context.planes, motion=context.motion, axis=axis)
@@ -121,6 +134,44 @@ def resolve_context(
     reason = next((one.reason for one in found if one.reason), "")
     though = f", though {reason}: better choose none" if reason else ""
     return _with_context(config, chosen, f"{_together(chosen)}{though}.")
+
+
+def _volume(
+    config: TrainingConfig, context: FullVolume, data: TrainingData
+) -> tuple[TrainingConfig, str]:
+    """A config whose volumes are those of the images, or none where these are flat."""
+    image = data.images[0]
+    known = bool(context.axis)  # of a model to continue from: its network is what it is
+    axis = depth_axis(image, context.axis)
+    planes = data.volume_depth(context)
+    if planes < LEAST_PLANES and not known:
+        text = (
+            "Each plane is denoised by itself: a volume needs at least "
+            f"{LEAST_PLANES} planes in a row that are not blank; there "
+            f"{'is' if planes == 1 else 'are'} {planes}."
+        )
+        return _with_context(config, NoContext(), text)
+    spacing = context.spacing or plane_spacing(image, axis)
+    chosen = FullVolume(
+        patch_planes=min(context.patch_planes, planes),
+        spacing=spacing or ASSUMED_SPACING,
+        axis=axis,
+    )
+    around = NeighbouringPlanes(planes=1, axis=axis)
+    found = [_benefit(planes, around) for planes in data.planes if planes]
+    reason = next((one.reason for one in found if one.reason), "")
+    though = f", though {reason}: better choose none" if reason else ""
+    text = f"Volumes along {axis} are predicted as a whole{though}. "
+    return _with_context(config, chosen, text + _spacing_text(chosen, bool(spacing)))
+
+
+def _spacing_text(context: FullVolume, known: bool) -> str:
+    if known:
+        return f"Planes are {context.spacing:.3g} pixel widths apart."
+    return (
+        f"Planes are taken to be {context.spacing:.3g} pixel widths apart, as the "
+        "voxel size is not known: set the distance of planes if it is."
+    )
 
 
 def _measured_context(

@@ -16,10 +16,15 @@ from napari_selfdenoise.defects import (
 )
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
-from napari_selfdenoise.parts.context import AutomaticContext, NeighbouringPlanes
+from napari_selfdenoise.parts.context import (
+    AutomaticContext,
+    FullVolume,
+    NeighbouringPlanes,
+)
 from napari_selfdenoise.parts.masking import LARGEST_BIN
 from napari_selfdenoise.training.patches import TrainingPlane, training_planes
 from napari_selfdenoise.training.targets import Targets
+from napari_selfdenoise.training.volume_patches import unbroken_runs
 
 _RUN = 16
 """Neighbouring planes that are read together, where they are each other's context."""
@@ -92,6 +97,18 @@ class TrainingData:
         """How many channels each image has."""
         return self.images[0].channels
 
+    def volume_depth(self, context: FullVolume) -> int:
+        """Planes in a row, none of them blank, that all images have in all channels.
+
+        So many can be cut from each as a patch; 0 where nothing was read.
+        """
+        longest: dict[tuple[int, int], int] = {}
+        for channel, planes in enumerate(self.planes):
+            for run in unbroken_runs(planes, context):
+                key = channel, id(run[0].image)
+                longest[key] = max(longest.get(key, 0), len(run))
+        return min(longest.values(), default=0)
+
     def recorded(self) -> list[list[NDArray[np.float32]]]:
         """Planes of each channel, (Y, X), raw units; NaN where nothing was recorded."""
         return [[one.clean.recorded for one in channel] for channel in self.planes]
@@ -105,6 +122,8 @@ def _read_planes(
     run, copies = 1, 1
     if isinstance(config.context, NeighbouringPlanes | AutomaticContext):
         run, copies = _RUN, 1 + 2 * config.context.planes
+    elif isinstance(config.context, FullVolume):
+        run = _RUN
     channels = range(images[0].image.channels)
     planes = [
         training_planes(images, channel, rng, side, run, copies) for channel in channels

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.config import TrainingConfig, patches_a_step
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import Command
@@ -111,7 +111,8 @@ class TrainingLoop:
         pixels = min(len(trainer.sampler.pixels) for trainer in self.trainers)
         # Overlapping bins teach less than as many pixels.
         pixels //= config.masking.binning
-        self.schedule.limit(pixels, config.batch_size * self.plan.patch_size**2)
+        planes = patches_a_step(config) * config.context.depth
+        self.schedule.limit(pixels, planes * self.plan.patch_size**2)
 
     @property
     def step(self) -> int:
