@@ -176,8 +176,8 @@ class InspectionPanel(BelowImage):
             buttons.addWidget(each)
         boxes = bare(QGridLayout())
         boxes.addWidget(self.follow, 0, 0, 1, 3)
-        for column, each in enumerate((self.log_x, self.log_y, self.units)):
-            boxes.addWidget(each, 1, column)
+        for place, each in enumerate((self.log_x, self.log_y, self.units)):
+            boxes.addWidget(each, 1, place)
         boxes.setColumnStretch(2, 1)
         column.addWidget(self.models, 1)
         column.addLayout(buttons)
