@@ -23,8 +23,8 @@ from napari_selfdenoise.plugin.forms.fields import member_title
 
 COLUMNS = ("Kind", "Bits per\npixel", "Behind", "BIC")
 
-_PADDING = 6
-"""Pixels around a figure, beyond what Qt counts in."""
+_PADDING = 1
+"""Pixels of the grid between columns."""
 
 _TIP = (
     "Fit three kinds to three quarters of the pixels and compare them by the others. "
