@@ -21,7 +21,10 @@ from napari_selfdenoise.parts.noise_models import FittedNoise
 from napari_selfdenoise.plugin.docks.panel import label
 from napari_selfdenoise.plugin.forms.fields import member_title
 
-COLUMNS = ("Noise model", "Bits per\npixel", "Behind", "BIC")
+COLUMNS = ("Kind", "Bits per\npixel", "Behind", "BIC")
+
+_PADDING = 1
+"""Pixels of the grid between columns."""
 
 _TIP = (
     "Fit three kinds to three quarters of the pixels and compare them by the others. "
@@ -90,7 +93,8 @@ class Comparing(QWidget):
         self.table.setRowCount(len(found.rows))
         for number, row in enumerate(found.rows):
             for column, text in enumerate(_texts(row, row is found.best)):
-                self.table.setItem(number, column, _item(text, row is found.best))
+                bold = row is found.best and not column
+                self.table.setItem(number, column, _item(text, bold))
         self.table.fit()
         self.table.show()
         self.about.show()
@@ -162,7 +166,7 @@ class _ComparisonTable(QTableWidget):
         across = self.horizontalHeader()
         across.setHighlightSections(False)  # bold titles would need more room
         across.setMinimumSectionSize(1)
-        across.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        across.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         across.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -173,6 +177,9 @@ class _ComparisonTable(QTableWidget):
 
     def fit(self) -> None:
         """Be as high as the rows: it is the dock that scrolls."""
+        for column in range(1, self.columnCount()):
+            width = self.sizeHintForColumn(column) + _PADDING
+            self.horizontalHeader().resizeSection(column, width)
         self.resizeRowsToContents()
         rows = sum(self.rowHeight(row) for row in range(self.rowCount()))
         edge = 2 * self.frameWidth()
@@ -190,10 +197,10 @@ def _texts(row: Compared, best: bool) -> tuple[str, ...]:
     )
 
 
-def _item(text: str, best: bool) -> QTableWidgetItem:
+def _item(text: str, bold: bool) -> QTableWidgetItem:
     item = QTableWidgetItem(text)
     item.setToolTip(" ".join(text.split()))
     font = item.font()
-    font.setBold(best)
+    font.setBold(bold)
     item.setFont(font)
     return item

@@ -33,7 +33,7 @@ from napari_selfdenoise.plugin.noise_model.inspection_plots import (
     StdPlot,
 )
 
-_LIST_WIDTH = 250
+_LIST_WIDTH = 310
 _ICON = 12
 
 _LEAST_PLOT = 90
@@ -174,12 +174,11 @@ class InspectionPanel(BelowImage):
         for each in (self.add_button, self.remove_button, self.save_button):
             each.setStyleSheet("QPushButton { padding: 4px 1px; }")
             buttons.addWidget(each)
-        self.units.setMinimumContentsLength(9)
-        buttons.addWidget(self.units, 1)
         boxes = bare(QGridLayout())
-        boxes.addWidget(self.follow, 0, 0, 1, 2)
-        boxes.addWidget(self.log_x, 1, 0)
-        boxes.addWidget(self.log_y, 1, 1)
+        boxes.addWidget(self.follow, 0, 0, 1, 3)
+        for place, each in enumerate((self.log_x, self.log_y, self.units)):
+            boxes.addWidget(each, 1, place)
+        boxes.setColumnStretch(2, 1)
         column.addWidget(self.models, 1)
         column.addLayout(buttons)
         column.addLayout(boxes)
