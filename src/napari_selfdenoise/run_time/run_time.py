@@ -308,7 +308,7 @@ def _step_seconds(
     noise = np.random.default_rng(0).normal(100, 10, (2, side, side))
     image, other = (Image(plane.astype(np.float32), "YX") for plane in noise)
     alone = config.supervision == "self"
-    taught = {} if alone else {config.supervision: other}
+    taught: dict[str, Any] = {} if alone else {config.supervision: other}
     training = train_steps(image, config, **taught)
     first: TrainingProgress | None = None
     try:
