@@ -95,8 +95,8 @@ def denoise_verb(
     model = train_with_progress([image], config, None, clock, **taught)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    given = {"clock": clock, "pair": second_of(taught)}
-    result = predict_with_progress(model, image, paths, config.device, None, **given)
+    how = config.device, None, None, clock, second_of(taught)
+    result = predict_with_progress(model, image, paths, *how)
     report = training_report(model, time.perf_counter() - started, kept)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))

@@ -79,7 +79,7 @@ def paths_of(files: Files) -> list[str]:
     return [path for paths in files.values() for path in paths]
 
 
-def second_of(taught: dict[str, list[Image]]) -> Image | None:
+def second_of(taught: dict[str, Any]) -> Image | None:
     """The second exposure of the only input; None where there is none."""
     return next(iter(taught.get("pair", [])), None)
 
@@ -89,7 +89,7 @@ def for_files(config: TrainingConfig, files: Files) -> TrainingConfig:
     return supervised(config, next(iter(files), "self"))
 
 
-def read_files(files: Files, inputs: Inputs) -> dict[str, list[Image]]:
+def read_files(files: Files, inputs: Inputs) -> dict[str, Any]:
     """Read the files as inputs are read, as arguments of `train_steps`.
 
     Raises

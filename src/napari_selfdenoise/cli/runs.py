@@ -133,7 +133,7 @@ def train_with_progress(
     config: TrainingConfig,
     start: Any,
     clock: RunClock | None = None,
-    **taught: list[Image],
+    **taught: Any,
 ) -> Any:
     """Train, and print the progress; returns the model.
 

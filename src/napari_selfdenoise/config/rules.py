@@ -210,9 +210,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         ("estimator", "supervision"),
         lambda m: _uses_own_value(m) or not _has_target(m),
-        "the network has learned to use each pixel's own value, which a mask would "
-        "take away and a posterior count twice: choose the single pass, or the "
-        "automatic estimator",
+        "the network has learned to use each pixel's own value, which a posterior "
+        "would count twice: choose the single pass, or the automatic estimator",
     ),
     Rule(
         ("objective", "supervision"),

@@ -314,7 +314,7 @@ def _step_seconds(
     noise = np.random.default_rng(0).normal(100, 10, (2, *shape)).astype(np.float32)
     image, other = (Image(half, "ZYX"[-half.ndim :]) for half in noise)
     alone = config.supervision == "self"
-    taught = {} if alone else {config.supervision: other}
+    taught: dict[str, Any] = {} if alone else {config.supervision: other}
     training = train_steps(image, config, **taught)
     first: TrainingProgress | None = None
     try:

@@ -67,7 +67,7 @@ class PairChoice(QWidget):
         self._box.offer(fitting)
         self.setVisible(bool(fitting))
 
-    def value(self) -> dict[Supervision, Image]:
+    def value(self) -> dict[str, Image]:
         """The chosen layer as an argument of `train_steps`; empty where there is none.
 
         Raises

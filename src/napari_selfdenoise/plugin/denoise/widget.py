@@ -15,7 +15,6 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.config import (
     TITLES,
-    Supervision,
     TrainingConfig,
     parse_config,
     supervised,
@@ -337,7 +336,7 @@ class DenoiseWidget(Dock):
         config: TrainingConfig,
         corrections: Corrections,
         estimator: Estimator | None,
-        taught: Mapping[Supervision, Image],
+        taught: Mapping[str, Image],
     ) -> None:
         """Begin with these results, made of a corrected image and what taught it."""
         self._forget_files()
@@ -719,7 +718,7 @@ def _training(
     corrections: Corrections,
     config: TrainingConfig,
     start: TrainedModel | None,
-    taught: Mapping[Supervision, Image],
+    taught: Mapping[str, Image],
 ) -> Any:
     learn = partial(train_steps, config=config, start=start, in_background=True)
     steps = corrected_first(corrections, results.image, learn, **taught)
