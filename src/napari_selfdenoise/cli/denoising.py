@@ -34,6 +34,7 @@ from napari_selfdenoise.cli.runs import (
     Written,
     foretell,
     predict_with_progress,
+    require_room_for,
     train_with_progress,
 )
 from napari_selfdenoise.cli.settings import run_config, training_options
@@ -47,12 +48,21 @@ _outputs_option = click.option(
     help=f"What to write, separated by commas: {', '.join(OUTPUTS)}.",
 )
 
+_type_option = click.option(
+    "--type-of-source",
+    "as_source",
+    is_flag=True,
+    help="Round images to whole numbers of the type of INPUT, and report what is "
+    "clipped; else they are 32-bit floats.",
+)
+
 
 @click.command(name="denoise")
 @click.argument("source", metavar="INPUT")
 @click.argument("target", metavar="OUTPUT")
 @click.option("--save-model", metavar="FILE", help="Keep the trained model.")
 @_outputs_option
+@_type_option
 @report_option
 @training_options
 @input_options
@@ -62,6 +72,7 @@ def denoise_verb(
     target: str,
     save_model: str | None,
     outputs: str,
+    as_source: bool,
     report_file: str | None,
     **values: Any,
 ) -> dict[str, Any]:
@@ -77,12 +88,14 @@ def denoise_verb(
     require_writable(save_model)
     require_writable(report_file)
     image = inputs.read(source)
+    dtype = inputs.type_of(source, as_source)
+    require_room_for(image, paths, config)
     clock = foretell(image, config)
     model = train_with_progress([image], config, None, clock)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
     result = predict_with_progress(
-        model, image, paths, config.device, None, clock=clock
+        model, image, paths, config.device, None, clock=clock, dtype=dtype
     )
     report = training_report(model, time.perf_counter() - started, kept)
     warnings = [*report["warnings"], *result.notes, result.warning]
@@ -151,6 +164,7 @@ def train_verb(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0…")
 @click.option("--max-memory", help='Memory a tile may take, such as "2GB".')
 @_outputs_option
+@_type_option
 @report_option
 @functools.partial(config_options, part="estimator")
 @input_options
@@ -161,6 +175,7 @@ def predict_verb(
     device: str,
     max_memory: str | None,
     outputs: str,
+    as_source: bool,
     report_file: str | None,
     **values: Any,
 ) -> dict[str, Any]:
@@ -189,9 +204,8 @@ def predict_verb(
 
     def denoise(source: str, files: dict[str, Path]) -> tuple[Written, Sequence[str]]:
         image = inputs.read(source)
-        result = predict_with_progress(
-            model, image, files, device, memory, config.estimator
-        )
+        how = device, memory, config.estimator, None, inputs.type_of(source, as_source)
+        result = predict_with_progress(model, image, files, *how)
         if report_file and source == sources[0]:
             _report_of(report_file, model, image, files, result)
         return result, image.notes
