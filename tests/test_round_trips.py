@@ -140,6 +140,24 @@ def test_when_and_where_planes_were_recorded_comes_back(tmp_path, axes):
     assert np.ravel(one.values["DeltaT"])[0] == 3  # the second time, the first plane
 
 
+def test_ome_understands_planes_and_axes_without_a_name(tmp_path):
+    ome_types = pytest.importorskip("ome_types")
+    path = write_image(planes_of("TZCYX").stack_of(2), tmp_path / "a.ome.tif")
+    with tifffile.TiffFile(path) as tif:
+        found = ome_types.from_xml(tif.ome_metadata).images[0].pixels
+    planes = [plane for plane in found.planes if plane.delta_t is not None]
+    assert len(found.planes) == 24 and len(planes) == 20  # one time is not known
+    assert planes[0].delta_t_unit.value == "ms" and planes[0].position_x == 1500.5
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_zarr_with_axes_without_a_name_and_ranges_is_valid(tmp_path, version):
+    yaozarrs = pytest.importorskip("yaozarrs")
+    image = replace(stack("IZYX"), look=Look(ranges=RANGES[:1]))
+    path = write_ome_zarr(image, tmp_path / "a.ome.zarr", version=version)
+    yaozarrs.validate_zarr_store(path)
+
+
 def test_samples_have_the_place_of_their_image(tmp_path):
     image = planes_of("TZYX").stack_of(2)
     found = stored(image, tmp_path, "a.ome.tif")
