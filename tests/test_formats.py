@@ -420,6 +420,13 @@ def test_a_real_nd2():
     assert (found.axes, found.shape) == ("TZCYX", (3, 10, 2, 31, 38))
     assert found.pixel_size_um == pytest.approx((0.1678, 0.1678), abs=1e-4)
     assert found.pixel_size[1] == 0.5
+    # The file gives no interval: it is measured, as is the place of each plane.
+    assert (found.pixel_size[0], found.units[0]) == (
+        pytest.approx(10.65, abs=0.01),
+        "s",
+    )
+    assert found.acquisition.axes == "TZ"
+    assert found.acquisition.values["PositionZ"][1, 2] == pytest.approx(3912.34, abs=9)
     assert found.channel_names == ("5-FAM/pH 9.0", "FM 4-64/2% CHAPS")
     assert found.look.tables[1][:, -1].tolist() == [254, 1, 0]
 

@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import (
     Acquisition,
     Image,
     Look,
     in_order_of,
     read_image,
+    require_denoisable,
     write_image,
     write_ome_zarr,
 )
@@ -137,6 +140,24 @@ def test_when_and_where_planes_were_recorded_comes_back(tmp_path, axes):
     assert np.ravel(one.values["DeltaT"])[0] == 3  # the second time, the first plane
 
 
+def test_ome_understands_planes_and_axes_without_a_name(tmp_path):
+    ome_types = pytest.importorskip("ome_types")
+    path = write_image(planes_of("TZCYX").stack_of(2), tmp_path / "a.ome.tif")
+    with tifffile.TiffFile(path) as tif:
+        found = ome_types.from_xml(tif.ome_metadata).images[0].pixels
+    planes = [plane for plane in found.planes if plane.delta_t is not None]
+    assert len(found.planes) == 24 and len(planes) == 20  # one time is not known
+    assert planes[0].delta_t_unit.value == "ms" and planes[0].position_x == 1500.5
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_zarr_with_axes_without_a_name_and_ranges_is_valid(tmp_path, version):
+    yaozarrs = pytest.importorskip("yaozarrs")
+    image = replace(stack("IZYX"), look=Look(ranges=RANGES[:1]))
+    path = write_ome_zarr(image, tmp_path / "a.ome.zarr", version=version)
+    yaozarrs.validate_zarr_store(path)
+
+
 def test_samples_have_the_place_of_their_image(tmp_path):
     image = planes_of("TZYX").stack_of(2)
     found = stored(image, tmp_path, "a.ome.tif")
@@ -168,3 +189,67 @@ def test_imagej_keeps_labels_and_what_was_written_of_the_image(tmp_path):
         assert key == "axes" or found[key] == value
     last = read_image(tmp_path / "in.tif", frame=1).frame(2).acquisition
     assert last.values["Label"] == "plane 5"
+
+
+# Files that say what is not so -------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", ["IQYX", "TQZCIYX", "IQRUVYX", "TZCIQRYX"])
+def test_more_axes_than_five_come_back_from_a_tiff(tmp_path, axes):
+    shape = dict(zip(axes, (2, 3, 2, 2, 3, 2, 2), strict=False)) | {"Y": 5, "X": 4}
+    pixels = np.arange(np.prod([*shape.values()]), dtype=np.uint16)
+    image = Image(pixels.reshape(*shape.values()), axes)
+    found = read_image(write_image(image, tmp_path / "a.tif"))
+    found = in_order_of(found, image)
+    assert found.axes == axes and np.array_equal(found.data, image.data)
+
+
+PLANES = {
+    "place": '<Plane TheC="0" TheZ="x" TheT="0" PositionX="1"/>',
+    "number": '<Plane TheC="0" TheZ="0" TheT="0" PositionX="abc" DeltaT="NaN"/>',
+    "outside": '<Plane TheC="9" TheZ="0" TheT="0" PositionX="1"/>',
+}
+
+
+@pytest.mark.parametrize("planes", PLANES.values(), ids=PLANES)
+def test_wrong_places_of_planes_count_for_nothing(tmp_path, planes):
+    write_image(stack("CYX"), tmp_path / "a.ome.tif")
+    text = tifffile.tiffcomment(tmp_path / "a.ome.tif")
+    wrong = text.replace("</Pixels>", f"{planes}</Pixels>")
+    tifffile.tiffcomment(tmp_path / "a.ome.tif", wrong.encode())
+    found = read_image(tmp_path / "a.ome.tif")
+    assert found.acquisition is None
+    assert_kept(found, stack("CYX"))
+
+
+def test_wrong_ranges_and_letters_count_for_nothing(tmp_path):
+    about = {
+        "min": float("nan"),
+        "max": 5.0,
+        "Ranges": (1.0, 2.0, 3.0),
+        "Labels": ["a"],
+    }
+    about |= {"axes": "CYX", "selfdenoise_axes": "C:Z,T:I,x:y:z"}
+    pixels = stack("CYX").data
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=about)
+    found = read_image(tmp_path / "a.tif")
+    assert (found.axes, found.acquisition) == ("CYX", None)
+    assert found.look.ranges in ((), ((1, 2),))
+    path = write_ome_zarr(stack("CYX"), tmp_path / "a.zarr")
+    group = zarr.open_group(str(path), mode="r+")
+    ome = dict(group.attrs["ome"])
+    ome["omero"] = {
+        "channels": [{"window": None}, {"window": {"start": "a", "end": 2}}]
+    }
+    group.attrs.update({"ome": ome, "selfdenoise_axes": "C:I"})
+    assert read_image(path).axes == "CYX"
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((0, 4, 5), "length zero"), ((4,), "two axes"), ((2,) * 10, "too many axes")],
+)
+def test_a_zarr_that_is_no_image_is_refused_in_a_sentence(tmp_path, shape, words):
+    zarr.create_array(str(tmp_path / "a.zarr"), shape=shape, dtype="u2")
+    with pytest.raises(RequestError, match=words):
+        require_denoisable(read_image(tmp_path / "a.zarr"))

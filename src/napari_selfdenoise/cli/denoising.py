@@ -44,6 +44,7 @@ from napari_selfdenoise.cli.runs import (
     Written,
     foretell,
     predict_with_progress,
+    require_room_for,
     train_with_progress,
 )
 from napari_selfdenoise.cli.settings import run_config, training_options
@@ -57,12 +58,21 @@ _outputs_option = click.option(
     help=f"What to write, separated by commas: {', '.join(OUTPUTS)}.",
 )
 
+_type_option = click.option(
+    "--type-of-source",
+    "as_source",
+    is_flag=True,
+    help="Round images to whole numbers of the type of INPUT, and report what is "
+    "clipped; else they are 32-bit floats.",
+)
+
 
 @click.command(name="denoise")
 @click.argument("source", metavar="INPUT")
 @click.argument("target", metavar="OUTPUT")
 @click.option("--save-model", metavar="FILE", help="Keep the trained model.")
 @_outputs_option
+@_type_option
 @report_option
 @teaching_options
 @training_options
@@ -73,6 +83,7 @@ def denoise_verb(
     target: str,
     save_model: str | None,
     outputs: str,
+    as_source: bool,
     report_file: str | None,
     **values: Any,
 ) -> dict[str, Any]:
@@ -91,12 +102,22 @@ def denoise_verb(
     require_writable(report_file)
     image = inputs.read(source)
     taught = read_files(files, inputs)
+    dtype = inputs.type_of(source, as_source)
+    require_room_for(image, paths, config)
     clock = foretell(image, config)
     model = train_with_progress([image], config, None, clock, **taught)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    how = config.device, None, None, clock, second_of(taught)
-    result = predict_with_progress(model, image, paths, *how)
+    result = predict_with_progress(
+        model,
+        image,
+        paths,
+        config.device,
+        None,
+        clock=clock,
+        pair=second_of(taught),
+        dtype=dtype,
+    )
     report = training_report(model, time.perf_counter() - started, kept)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))
@@ -176,6 +197,7 @@ def _read_inputs(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0…")
 @click.option("--max-memory", help='Memory a tile may take, such as "2GB".')
 @_outputs_option
+@_type_option
 @report_option
 @pair_option
 @functools.partial(config_options, part="estimator")
@@ -187,6 +209,7 @@ def predict_verb(
     device: str,
     max_memory: str | None,
     outputs: str,
+    as_source: bool,
     report_file: str | None,
     **values: Any,
 ) -> dict[str, Any]:
@@ -216,7 +239,8 @@ def predict_verb(
     def denoise(source: str, files: dict[str, Path]) -> tuple[Written, Sequence[str]]:
         image = inputs.read(source)
         pair = inputs.read(pairs[source]) if pairs else None
-        how = device, memory, config.estimator, None, pair
+        dtype = inputs.type_of(source, as_source)
+        how = device, memory, config.estimator, None, pair, dtype
         made = predict_with_progress(model, image, files, *how)
         if report_file and source == sources[0]:
             _report_of(report_file, model, image, files, made)

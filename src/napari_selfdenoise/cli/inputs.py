@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -79,6 +79,8 @@ class Inputs:
     ----------
     corrections : Corrections
         The same for all inputs.
+    types : dict
+        Of the pixels in the file of each input that was read.
     """
 
     frame: int | None
@@ -86,6 +88,7 @@ class Inputs:
     series: int | None
     pixel_size: str | None
     corrections: Corrections
+    types: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def take(cls, values: dict[str, Any]) -> Inputs:
@@ -124,6 +127,7 @@ class Inputs:
             path, axes=self.axes, series=self.series, pixel_size=self.pixel_size
         )
         require_denoisable(image)
+        self.types[path] = image.dtype
         # A mask may be that of the whole stack.
         image = Corrections(mask=self.corrections.mask).apply(image)
         image = image if self.frame is None else image.frame(self.frame)
@@ -134,6 +138,22 @@ class Inputs:
         if image.notes and not self.axes:
             self._say_axes(path)
         return image
+
+    def type_of(self, path: str, wanted: bool) -> Any:
+        """Type of an input's pixels, for results; None where these are to be floats.
+
+        Raises
+        ------
+        RequestError
+            If they are wanted as whole numbers, but the input holds others.
+        """
+        dtype = self.types[path]
+        if wanted and dtype.kind not in "ui":
+            raise RequestError(
+                f"{path} holds numbers of the type {dtype}: there is nothing to round.",
+                "Leave --type-of-source out.",
+            )
+        return dtype if wanted else None
 
     def _say_axes(self, path: str) -> None:
         """Print how images that a file calls colours are read as channels."""

@@ -18,6 +18,7 @@ from napari_selfdenoise.images import Image
 from napari_selfdenoise.long_work import STOP
 
 if TYPE_CHECKING:
+    from napari_selfdenoise.images import ImageWriter
     from napari_selfdenoise.run_time import RunClock
 
 Result = TypeVar("Result")
@@ -163,6 +164,7 @@ def predict_with_progress(
     estimator: Any = None,
     clock: RunClock | None = None,
     pair: Image | None = None,
+    dtype: Any = None,
 ) -> Written:
     """Denoise straight into files, and print the progress; NaN where it is stopped.
 
@@ -184,15 +186,21 @@ def predict_with_progress(
         Of the run that this is the end of.
     pair : Image, optional
         A second exposure, which is denoised together with the image.
+    dtype : dtype, optional
+        Whole numbers that images are rounded to.
     """
-    from napari_selfdenoise.prediction import predict_tiles, raw_share_in_words
+    from napari_selfdenoise.prediction import predict_tiles
     from napari_selfdenoise.run_time import RunClock
 
     line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator
     tiles: list[Any] = []
     with ExitStack() as stack:
-        into = _open_outputs(stack, image, paths, estimator)
+        writers = _writers(image, paths, estimator, dtype)
+        into = {
+            name.replace("-", "_"): stack.enter_context(writer).data
+            for name, writer in writers.items()
+        }
         how = {"into": into, "estimator": estimator, "device": device, "pair": pair}
         steps = predict_tiles(image, model, max_memory=memory, **how)
         counted = _counted(steps, tiles)
@@ -203,12 +211,18 @@ def predict_with_progress(
         if not result.complete:
             for data in into.values():
                 result.coverage.blank_rest(data)
-    share = f"{result.done_fraction:.0%} of {image.name}"
+    return _written(len(tiles), image.name, result, _rounding_notes(writers))
+
+
+def _written(tiles: int, name: str, result: Any, more: list[str]) -> Written:
+    from napari_selfdenoise.prediction import raw_share_in_words
+
+    share = f"{result.done_fraction:.0%} of {name}"
     warning = f"Stopped: {share} is denoised, the rest is NaN."
     warning = "" if result.complete else warning
     kept = raw_share_in_words(result.blends)
     notes = (*result.notes, kept) if kept else result.notes
-    return Written(len(tiles), result.chosen, warning, notes)
+    return Written(tiles, result.chosen, warning, (*notes, *more))
 
 
 def _counted(steps: Any, tiles: list[Any]) -> Generator[Any, Any, Any]:
@@ -224,23 +238,46 @@ def _counted(steps: Any, tiles: list[Any]) -> Generator[Any, Any, Any]:
         return end.value
 
 
-def _open_outputs(
-    stack: ExitStack, image: Image, paths: dict[str, Path], estimator: Any
-) -> dict[str, Any]:
-    """Arrays to fill, by the names of results; files until the stack is closed."""
+def require_room_for(
+    image: Image, paths: dict[str, Path], config: TrainingConfig
+) -> None:
+    """Raise the errors of files that cannot hold a result, before a run of minutes.
+
+    Raises
+    ------
+    RequestError
+        If one has more axes than its kind of file can hold.
+    """
+    _writers(image, paths, config.estimator)
+
+
+def _writers(
+    image: Image, paths: dict[str, Path], estimator: Any, dtype: Any = None
+) -> dict[str, ImageWriter]:
+    """What writes each result, by its name."""
     from napari_selfdenoise.images import ImageWriter
 
-    into = {}
+    found = {}
     for name, path in paths.items():
         samples = estimator.count if name == "posterior-samples" else 0
         like = image.stack_of(samples) if samples else image
-        if name.endswith("-std") or name == "trust":
+        intensities = not (name.endswith("-std") or name == "trust")
+        if not intensities:
             like = replace(like, look=None)  # no intensities, to be shown as such
         elif name == "deconvolved" and like.look:  # brighter than the image
             like = replace(like, look=replace(like.look, ranges=()))
-        pixels = stack.enter_context(ImageWriter(path, like)).data
-        into[name.replace("-", "_")] = pixels
-    return into
+        found[name] = ImageWriter(path, like, dtype=dtype if intensities else None)
+    return found
+
+
+def _rounding_notes(writers: dict[str, ImageWriter]) -> list[str]:
+    """What rounding has changed, by the names of results where there are several."""
+    several = sum(bool(writer.notes) for writer in writers.values()) > 1
+    return [
+        f"{name}: {note}" if several else note
+        for name, writer in writers.items()
+        for note in writer.notes
+    ]
 
 
 def _tile_line(name: str, clock: RunClock, tile: Any) -> str:

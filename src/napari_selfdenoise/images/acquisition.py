@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
@@ -97,9 +98,11 @@ def of_tiff(tif: Any, index: int) -> Acquisition | None:
     index : int
         Of the image in the file.
     """
-    if tif.is_ome:
-        return _of_ome(tif.ome_metadata, index)
-    return _of_imagej(tif) if tif.is_imagej else None
+    with suppress(Exception):  # what cannot be understood is not known
+        if tif.is_ome:
+            return _of_ome(tif.ome_metadata, index)
+        return _of_imagej(tif) if tif.is_imagej else None
+    return None
 
 
 def _of_imagej(tif: Any) -> Acquisition | None:
@@ -116,11 +119,7 @@ def _of_imagej(tif: Any) -> Acquisition | None:
 
 
 def _of_ome(text: str, index: int) -> Acquisition | None:
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError:
-        return None
-    images = root.findall("{*}Image")
+    images = ElementTree.fromstring(text).findall("{*}Image")
     pixels = images[index].find("{*}Pixels") if index < len(images) else None
     if pixels is None:
         return None
@@ -142,7 +141,8 @@ def _of_ome(text: str, index: int) -> Acquisition | None:
 
 
 def _is_within(plane: Any, lengths: Mapping[str, int]) -> bool:
-    return all(0 <= int(plane.get(f"The{a}", 0)) < n for a, n in lengths.items())
+    places = {axis: str(plane.get(f"The{axis}", 0)) for axis in lengths}
+    return all(t.isdecimal() and int(t) < lengths[a] for a, t in places.items())
 
 
 def _column(key: str, planes: list[Any], lengths: Mapping[str, int]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree
 
@@ -66,10 +67,18 @@ def of_tiff(tif: Any) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
+def of_zarr(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Letters that were written down in a zarr; none in those of others."""
+    found = attributes.get(KEY, {})
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
 def _of_ome(text: str) -> dict[str, str]:
     if KEY not in text:
         return {}
-    found = ElementTree.fromstring(text).iterfind(
-        f".//{{*}}MapAnnotation[@Namespace='{KEY}']//{{*}}M"
-    )
-    return {one.get("K", ""): one.text or "" for one in found}
+    with suppress(ElementTree.ParseError):
+        found = ElementTree.fromstring(text).iterfind(
+            f".//{{*}}MapAnnotation[@Namespace='{KEY}']//{{*}}M"
+        )
+        return {one.get("K", ""): one.text or "" for one in found}
+    return {}

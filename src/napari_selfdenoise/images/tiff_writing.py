@@ -116,8 +116,9 @@ def _file_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
     _require_writable(image, path)
     letters = _file_letters(image)
-    # unnamed axes that found no free letter of T, Z, C come after T, as OME's Q, P, R
-    axes = "".join(a for a in "TQPRZCYXS" if a in letters)
+    # Unnamed axes that found no free letter of T, Z, C are OME's Q, P, R: each lies
+    # within one of these.
+    axes = "".join(a for a in "TQZPCRYXS" if a in letters)
     order = tuple(letters.index(a) for a in axes)
     shape = tuple(image.shape[i] for i in order)
     steps = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_selfdenoise.images.formats.recorded import scratch
 from napari_selfdenoise.images.image import Image
 
 
@@ -63,11 +64,11 @@ def rounded(image: Image, dtype: Any) -> Rounded:
     Returns
     -------
     Rounded
-        The image in memory, in that type.
+        The image in that type, in memory or, if large, in a temporary file.
     """
     dtype = np.dtype(dtype).newbyteorder("=")
     limits = np.iinfo(dtype)
-    data = np.empty(image.shape, dtype)
+    data = scratch(image.shape, dtype)
     low = high = missing = 0
     for plane in image.planes():
         values = np.rint(image.read_exact(plane))

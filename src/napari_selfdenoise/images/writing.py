@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdenoise.images.formats.recorded import scratch
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiff_writing import TiffWriter, write_tiff
+from napari_selfdenoise.images.whole_numbers import rounded, storable
 from napari_selfdenoise.images.zarr_writing import SUFFIX, ZarrWriter, write_ome_zarr
+
+_NOT_ROUNDED = "Values are not rounded: some pixels hold no number."
 
 
 def write_image(
@@ -55,7 +59,7 @@ def write_image(
 
 
 class ImageWriter:
-    """A float32 TIFF or OME-Zarr filled bit by bit, for results larger than memory.
+    """A TIFF or OME-Zarr filled bit by bit, for results larger than memory.
 
     Used in a `with` statement; the file appears when that ends without an error.
 
@@ -67,12 +71,16 @@ class ImageWriter:
         Image whose shape, axes, pixel size and units the file takes.
     overwrite : bool
         Whether a file of that name is replaced.
+    dtype : dtype, optional
+        Whole numbers that the values are rounded to at the end; else they are float32.
 
     Attributes
     ----------
     data : array
         Memory-mapped float32 with the shape and axis order of `like`, zero at first;
         not to be used after the `with` statement.
+    notes : tuple of str
+        After it: that values were rounded, and what was clipped.
 
     Raises
     ------
@@ -85,10 +93,19 @@ class ImageWriter:
     data: NDArray[np.float32]
 
     def __init__(
-        self, path: str | os.PathLike[str], like: Image, *, overwrite: bool = True
+        self,
+        path: str | os.PathLike[str],
+        like: Image,
+        *,
+        overwrite: bool = True,
+        dtype: Any = None,
     ) -> None:
         kind = ZarrWriter if _is_zarr_name(Path(path)) else TiffWriter
+        self._writer: ZarrWriter | TiffWriter | _RoundingWriter
         self._writer = kind(Path(path), like, overwrite=overwrite)
+        if dtype is not None:
+            self._writer = _RoundingWriter(Path(path), like, overwrite, dtype)
+        self.notes: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self.data = self._writer.__enter__().data
@@ -102,6 +119,36 @@ class ImageWriter:
     ) -> None:
         del self.data
         self._writer.__exit__(kind, error, trace)
+        if isinstance(self._writer, _RoundingWriter):
+            self.notes = self._writer.notes
+
+
+class _RoundingWriter:
+    """Collects floats in a temporary array, and writes whole numbers at the end.
+
+    Floats are written where some pixels hold no number: a run was stopped.
+    """
+
+    data: NDArray[np.float32]
+
+    def __init__(self, path: Path, like: Image, overwrite: bool, dtype: Any) -> None:
+        self._path, self._like, self._overwrite = path, like, overwrite
+        self._dtype = np.dtype(dtype) if _is_zarr_name(path) else storable(dtype)
+        self.notes: tuple[str, ...] = ()
+
+    def __enter__(self) -> Self:
+        self.data = scratch(self._like.shape, np.dtype(np.float32))
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        image = self._like.with_data(self.data)
+        del self.data
+        if error is not None:
+            return
+        made = rounded(image, self._dtype)
+        self.notes = (_NOT_ROUNDED,) if made.missing else made.notes()
+        image = image if made.missing else made.image
+        write_image(image, self._path, overwrite=self._overwrite)
 
 
 def _is_zarr_name(path: Path) -> bool:

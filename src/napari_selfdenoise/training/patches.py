@@ -286,11 +286,7 @@ class PatchSampler:
         self.shapes = shapes
         self.starts = sizes.cumsum(0) - sizes
         self.ends = sizes.cumsum(0)[:inputs]
-        self._places = (
-            None
-            if self.good is None
-            else self.good[: int(self.ends[-1])].nonzero()[:, 0]
-        )
+        self._places = self._good_places()
         self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
         self._partners = (
@@ -334,6 +330,12 @@ class PatchSampler:
         good = None if self.good is None else self.good[index].unsqueeze(1)
         context = self._context(plane, inside)
         return Patches(self.pixels[index].unsqueeze(1), good, context)
+
+    def _good_places(self) -> Tensor | None:
+        """Where patches may lie around, in all pixels; None for everywhere."""
+        if self.good is None:
+            return None
+        return self.good[: int(self.ends[-1])].nonzero()[:, 0]
 
     def _context(self, plane: Tensor, inside: Tensor) -> Tensor | None:
         """Pixels of the planes around some planes (B,), at places (B, Y, X) in them."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from napari_selfdenoise.images.acquisition import Acquisition
 from napari_selfdenoise.images.axes import Steps
 from napari_selfdenoise.images.formats.recorded import (
     LAZY_BYTES,
@@ -15,6 +19,9 @@ from napari_selfdenoise.images.formats.recorded import (
     native,
 )
 from napari_selfdenoise.images.units import positive
+
+_UNITS = {"DeltaT": "s"} | {f"Position{axis}": "µm" for axis in "XYZ"}
+"""What is read of each plane, by OME's names, with its unit."""
 
 
 def images_in(path: Path) -> list[Listed]:
@@ -41,11 +48,43 @@ def _read(path: Path, position: int) -> Recorded:
     with file:  # a lazy array opens it again
         data = file.to_dask() if lazy else file.asarray(position if several else None)
         steps, names, colours = _steps(file), _channel_names(file), _colours(file)
+        acquired = None
+        with suppress(Exception):  # what cannot be understood is not known
+            acquired = _acquisition(file, position)
+            steps = _measured_interval(acquired) | steps
     if several:
         data = data[(slice(None),) * axes.index("P") + (position if lazy else 0,)]
         axes = tuple(axis for axis in axes if axis != "P")
     data = data if lazy else native(data)
-    return Recorded(data, axes, steps, names, colours=colours)
+    return Recorded(data, axes, steps, names, colours=colours, acquisition=acquired)
+
+
+def _acquisition(file: Any, position: int) -> Acquisition:
+    """When and where each plane of a stage position was recorded."""
+    places = [(n, at) for n, at in enumerate(file.loop_indices) if _is_at(at, position)]
+    axes = "".join(axis for axis in "TZ" if file.sizes.get(axis, 1) > 1)
+    shape = tuple(file.sizes[axis] for axis in axes)
+    values = {key: np.full(shape, np.nan) for key in _UNITS}
+    for number, at in places:
+        found = file.frame_metadata(number).channels[0]
+        place = tuple(at[axis] for axis in axes)
+        values["DeltaT"][place] = found.time.relativeTimeMs / 1000
+        for axis, size in zip("XYZ", found.position.stagePositionUm, strict=True):
+            values[f"Position{axis}"][place] = size
+    return Acquisition(axes, values, _UNITS)
+
+
+def _is_at(place: Any, position: int) -> bool:
+    return int(place.get("P", position)) == position
+
+
+def _measured_interval(acquired: Acquisition) -> Steps:
+    """Time between frames as it was measured, in s; empty where there are no times."""
+    if "T" not in acquired.axes:
+        return {}
+    times = acquired.values["DeltaT"].reshape(len(acquired.values["DeltaT"]), -1)
+    interval = positive(np.median(np.diff(times[:, 0])))
+    return {"T": (interval, "s")} if interval else {}
 
 
 def _channel_names(file: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from napari_selfdenoise.images.formats.recorded import (
     named_or_plane,
     native,
 )
-from napari_selfdenoise.images.stored_axes import KEY, with_own_letters
+from napari_selfdenoise.images.stored_axes import of_zarr, with_own_letters
 from napari_selfdenoise.images.units import positive, unit_symbol
 
 _MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -98,7 +99,7 @@ def _read(path: Path, place: str) -> Recorded:
     array = group[str(level["path"])]
     axes = [_Axis(a) for a in image.get("axes", _OLD_AXES[-array.ndim :])]
     stored = axis_letters(axis.name for axis in axes)
-    letters = with_own_letters(stored, group.attrs.get(KEY, {}))
+    letters = with_own_letters(stored, of_zarr(group.attrs))
     scales = (_scale(level, array.ndim), _scale(image, array.ndim))
     steps: Steps = {}
     for letter, axis, *factors in zip(letters, axes, *scales, strict=True):
@@ -124,10 +125,10 @@ def _ranges(channels: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, float],
         (w.get("start"), w.get("end")) == (w.get("min"), w.get("max")) for w in windows
     ):
         return ()
-    found = [(one.get("start"), one.get("end")) for one in windows]
-    pairs = [(low, high) for low, high in found if low is not None and high is not None]
-    ranges = tuple((float(low), float(high)) for low, high in pairs if low < high)
-    return ranges if len(ranges) == len(channels) else ()
+    with suppress(KeyError, TypeError, ValueError):
+        pairs = tuple((float(w["start"]), float(w["end"])) for w in windows)
+        return pairs if all(low < high for low, high in pairs) else ()
+    return ()
 
 
 class _Axis:

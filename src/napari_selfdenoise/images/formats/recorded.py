@@ -116,7 +116,14 @@ def named_or_plane(names: Sequence[str | None], ndim: int) -> tuple[str, ...]:
         In the order of the axes; none, or the wrong number, where there are no names.
     ndim : int
         How many axes there are.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two.
     """
+    if ndim < 2:
+        raise ValueError("it has fewer than two axes")
     given = names if len(names) == ndim else [None] * ndim
     labels = [name or f"axis {place}" for place, name in enumerate(given)]
     if not {"Y", "X"} <= {axis_letter(label) for label in labels}:
@@ -126,7 +133,7 @@ def named_or_plane(names: Sequence[str | None], ndim: int) -> tuple[str, ...]:
 
 def without_length_one(data: Any, letters: str) -> tuple[Any, str]:
     """Drop axes of length one, but for rows, columns and colours."""
-    kept = [n > 1 or a in "YXS" for n, a in zip(data.shape, letters, strict=True)]
+    kept = [n != 1 or a in "YXS" for n, a in zip(data.shape, letters, strict=True)]
     index = tuple(slice(None) if keep else 0 for keep in kept)
     letters = "".join(a for a, keep in zip(letters, kept, strict=True) if keep)
     return data[index], letters
