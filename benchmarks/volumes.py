@@ -18,6 +18,10 @@ noise of variance 12 * light + 150:
 *pollen* is a confocal Z stack, smoothed, with the same noise; *pollen-dim* with a
 quarter of the light.
 
+*N2N* is Noise2Noise, where frames are replicates: the same network, as many steps,
+taught to predict the mean of some frames from that of others. It is then given the mean
+of as many frames as a context holds, and of all.
+
 PSNR is that of the whole stack, after as many steps, with one seed. `auto` decides
 before the training; where it decides as another row did, the result is that row's.
 """
@@ -30,11 +34,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from common import describe_machine, print_table, read
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, shift
 
-from napari_selfdenoise import Image, denoise, recipe, train
+from napari_selfdenoise import Image, TrainingConfig, denoise, recipe, train
 from napari_selfdenoise.evaluation import psnr
 
 Stack = NDArray[np.float64]
@@ -196,6 +201,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, help="of training, instead of steps")
     parser.add_argument("--side", type=int, default=256, help="of the frames, px")
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--planes", type=int, default=2, help="to each side")
@@ -226,22 +232,76 @@ def _rows(options: argparse.Namespace) -> Iterator[list[object]]:
             apart = f"{found - known['none']:+.2f}" if "none" in known else ""
             spent = f"{time.perf_counter() - began:.0f}"
             yield [name, context, decided, f"{found:.2f}", apart, spent]
+        if name == "static":
+            for how, found in _noise2noise(image, truth, options):
+                yield [name, "N2N", how, f"{found:.2f}", "", ""]
+
+
+def _noise2noise(
+    image: Image, truth: Stack, options: argparse.Namespace
+) -> Iterator[tuple[str, float]]:
+    """PSNR of Noise2Noise from the mean of some frames of one scene, and of all."""
+    config = recipe(options.recipe).override(_changes("none", options))
+    rng = np.random.default_rng(options.seed)
+    torch.manual_seed(options.seed)
+    frames = torch.from_numpy(image.data.astype(np.float32))
+    level, scale = frames.mean(), frames.std()
+    frames = (frames - level) / scale
+    network = TrainingConfig(network=config.network).build_network()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
+    for _ in range(options.steps):
+        pairs = [
+            _pair(frames, config.patch_size, rng) for _ in range(config.batch_size)
+        ]
+        shown, target = (
+            torch.stack(part)[:, None] for part in zip(*pairs, strict=True)
+        )
+        loss = (network(shown)[:, :1] - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    few = 1 + 2 * options.planes
+    for name, count in ((f"mean of {few}", few), ("mean of all", len(frames))):
+        with torch.no_grad():
+            found = network(frames[:count].mean(0)[None, None])[0, 0] * scale + level
+        yield name, psnr(found.double().numpy(), truth[0], float(np.ptp(truth)))
+
+
+def _pair(
+    frames: torch.Tensor, side: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A patch of the mean of some frames, and the same of others, (Y, X)."""
+    order = rng.permutation(len(frames))
+    count = int(rng.integers(1, len(frames)))
+    y, x = (int(rng.integers(length - side + 1)) for length in frames.shape[1:])
+    patches = frames[:, y : y + side, x : x + side]
+    return patches[order[:count]].mean(0), patches[order[count:]].mean(0)
 
 
 def _score(
     image: Image, truth: Stack, context: str, options: argparse.Namespace
 ) -> tuple[float, str]:
     """PSNR after a training, and which context was used."""
-    changes: dict[str, object] = dict(item.split("=", 1) for item in options.set)
-    changes |= {"steps": options.steps, "seed": options.seed, "context": context}
-    changes |= {"device": options.device}
-    if context != "none":
-        changes["context.planes"] = options.planes
-    model = train(image, recipe(options.recipe).override(changes))
+    config = recipe(options.recipe).override(_changes(context, options))
+    model = train(image, config)
     found = denoise(image, model, device=options.device).denoised.data
     return psnr(
         found.astype(float), truth, float(np.ptp(truth))
     ), model.config.context.kind
+
+
+def _changes(context: str, options: argparse.Namespace) -> dict[str, object]:
+    """Settings of a run that differ from the recipe's."""
+    changes: dict[str, object] = dict(item.split("=", 1) for item in options.set)
+    changes |= {"steps": options.steps, "seed": options.seed, "context": context}
+    changes |= {"device": options.device}
+    if options.seconds:
+        changes |= {"steps": None, "budget_s": options.seconds}
+    if context != "none":
+        changes["context.planes"] = options.planes
+    return changes
 
 
 if __name__ == "__main__":

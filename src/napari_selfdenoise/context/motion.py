@@ -39,6 +39,7 @@ _DAMPING = 0.1  # share of the mean structure of windows that is added to each
 _FLAT = 1.0
 _QUARTER = 0.25
 _RELAX = 0.5
+_WORTH = 1.2  # squared distance of windows without displacement, over that with it
 _STEP = 1.0  # px of the level that an iteration moves at most
 _LARGEST = 2**20
 """Pixels of a plane from which on displacements are found in bins."""
@@ -110,6 +111,7 @@ def measure_motion(
         if steps.ndim:
             start = 2 * F.interpolate(steps, (height, width), mode="bilinear")
         steps = _refined(contrast[:1], contrast[1:], start, window, count)
+    steps = _where_better(contrast[:1], contrast[1:], steps, window)
     return [Motion(one.numpy() * bins, CELL * bins) for one in steps]
 
 
@@ -223,6 +225,22 @@ def _refined(
         length = found.norm(dim=1, keepdim=True) / _STEP
         steps = _blurred(steps + found / length.clamp_min(1), window / CELL * _RELAX)
     return steps
+
+
+def _where_better(
+    plane: Tensor, others: Tensor, steps: Tensor, window: float
+) -> Tensor:
+    """Displacements of cells, 0 where planes are as much alike without them.
+
+    There they are noise, and linear interpolation blurs.
+    """
+    places = F.interpolate(steps, plane.shape[-2:], mode="bilinear")
+    still, moved = (
+        _blurred(F.avg_pool2d((plane - other).square(), CELL), window / CELL)
+        for other in (others, _sampled(others, places))
+    )
+    worth = (still > _WORTH * moved).to(steps)
+    return steps * _blurred(worth, 1.0)
 
 
 def _damping(plane: Tensor, window: float) -> Tensor:

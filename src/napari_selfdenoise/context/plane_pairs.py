@@ -189,11 +189,14 @@ def _signals(one: Array, waves: Array, other: Array, others: Array) -> _Signals 
     """From the means of blocks (n,), 0 on average, and their waves (n, 8, 8)."""
     noises = [(w[:, _SHORT] ** 2).mean() / SIDE**2 for w in (waves, others)]
     powers = [float((m**2).mean()) for m in (one, other)]
-    signals = [power - noise for power, noise in zip(powers, noises, strict=True)]
-    if any(s <= _LEAST_STRUCTURE * n for s, n in zip(signals, noises, strict=True)):
+    first, second = (power - n for power, n in zip(powers, noises, strict=True))
+    if any(
+        signal <= _LEAST_STRUCTURE * noise
+        for signal, noise in zip((first, second), noises, strict=True)
+    ):
         return None
     both = float((one * other).mean())
-    return _Signals(*signals, both, both / math.sqrt(powers[0] * powers[1]))
+    return _Signals(first, second, both, both / math.sqrt(powers[0] * powers[1]))
 
 
 def _likeness(signals: _Signals | None) -> float:
