@@ -176,8 +176,9 @@ class InspectionPanel(BelowImage):
             buttons.addWidget(each)
         boxes = bare(QGridLayout())
         boxes.addWidget(self.follow, 0, 0, 1, 3)
-        for place, each in enumerate((self.log_x, self.log_y, self.units)):
-            boxes.addWidget(each, 1, place)
+        choices: tuple[QWidget, ...] = (self.log_x, self.log_y, self.units)
+        for place, choice in enumerate(choices):
+            boxes.addWidget(choice, 1, place)
         boxes.setColumnStretch(2, 1)
         column.addWidget(self.models, 1)
         column.addLayout(buttons)
