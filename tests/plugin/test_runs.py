@@ -200,9 +200,8 @@ def test_before_train_the_window_says_how_long_it_will_take(desk, noisy, monkeyp
     desk.controls.advanced.editor("steps").value = 1_000_000
     desk.controls.budget.setCurrentText("10 s")
     desk.until(lambda: "1,000,000 steps" in told.text())
-    assert told.text().endswith(
-        "Give it more time."
-    )  # Fast is chosen: no advice to choose it
+    # Fast is chosen already.
+    assert told.text().endswith("Give it more time.")
 
 
 def test_a_training_does_not_wait_for_the_forecast(desk, noisy, monkeypatch):
