@@ -6,6 +6,9 @@ shrinks the cosine waves of overlapping blocks twice, the second time by what th
 one found of the structure, which is Wiener's filter. On public images with a known
 signal it comes 0.4 to 1 dB short of what the recipe `fast` reaches.
 
+- Where structure repeats, as in the lattice of a crystal, a network learns what
+  repeats, and the stand-in does not. So a small regression learns to predict pixels
+  from their neighbours (`neighbour_regression`); where that is better, it counts.
 - Where neighbours share noise, some waves hold more of it than others, as the
   correlation says; several Gaussian blurs are tried, too, and the best one counts.
 - SURE subtracts the noise variance from what was taken out, which fails where next to
@@ -33,6 +36,7 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise.diagnosis.blocks import SHORTEST, SIDE, held
+from napari_selfdenoise.diagnosis.neighbour_regression import regression_error
 from napari_selfdenoise.diagnosis.photon_transfer import PhotonTransfer
 from napari_selfdenoise.noise.correlation import REACH, NoiseCorrelation
 
@@ -55,7 +59,8 @@ _NUDGE = 0.1
 
 _STAND_IN_SHORT = 0.5
 _BLUR_SHORT = 0.4
-"""dB by which `fast` is better than the forecast for either stand-in, on average."""
+_REGRESSION_SHORT = 0.5
+"""dB by which `fast` is better than the forecast for each stand-in, on average."""
 
 _INTERVAL = (2.5, 1.0)
 """dB below and above the forecast in which the gain lies. It is rather too high: what
@@ -111,6 +116,25 @@ class _Noise(NamedTuple):
 Filter = Callable[[Array], Array]
 
 
+class _Filtered(NamedTuple):
+    """What a filter gives, and how good it is.
+
+    Parameters
+    ----------
+    error, variance : float
+        Mean squared error, and mean variance of the noise, raw units squared.
+    result : ndarray
+        (Y, X), raw units.
+    kept : float
+        Mean share of a pixel's own value in its result.
+    """
+
+    error: float
+    variance: float
+    result: Array
+    kept: float
+
+
 def forecast_gain(
     pixels: NDArray[np.float32],
     good: NDArray[np.bool_],
@@ -152,12 +176,30 @@ def forecast_gain(
     noise = _Noise(line, _draw(observed.shape, correlation if shared else None))
     filters = [_stand_in(line, held(correlation)), *(_blurs() if shared else [])]
     found = [_error(observed, good, noise, each) for each in filters]
-    error, variance, signal = min(found, key=lambda one: one[0] / one[1])
-    if not variance > 0:
+    best = min(found, key=lambda one: one.error / one.variance)
+    if not best.variance > 0:
         return None
-    gain = -10 * math.log10(error / variance)
-    gain = max(0.0, gain + (_BLUR_SHORT if shared else _STAND_IN_SHORT))
-    return _forecast(gain, variance, signal[good], sure)
+    gain = _decibels(best.error, best.variance)
+    gain += _BLUR_SHORT if shared else _STAND_IN_SHORT
+    if not shared:
+        gain = max(gain, _learned_gain(observed, good, best))
+    return _forecast(max(0.0, gain), best.variance, best.result[good], sure)
+
+
+def _learned_gain(
+    observed: Array, good: NDArray[np.bool_], filtered: _Filtered
+) -> float:
+    """Gain in dB where learning from the image is better than filtering it; else 0."""
+    error = regression_error(
+        observed, good, filtered.result, filtered.kept, filtered.variance
+    )
+    if error is None:
+        return 0.0
+    return _decibels(error, filtered.variance) + _REGRESSION_SHORT
+
+
+def _decibels(error: float, variance: float) -> float:
+    return -10 * math.log10(error / variance)
 
 
 def _forecast(gain: float, variance: float, signal: Array, sure: bool) -> GainForecast:
@@ -178,8 +220,8 @@ def _forecast(gain: float, variance: float, signal: Array, sure: bool) -> GainFo
 
 def _error(
     observed: Array, good: NDArray[np.bool_], noise: _Noise, denoise: Filter
-) -> tuple[float, float, Array]:
-    """Mean squared error of a filter, the noise variance, and the filter's result."""
+) -> _Filtered:
+    """Filter an observation, and measure the error that is left."""
     result = denoise(observed)
     variance = noise.line.variance_at(result)
     along = float(variance[good].mean())
@@ -195,7 +237,9 @@ def _error(
 
     least = share * _mean(reaction**2, good)
     slightly = risk(lambda plane: gaussian_filter(plane, _SLIGHT))
-    return max(least, slightly, risk(lambda plane: plane)), share * along, result
+    error = max(least, slightly, risk(lambda plane: plane))
+    kept = _mean(added * reaction, good) / max(_mean(added**2, good), 1e-30)
+    return _Filtered(error, share * along, result, kept)
 
 
 def _share(
