@@ -7,7 +7,16 @@ from scipy.ndimage import gaussian_filter
 
 import napari_selfdenoise.prediction.predict as predicting
 import napari_selfdenoise.prediction.slab_views as slabs
-from napari_selfdenoise import Image, RequestError, denoise, recipe, train
+from napari_selfdenoise import (
+    Image,
+    RequestError,
+    cli,
+    denoise,
+    read_image,
+    recipe,
+    train,
+    write_image,
+)
 from napari_selfdenoise.config import PlanesReach, TrainingConfig, why_not
 from napari_selfdenoise.context import Volumes, depth_axis, plane_spacing
 from napari_selfdenoise.defects import CleanImage
@@ -383,3 +392,32 @@ def test_a_training_goes_on_from_a_model_of_volumes(model):
     assert again.config.context == FullVolume(patch_planes=5, spacing=3.0, axis="Z")
     with pytest.raises(RequestError, match="planes of a stack none"):
         train(fewer, QUICK.override({"context": "none"}), start=model)
+
+
+@pytest.mark.slow
+def test_the_command_line_denoises_a_volume(tmp_path, capsys):
+    write_image(Image(noisy(blobs(6, 32)), "ZYX"), tmp_path / "stack.tif")
+    words = "denoise stack.tif out.tif --context volume --context.spacing 2.5"
+    quick = "--steps 2 --network.width 4 --patch-size 32 --device cpu --no-flips"
+    arguments = f"{words} {quick} --noise-model unmodelled --estimator single_pass"
+    places = {"stack.tif", "out.tif"}
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(tmp_path / a) if a in places else a for a in arguments.split()])
+    printed = "".join(capsys.readouterr())
+    assert end.value.code == 0, printed
+    assert "2.5 pixel widths apart" in " ".join(printed.split())
+    assert read_image(tmp_path / "out.tif").shape == (6, 32, 32)
+
+
+@pytest.mark.slow
+def test_balls_are_denoised_better_as_a_volume_than_plane_by_plane():
+    light = blobs(16, 48, count=60)
+    image = Image(noisy(light, 250), "ZYX")
+    changes = {"network.width": 8, "patch_size": 32, "steps": 150, "batch_size": 8}
+    plain = {"estimator": "single_pass", "flips": False, "device": "cpu"}
+    errors = {}
+    for context in ("none", "volume"):
+        config = QUICK.override(changes | plain | {"context": context})
+        found = denoise(image, train(image, config), device="cpu").denoised.data
+        errors[context] = float(np.mean((found - light) ** 2))
+    assert errors["volume"] < 0.8 * errors["none"]
