@@ -1,6 +1,7 @@
 import base64
 import errno
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import imagecodecs
 import pytest
 
 from napari_selfdenoise import DenoisingError, Image, RequestError, recipe
-from napari_selfdenoise.config import RECIPES
+from napari_selfdenoise.config import RECIPES, supervised
 from napari_selfdenoise.evaluation import check_residual
 from napari_selfdenoise.report import methods_paragraph, write_report
 from napari_selfdenoise.report.methods_text import citations
@@ -102,6 +103,25 @@ def test_the_methods_name_recipe_steps_seed_and_version(model):
 )
 def test_each_recipe_cites_its_paper(name, paper):
     assert paper in citations(recipe(name))
+
+
+@pytest.mark.parametrize(
+    ("supervision", "paper", "words"),
+    [
+        (
+            "pair",
+            "Lehtinen 2018",
+            "from two exposures of each scene, without noise-free",
+        ),
+        ("noise_free", "Weigert 2018", "with noise-free images of the same scenes"),
+    ],
+)
+def test_what_else_taught_is_in_the_methods(model, supervision, paper, words):
+    taught = replace(model, config=supervised(model.config, supervision))
+    text, references = methods_paragraph(taught)
+    assert words in text and paper in text
+    assert any(paper.split()[0] in reference for reference in references)
+    assert not any("Noise2Void -" in reference for reference in references)
 
 
 def test_recipes_cite_no_paper_twice():

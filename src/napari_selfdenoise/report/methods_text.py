@@ -31,6 +31,12 @@ REFERENCES = {
     "Joint self-supervised blind denoising and noise estimation. arXiv (2021).",
     "Laine 2019": "Laine, S., Karras, T., Lehtinen, J. & Aila, T. High-Quality "
     "Self-Supervised Deep Image Denoising. NeurIPS (2019).",
+    "Lehtinen 2018": "Lehtinen, J., Munkberg, J., Hasselgren, J., Laine, S., Karras, "
+    "T., Aittala, M. & Aila, T. Noise2Noise: Learning Image Restoration without Clean "
+    "Data. ICML (2018).",
+    "Weigert 2018": "Weigert, M., Schmidt, U., Boothe, T. et al. Content-Aware Image "
+    "Restoration: Pushing the Limits of Fluorescence Microscopy. Nat. Methods 15 "
+    "(2018).",
     "Stein 1981": "Stein, C. M. Estimation of the Mean of a Multivariate Normal "
     "Distribution. Ann. Stat. 9 (1981).",
 }
@@ -47,10 +53,20 @@ _OF_RECIPES = {
     "ollion": ("Ollion 2021",),
 }
 
+_OF_SUPERVISION = {"pair": "Lehtinen 2018", "noise_free": "Weigert 2018"}
+
+_TEACHING = {
+    "self": ", without noise-free images",
+    "pair": " from two exposures of each scene, without noise-free images",
+    "noise_free": ", with noise-free images of the same scenes to learn from",
+}
+
 
 def citations(config: TrainingConfig) -> tuple[str, ...]:
     """Keys of `REFERENCES` that a run with these settings cites."""
-    cited = list(_OF_RECIPES.get(config.recipe, ("Krull 2019",)))
+    taught = _OF_SUPERVISION.get(config.supervision)
+    recipe = _OF_RECIPES.get(config.recipe, ("Krull 2019",))
+    cited = [taught] if taught else list(recipe)
     if config.noise_model.kind == "network":
         cited.append("Ollion 2021")
     if config.masking.correlated:
@@ -85,13 +101,16 @@ def methods_paragraph(model: TrainedModel) -> tuple[str, tuple[str, ...]]:
     count = len(made.get("images", ())) or 1
     images = "the noisy image itself" if count == 1 else f"{count} noisy images"
     text = (
-        f"Images were denoised with napari-selfdenoise {version}, without noise-free "
-        f"images. A network was trained on {images} with the recipe “{config.recipe}” "
+        f"Images were denoised with napari-selfdenoise {version}"
+        f"{_TEACHING[config.supervision]}. A network was trained on {images} with the "
+        f"recipe “{config.recipe}” "
         f"({'; '.join(cited)}) for {made.get('steps', '?')} steps "
         f"(seed {made.get('seed', config.seed)}). Masking was {_word(config.masking)}, "
         f"the network {_word(config.network)}, the noise model "
         f"{_word(config.noise_model)}, and the estimator {_word(config.estimator)}."
     )
+    if config.context.kind != "none":
+        text += f" The context of each plane was {_word(config.context)}."
     if model.noise_curves and (line := model.noise_curves[0].poisson_gaussian):
         text += (
             f" The noise variance was {line[0]:.4g} times the signal plus "

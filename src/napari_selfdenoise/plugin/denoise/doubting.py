@@ -31,8 +31,9 @@ _TIP = (
 _NO_MODEL = "Train, or load a model first."
 
 _NOT_BLIND = (
-    "This model has learned to use each pixel's own value (SURE): what it predicts "
-    "without it cannot be judged. Train with the squared error as objective."
+    "This model has learned to use each pixel's own value: what it predicts without "
+    "it cannot be judged. Train on single exposures, with the squared error as "
+    "objective."
 )
 
 _IN_THE_LIST = 'See "where not to trust" in the layer list.'
