@@ -3,11 +3,11 @@
 Where structure repeats, such as the lattice of a crystal, what repeats can be learned,
 and a filter that learns nothing says little of what a network gains. The neighbours of
 a pixel, less their mean, are projected in random directions and rectified, and ridge
-regression maps them to the pixel, which itself stays hidden. That is a network of which
+regression maps them to the pixel, which itself stays masked. That is a network of which
 the last layer alone is learned, in closed form: in a fraction of a second, and always
 alike. It is judged on pixels that it did not learn from.
 
-After Rahimi and Recht 2008 (random features) and Krull et al. 2019 (hidden pixel).
+After Rahimi and Recht 2008 (random features) and Krull et al. 2019 (masked pixel).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def regression_error(
 
     References
     ----------
-    Rahimi and Recht 2008 (random features). Krull et al. 2019 (hidden pixel).
+    Rahimi and Recht 2008 (random features). Krull et al. 2019 (masked pixel).
     """
     places = np.random.default_rng(0).permutation(np.flatnonzero(good))
     if len(places) < _LEAST_PIXELS:
