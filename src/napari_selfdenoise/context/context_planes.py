@@ -244,8 +244,8 @@ class ContextPlanes:
             return {}
         if plane not in self._motions:
             others = list(dict.fromkeys(p for p in self.of(plane) if p is not None))
-            around = [self._whole(p) for p in others]
-            found = measure_motion(self._whole(plane), around) if around else []
+            pixels = [self._whole(other) for other in others]
+            found = measure_motion(self._whole(plane), pixels) if others else []
             self._motions[plane] = dict(zip(others, found, strict=True))
             if len(self._motions) > _KEPT:
                 self._motions.popitem(last=False)
