@@ -108,25 +108,14 @@ def denoise_verb(
     model = train_with_progress([image], config, None, clock, **taught)
     # The model first: should the disk be full, the training is not lost.
     kept = str(save(model, save_model)) if save_model else None
-    result = predict_with_progress(
-        model,
-        image,
-        paths,
-        config.device,
-        None,
-        clock=clock,
-        pair=second_of(taught),
-        dtype=dtype,
-    )
+    how = config.device, None, None, clock, second_of(taught), dtype
+    result = predict_with_progress(model, image, paths, *how)
     report = training_report(model, time.perf_counter() - started, kept)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))
     if report_file:
-        about = report["warnings"], report["seconds"]
-        page = write_run_report(
-            report_file, model, image, paths.get("denoised"), *about
-        )
-        report["report"] = page
+        about = paths.get("denoised"), report["warnings"], report["seconds"]
+        report["report"] = write_run_report(report_file, model, image, *about)
     written = {name: str(path) for name, path in paths.items()}
     return report | {"outputs": written, "chosen": result.chosen} | inputs.report()
 
@@ -220,9 +209,7 @@ def predict_verb(
     from napari_selfdenoise.model import load_model
 
     started = time.perf_counter()
-    *sources, target = paths
-    if not sources:
-        raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
+    sources, target = _inputs_and_output(paths)
     require_writable(report_file)
     memory = _parse_memory(max_memory)
     names = [output_paths(p, outputs) for p in output_places(Path(target), sources)]
@@ -249,6 +236,13 @@ def predict_verb(
     done = _predict_each(list(zip(sources, names, strict=True)), denoise)
     report = done.report(len(sources) > 1) | inputs.report()
     return {"seconds": time.perf_counter() - started} | report
+
+
+def _inputs_and_output(paths: Sequence[str]) -> tuple[list[str], str]:
+    *sources, target = paths
+    if not sources:
+        raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
+    return sources, target
 
 
 def _report_of(

@@ -112,13 +112,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("context", "masking"),
-        lambda m: not m.context.volumetric or m.masking.binning == 1,
+        lambda m: not (m.context.volumetric & (m.masking.binning > 1)),
         "bins of pixels are means within a plane, and are not learned from in volumes: "
         "choose another masking, or neighbouring planes",
     ),
     Rule(
         ("context", "psf"),
-        lambda m: not m.context.volumetric or not m.psf.blurs,
+        lambda m: not (m.context.volumetric & m.psf.blurs),
         "the point spread function blurs within planes only, but a microscope blurs "
         "volumes along depth as well: choose no point spread function, or neighbouring "
         "planes",
