@@ -335,6 +335,8 @@ def _make_passes(
 
 def _repeats_itself(config: TrainingConfig, noise: NoiseModule | None) -> bool:
     """Whether passes differ in their numbers alone, and never wait for the device."""
+    if config.context.volumetric or config.supervision != "self":
+        return False  # as no graphics card has shown that recordings of these are right
     # Without a closed form, a look at the prior decides where it is evaluated.
     return not config.masking.targets_vary and (noise is None or noise.closed_form)
 
