@@ -240,7 +240,8 @@ def run(
     images = to_bins(images, binning) if binning > 1 else images
     images = images.contiguous(memory_format=torch.channels_last)
     with autocast(images.device, precision):
-        output: Tensor = network(images, planes)
+        # A network of single images need not know of planes.
+        output: Tensor = network(images, planes) if planes > 1 else network(images)
     output = output.float()
     output = to_pixels(output, binning) if binning > 1 else output
     return _outputs(optics, output[:, :1], output[:, 1:])
