@@ -313,7 +313,7 @@ def why_not(config: TrainingConfig, part: str, kind: str) -> str | None:
 def _changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Plain values of a config with some changed; see `TrainingConfig.override`."""
     if changes.get("steps") is not None and "budget_s" not in changes:
-        content["budget_s"] = None  # so many steps were asked for, however long
+        content["budget_s"] = None  # a number of steps takes the place of a time
     # Members are chosen before their fields are set, whatever the order given.
     for name in sorted(changes, key=lambda key: key.count(".")):
         _set(content, name.split("."), changes[name])

@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -315,17 +316,30 @@ def _shrunk(
     share: Callable[[Array, Array], Array],
 ) -> Array:
     """Shrink the waves of overlapping blocks as a guide asks for, (Y, X)."""
-    total, count = np.zeros_like(observed), np.zeros_like(observed)
-    for top, left in itertools.product(range(0, SIDE, _STEP), repeat=2):
-        pixels = _blocks(observed, top, left)
-        waves = dctn(pixels, axes=(2, 3), norm="ortho")
-        known = waves if guide is observed else _waves(guide, top, left)
-        level = _blocks(variance, top, left).mean((2, 3), keepdims=True)
+
+    def shrunk(corner: tuple[int, int]) -> Array:
+        waves = _waves(observed, *corner)
+        known = waves if guide is observed else _waves(guide, *corner)
+        level = _blocks(variance, *corner).mean((2, 3), keepdims=True)
         kept = share(known, level * power)
         kept[..., 0, 0] = 1
-        _add(total, idctn(waves * kept, axes=(2, 3), norm="ortho"), top, left)
-        _add(count, np.ones_like(pixels), top, left)
+        return np.asarray(idctn(waves * kept, axes=(2, 3), norm="ortho"))
+
+    corners = list(itertools.product(range(0, SIDE, _STEP), repeat=2))
+    total = np.zeros_like(observed)
+    with ThreadPoolExecutor() as pool:  # transforms let other threads run
+        for corner, blocks in zip(corners, pool.map(shrunk, corners), strict=True):
+            _add(total, blocks, *corner)
+    count = np.outer(*(_coverings(side) for side in observed.shape))
     return np.where(count > 0, total / np.maximum(count, 1), observed)
+
+
+def _coverings(side: int) -> Array:
+    """How many of the overlapping blocks hold each pixel of a row, (side,)."""
+    count = np.zeros(side)
+    for start in range(0, SIDE, _STEP):
+        count[start : start + (side - start) // SIDE * SIDE] += 1
+    return count
 
 
 def _waves(plane: Array, top: int, left: int) -> Array:

@@ -1,4 +1,4 @@
-"""Views of a tile of all planes of a slab at once, kept until they are asked for."""
+"""Views of a tile of all planes of a slab at once, kept until they are needed."""
 
 from __future__ import annotations
 
