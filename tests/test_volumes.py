@@ -23,9 +23,10 @@ from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel, TrainedModel, load_model, save_model
 from napari_selfdenoise.parts.context import FullVolume, NoContext
-from napari_selfdenoise.parts.estimators import BlindMean
+from napari_selfdenoise.parts.estimators import AutoEstimator, BlindMean
 from napari_selfdenoise.parts.masking import GridMask, RandomMask
 from napari_selfdenoise.parts.networks import UNet, merged, taken_apart
+from napari_selfdenoise.prediction import predict_tiles
 from napari_selfdenoise.training.patches import PatchSampler, training_planes
 from napari_selfdenoise.training.plan import make_plan
 from napari_selfdenoise.training.training_data import TrainingData
@@ -321,6 +322,16 @@ def test_planes_may_be_denoised_in_any_order():
     model = TrainedModel(model.config.override({"estimator": "auto"}), model.channels)
     pixels = noisy(blobs(10, 32))
     assert np.array_equal(denoised(pixels, model), denoised(pixels, model, first=(7,)))
+
+
+def test_what_is_prepared_for_a_volume_counts_for_all_its_planes():
+    """Else the first plane would seem to take as long as all the others together."""
+    model = untrained(SHALLOW, estimator=AutoEstimator())
+    steps = predict_tiles(Image(noisy(blobs(8)), "ZYX"), model, device="cpu")
+    shares, written = zip(*((one.fraction, one.index) for one in steps), strict=True)
+    assert (np.diff(shares) >= 0).all() and shares[-1] == 1
+    first = next(n for n, index in enumerate(written) if index is not None)
+    assert shares[first - 1] > 0.5
 
 
 def test_a_stack_upside_down_gives_the_result_upside_down():

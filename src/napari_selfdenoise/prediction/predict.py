@@ -193,6 +193,7 @@ class _Planes:
         self.coverage = Coverage(image)
         # Of the planes that were denoised together last: those of a volume.
         self._estimators: OrderedDict[Together, TileEstimator] = OrderedDict()
+        self._prepared_for: Together = ()
         self._views: dict[int, TileViews] = {}
         self._curves: dict[PlaneIndex, NoiseCurve] = {}
         self._blends: dict[PlaneIndex, Blend] = {}
@@ -205,9 +206,14 @@ class _Planes:
         if only is not None:
             wanted = set(only)
             planes = [plane for plane in planes if plane in wanted]
-        for number, plane in enumerate(planes):
+        shares, total = dict.fromkeys(planes, 0.0), 0.0
+        for plane in planes:
             for share, index in self._predict_plane(plane):
-                done = (number + share) / len(planes)
+                # What is prepared for a volume is prepared for all of its planes.
+                for one in shares.keys() & {plane, *self._prepared_for}:
+                    total += max(0.0, share - shares[one])
+                    shares[one] = max(share, shares[one])
+                done = round(total / len(planes), 9)  # exactly 1 in the end
                 if (yield TilePrediction(done, index)) is STOP:
                     return
 
@@ -257,8 +263,10 @@ class _Planes:
             estimator = self._estimator(plane, channel)
             middle = together[len(together) // 2]
             self._begin(middle)
+            self._prepared_for = together
             for share in estimator.prepare(self._tiles(middle)):
                 yield share, None
+            self._prepared_for = ()
             self._keep(together, estimator)
         if len(together) > 1:
             self._begin(plane)

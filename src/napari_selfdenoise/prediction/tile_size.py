@@ -14,6 +14,9 @@ _TILE_SIDES = (2048, 1024, 512, 256, 128)
 _TILE_FLOP = {"cpu": 3e10, "gpu": 2e12}
 _TILE_BYTES = 2**31
 LEAST_TILE = 64
+_SLOW = 128
+"""Side in pixels of tiles that are not made smaller for time alone: below it, most of
+what is computed is margin."""
 
 
 def margin_of(model: TrainedModel) -> int:
@@ -55,13 +58,13 @@ def largest_side(
     bytes_per_pixel = 4 * (8 * network.width + 8 * (outputs - 1))
     max_memory = max_memory or _TILE_BYTES
     margin += config.stride
-    planes, least = 1, 128
+    planes = 1
     if config.context.volumetric:
-        planes, least = MOST_PLANES + 2 * PlanesReach.of(config).radius, LEAST_TILE
+        planes = MOST_PLANES + 2 * PlanesReach.of(config).radius
     for side in (*_TILE_SIDES, LEAST_TILE):
         pixels = planes * (side + 2 * margin) ** 2
         fits = pixels * bytes_per_pixel <= max_memory
-        if fits and (pixels * network.flops_per_pixel <= budget or side <= least):
+        if fits and (pixels * network.flops_per_pixel <= budget or side <= _SLOW):
             return side
     raise RequestError(
         f"A tile of {LEAST_TILE} px needs {pixels * bytes_per_pixel / 2**20:.1f} MiB, "
