@@ -9,7 +9,7 @@ from scipy.ndimage import shift as shifted
 
 from napari_selfdenoise import Image, RequestError
 from napari_selfdenoise.pairing import (
-    Brightness,
+    fit_pair,
     match_noise_free,
     match_pair,
     measure_shift,
@@ -107,9 +107,9 @@ def test_either_of_two_exposures_can_be_matched_to_the_other():
     rng = np.random.default_rng(0)
     signal = rng.uniform(10, 100, 400)
     one, other = (f * signal + rng.normal(0, 5, 400) for f in (1.0, 0.7))
-    ahead, back = Brightness.of_pair(one, other), Brightness.of_pair(other, one)
-    assert ahead.factor == pytest.approx(1 / back.factor)
-    assert ahead.factor == pytest.approx(1 / 0.7, rel=0.05)
+    ahead, back = fit_pair(one, other), fit_pair(other, one)
+    assert ahead.gain == pytest.approx(1 / back.gain)
+    assert ahead.gain == pytest.approx(1 / 0.7, rel=0.05)
 
 
 def test_channels_are_matched_each_by_itself(scene):

@@ -10,7 +10,7 @@ movie.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,11 +95,15 @@ class Brightness(NamedTuple):
         """How bright the other one is where this one shows the same."""
         return Brightness(1 / self.gain, -self.offset / self.gain)
 
-    def matched(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def matched(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Pixels of the other plane as bright as they would be in this one."""
         if self == Brightness():
             return pixels
         return np.float32(self.gain) * pixels + np.float32(self.offset)
+
+    def __str__(self) -> str:
+        sign = "-" if self.offset < 0 else "+"
+        return f"{self.gain:.3g} × value {sign} {abs(self.offset):.3g}"
 
 
 class PairOfPlanes(NamedTuple):

@@ -3,7 +3,7 @@
 Knows images, defects and context. For training, prediction and what stands above them.
 """
 
-from napari_selfdenoise.pairing.brightness import Brightness
+from napari_selfdenoise.pairing.brightness import fit_noise_free, fit_pair
 from napari_selfdenoise.pairing.match import (
     Matched,
     match_noise_free,
@@ -13,9 +13,10 @@ from napari_selfdenoise.pairing.match import (
 from napari_selfdenoise.pairing.shift import Shift, measure_shift
 
 __all__ = [
-    "Brightness",
     "Matched",
     "Shift",
+    "fit_noise_free",
+    "fit_pair",
     "match_noise_free",
     "match_pair",
     "measure_shift",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdenoise.context import Brightness
 from napari_selfdenoise.defects import as_floats
 from napari_selfdenoise.images import Image
 
@@ -16,58 +16,35 @@ Array = NDArray[np.float64]
 
 _LEAST_BLOCKS = 16
 _RELATED = 0.7
-"""Correlation of the blocks' means, at least, for a factor to be found in them."""
+"""Correlation of the blocks' means, at least, for a gain to be found in them."""
 
 
-class Brightness(NamedTuple):
-    """What makes one image as bright as another: factor * image + constant.
+def fit_pair(wanted: Array, given: Array) -> Brightness:
+    """Fit a line to means of blocks (n,) that are equally noisy in both images.
 
-    Parameters
-    ----------
-    factor : float
-        Without a unit.
-    constant : float
-        Raw units.
+    Orthogonal regression, which treats both alike: the other way round it gives the
+    inverse.
     """
+    if not _are_related(wanted, given):
+        return _of_level(wanted, given)
+    (x, xy), (_, y) = np.cov(given, wanted)
+    gain = float((y - x + np.hypot(y - x, 2 * xy)) / (2 * xy))
+    return Brightness(gain, float(wanted.mean() - gain * given.mean()))
 
-    factor: float = 1.0
-    constant: float = 0.0
 
-    @classmethod
-    def of_pair(cls, wanted: Array, given: Array) -> Brightness:
-        """Fit a line to means of blocks (n,) that are equally noisy in both images.
+def fit_noise_free(wanted: Array, given: Array) -> Brightness:
+    """Fit a line to means of blocks (n,) of a noisy image and a noise-free one."""
+    if not _are_related(wanted, given):
+        return _of_level(wanted, given)
+    gain = float(np.cov(given, wanted)[0, 1] / given.var(ddof=1))
+    return Brightness(gain, float(wanted.mean() - gain * given.mean()))
 
-        Orthogonal regression, which treats both alike: the other way round it gives the
-        inverse.
-        """
-        if not _are_related(wanted, given):
-            return cls.of_level(wanted, given)
-        (x, xy), (_, y) = np.cov(given, wanted)
-        factor = float((y - x + np.hypot(y - x, 2 * xy)) / (2 * xy))
-        return cls(factor, float(wanted.mean() - factor * given.mean()))
 
-    @classmethod
-    def of_noise_free(cls, wanted: Array, given: Array) -> Brightness:
-        """Fit a line to means of blocks (n,) of a noisy image and a noise-free one."""
-        if not _are_related(wanted, given):
-            return cls.of_level(wanted, given)
-        factor = float(np.cov(given, wanted)[0, 1] / given.var(ddof=1))
-        return cls(factor, float(wanted.mean() - factor * given.mean()))
-
-    @classmethod
-    def of_level(cls, wanted: Array, given: Array) -> Brightness:
-        """Only the means of both, where there is too little structure for a factor."""
-        if not len(wanted):
-            return cls()
-        return cls(1.0, float(wanted.mean() - given.mean()))
-
-    def apply(self, values: Array) -> Array:
-        """Values of the given image in the units of the wanted one."""
-        return self.factor * values + self.constant
-
-    def __str__(self) -> str:
-        sign = "-" if self.constant < 0 else "+"
-        return f"{self.factor:.3g} × value {sign} {abs(self.constant):.3g}"
+def _of_level(wanted: Array, given: Array) -> Brightness:
+    """Only the means of both, where there is too little structure for a gain."""
+    if not len(wanted):
+        return Brightness()
+    return Brightness(1.0, float(wanted.mean() - given.mean()))
 
 
 def _are_related(wanted: Array, given: Array) -> bool:
@@ -89,8 +66,8 @@ def matched(image: Image, by_channel: Sequence[Brightness]) -> Image:
     if all(one == Brightness() for one in by_channel):
         return image
     shape = [len(by_channel) if axis == "C" else 1 for axis in image.axes]
-    factors, constants = (
+    gains, offsets = (
         np.array(values, np.float32).reshape(shape)
         for values in zip(*by_channel, strict=True)
     )
-    return replace(image, data=as_floats(image) * factors + constants)
+    return replace(image, data=as_floats(image) * gains + offsets)

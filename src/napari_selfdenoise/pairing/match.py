@@ -12,11 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.context import PairOfPlanes, PlaneWaves
+from napari_selfdenoise.context import Brightness, PairOfPlanes, PlaneWaves
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
-from napari_selfdenoise.pairing.brightness import Array, Brightness, matched
+from napari_selfdenoise.pairing.brightness import (
+    Array,
+    fit_noise_free,
+    fit_pair,
+    matched,
+)
 from napari_selfdenoise.pairing.shift import Shift, measure_shift
 
 _PLANES = 4  # of each channel that are compared
@@ -106,7 +111,7 @@ def match_pair(image: Image, other: Image) -> Matched:
     require_alike(image, other)
     by_channel, notes = [], []
     for number, planes in _sampled(image, other):
-        compared = _Compared.of(planes, Brightness.of_pair)
+        compared = _Compared.of(planes, fit_pair)
         _refuse_copies(planes, _SECOND)
         notes += compared.require_independent()
         notes += compared.require_in_place(_SECOND)
@@ -137,7 +142,7 @@ def match_noise_free(image: Image, other: Image) -> Matched:
     require_alike(image, other, _NOISE_FREE)
     by_channel, notes = [], []
     for number, planes in _sampled(image, other):
-        compared = _Compared.of(planes, Brightness.of_noise_free)
+        compared = _Compared.of(planes, fit_noise_free)
         _refuse_copies(planes, _NOISE_FREE)
         notes += compared.require_in_place(_NOISE_FREE)
         by_channel.append(compared.brightness)
@@ -213,8 +218,8 @@ class _Compared(NamedTuple):
         joined = np.concatenate([np.zeros((2, 0)), *means], axis=1)
         wanted, given = joined[:, np.isfinite(joined).all(axis=0)]
         found = fit(wanted, given)
-        own, apart = _finest(waves, found.factor)
-        moved = found.apply(given) - given
+        own, apart = _finest(waves, found.gain)
+        moved = found.matched(given) - given
         differs = np.sqrt((moved**2).mean()) if len(moved) else 0.0
         alike = differs < _OTHER_BRIGHTNESS * np.sqrt(apart / 2)
         return cls(
@@ -297,12 +302,12 @@ class _Compared(NamedTuple):
         ]
 
 
-def _finest(waves: list[tuple[PlaneWaves, ...]], factor: float) -> tuple[float, float]:
+def _finest(waves: list[tuple[PlaneWaves, ...]], gain: float) -> tuple[float, float]:
     """Variance of the finest waves of flat blocks: of the second, of the difference."""
     own, apart = [], []
     for one, other in waves:
         known = np.isfinite(one.means) & np.isfinite(other.means)
-        first, second = one.waves[known], factor * other.waves[known]
+        first, second = one.waves[known], gain * other.waves[known]
         power = (second[:, _MIDDLE] ** 2).sum(1)
         flat = np.argsort(power, kind="stable")[: max(1, round(_FLAT * len(power)))]
         own.append(second[flat][:, _SHORT] ** 2)
