@@ -1,12 +1,12 @@
 """Planes around: what a stack gains from context along its third axis.
 
-    python benchmarks/volumes.py [--steps 1000] [--side 256] [--frames 32]
-        [--only moving static cuts unrelated pollen pollen-dim] [--planes 2]
+    python benchmarks/volumes.py [--steps 1000 | --seconds 20] [--side 256]
+        [--frames 32] [--only moving static cuts unrelated pollen ...] [--planes 2]
         [--contexts none neighbours volume auto] [--steps-volume 500]
         [--device cuda] [--seed 0]
     python benchmarks/volumes.py --steps 500 --side 96 --frames 16 --device cpu
         --set patch_size=48 flips=false estimator=single_pass
-        (brief, on a CPU: what docs/methods/context.md shows)
+        (brief, on a CPU; docs/methods/context.md shows the defaults on a GPU)
 
 Scenes have a truth. All but pollen are made of means of 400 real shots (W2S), with
 noise of variance 12 * light + 150:
