@@ -1,4 +1,6 @@
+import gc
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 # Small arrays are fastest on one thread, and threads of other runs are left alone.
@@ -12,6 +14,15 @@ from scipy.ndimage import gaussian_filter
 from napari_selfdenoise import Image, TrainedModel, TrainingConfig, recipe, train
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_are_no_garbage() -> Iterator[None]:
+    """Each full collection, of which windows ask for some, would go through all."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class Scene(NamedTuple):
