@@ -422,11 +422,40 @@ def test_planes_that_are_read_together_are_neighbours(monkeypatch):
     times = sorted(one.plane[0] for one in planes)
     assert len(planes) == 8
     assert times == list(range(times[0], times[0] + 8))
-    near = planes_around(planes, TWO)[id(clean)]
+    (near,) = planes_around(planes, TWO).values()
     for one in planes:
         found = near.of(one.plane)
         assert None not in found
         assert one.plane not in found
+
+
+def test_parts_that_were_read_elsewhere_are_no_neighbours(monkeypatch):
+    """Of a large stack, the last planes are read in part, each run at a place."""
+    monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 20 * 96 * 96)
+    pixels = noisy(scene(40, side=96))
+    clean = CleanImage(Image(pixels, "TYX"))
+    planes = training_planes([clean], 0, np.random.default_rng(1), run=8)
+    assert len({one.corner for one in planes}) > 1
+    near = planes_around(planes, NeighbouringPlanes(planes=2, axis="T", motion=False))
+    for one in planes:
+        height, width = one.clean.pixels.shape
+        y, x = one.corner
+        found = near[one.place].of(one.plane)
+        stack = near[one.place].stack(one.plane, slice(0, height), slice(0, width))
+        for other, part in zip(found, stack, strict=True):
+            if other is not None:
+                expected = pixels[other[0], y : y + height, x : x + width]
+                assert np.corrcoef(part.ravel(), expected.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("context", ["neighbours", "auto", "volume"])
+def test_a_stack_that_is_read_in_part_is_learned_from(monkeypatch, context):
+    monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 30 * 64 * 64)
+    image = Image(noisy(scene(20)), "ZYX")
+    config = quick(1).override({"context": context})
+    result = denoise(image, train(image, config))
+    assert np.isfinite(result.denoised.data).all()
 
 
 @pytest.mark.slow

@@ -50,11 +50,11 @@ def read_contexts(
         around = planes_around(planes, context)
         found: list[TrainingPlane] = []
         # As they follow each other: what was measured of planes is used again.
-        order = sorted(planes, key=lambda p: around[id(p.image)].sequence(p.plane))
+        order = sorted(planes, key=lambda p: around[p.place].sequence(p.plane))
         for one in order:
             if found and command is STOP:
                 break
-            found.append(_with_context(one, around[id(one.image)]))
+            found.append(_with_context(one, around[one.place]))
             if time.perf_counter() - began > _EVERY_S:
                 command = (yield TrainingProgress(FOLLOWING)) or command
                 began = time.perf_counter()

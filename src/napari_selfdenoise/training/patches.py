@@ -30,6 +30,10 @@ MAX_TRAINING_PIXELS = 2**26
 MIN_PATCH = 16
 
 
+Place = tuple[int, tuple[int, int], tuple[int, ...]]
+"""Identity of an image, first row and column of a region in it, and its shape."""
+
+
 class TrainingPlane(NamedTuple):
     """A plane to train on, or a region of one, and where it was read.
 
@@ -58,6 +62,11 @@ class TrainingPlane(NamedTuple):
     target: CleanPlane | None = None
     around: NDArray[np.float32] | None = None
     noise_shares: NDArray[np.float32] | None = None
+
+    @property
+    def place(self) -> Place:
+        """What planes have in common that lie above each other."""
+        return id(self.image), self.corner, self.clean.pixels.shape
 
 
 def training_planes(
@@ -160,14 +169,17 @@ def _in_runs(
 
 def planes_around(
     planes: Sequence[TrainingPlane], context: NeighbouringPlanes
-) -> dict[int, ContextPlanes]:
-    """What finds the neighbours of planes that were read, by the identity of images."""
-    images = {id(one.image): one.image for one in planes}
+) -> dict[Place, ContextPlanes]:
+    """What finds the neighbours of planes that were read, by `TrainingPlane.place`.
+
+    Of large stacks, other regions may have been read of other planes.
+    """
+    above: dict[Place, list[TrainingPlane]] = {}
+    for one in planes:
+        above.setdefault(one.place, []).append(one)
     return {
-        identity: ContextPlanes(
-            image, context, {p.plane: p.clean for p in planes if p.image is image}
-        )
-        for identity, image in images.items()
+        place: ContextPlanes(found[0].image, context, {p.plane: p.clean for p in found})
+        for place, found in above.items()
     }
 
 

@@ -194,9 +194,9 @@ def _measured_context(
 
 def _benefit(planes: Sequence[TrainingPlane], context: NeighbouringPlanes) -> Benefit:
     """What context adds in the first image of some planes of one channel."""
-    image = planes[0].image
-    around = planes_around(planes, context)[id(image)]
-    known = [one.plane for one in planes if one.image is image]
+    place = planes[0].place
+    around = planes_around(planes, context)[place]
+    known = [one.plane for one in planes if one.place == place]
     return measure_benefit(around, sorted(known, key=around.sequence))
 
 

@@ -23,7 +23,7 @@ class _Plane(Protocol):
     @property
     def plane(self) -> PlaneIndex: ...
     @property
-    def corner(self) -> tuple[int, int]: ...
+    def place(self) -> tuple[int, tuple[int, int], tuple[int, ...]]: ...
 
 
 Plane = TypeVar("Plane", bound=_Plane)
@@ -42,7 +42,7 @@ def unbroken_runs(planes: Sequence[Plane], context: FullVolume) -> list[list[Pla
     volumes: dict[object, dict[int, Plane]] = {}
     for one in planes:
         place, rest = _place(one, context)
-        volumes.setdefault((id(one.image), one.corner, rest), {})[place] = one
+        volumes.setdefault((one.place, rest), {})[place] = one
     runs: list[list[Plane]] = []
     for by_place in volumes.values():
         before = None
