@@ -115,12 +115,16 @@ def lazy(image):
 
 @pytest.fixture
 def slow_tiles(monkeypatch):
-    """A prediction in which each tile is waited for."""
+    """A prediction in which each tile is waited for; `held` while one is."""
     go = threading.Semaphore(0)
+    go.held = False
     write = prediction._write
 
     def waiting(*where):
-        assert go.acquire(timeout=120)  # a busy machine takes its time
+        go.held = not go.acquire(blocking=False)
+        if go.held:
+            assert go.acquire(timeout=120)  # a busy machine takes its time
+            go.held = False
         write(*where)
 
     monkeypatch.setattr(prediction, "_write", waiting)
@@ -139,6 +143,7 @@ def test_the_raw_image_shows_until_it_is_denoised(desk, noisy, slow_tiles, kind)
     desk.until(lambda: "cells denoised" in desk.names())
     layer = desk.layer("cells denoised")
     desk.until(lambda: (np.asarray(layer.data) != film).mean() > 0.29)
+    desk.until(lambda: slow_tiles.held)  # the seventh is under way
     desk.press("stop")
     slow_tiles.release(1)
     desk.finish()
