@@ -375,6 +375,11 @@ def test_frames_without_structure_change_nothing():
     assert "do not help" in text
 
 
+def test_a_number_of_planes_leaves_the_choice_automatic():
+    changes = {"context": "auto", "context.planes": 4}
+    assert TrainingConfig().override(changes).context == AutomaticContext(planes=4)
+
+
 def test_single_images_and_blind_nets_are_left_as_they_are():
     pixels = noisy(scene(3))
     assert decided(pixels[0], "YX") == (NoContext(), "")

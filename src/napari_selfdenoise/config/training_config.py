@@ -346,10 +346,14 @@ _AUTO = "auto"
 
 
 def _member_with(part: str, name: str) -> str | None:
-    """Kind of the first member of a union that has a field of this name."""
+    """Kind of the first member of a union that has a field of this name.
+
+    The automatic one comes first, where it has it.
+    """
     members = get_args(TrainingConfig.model_fields[part].annotation)
-    kinds = (m.model_fields["kind"].default for m in members if name in m.model_fields)
-    return next(kinds, None)
+    found = [m.model_fields for m in members if name in m.model_fields]
+    kinds = [fields["kind"].default for fields in found]
+    return _AUTO if _AUTO in kinds else next(iter(kinds), None)
 
 
 def _kinds(annotation: Any) -> set[str]:
