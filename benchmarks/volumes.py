@@ -26,7 +26,7 @@ of as many frames as a context holds, and of all.
 PSNR is that of the whole stack, after as many steps, with one seed; `--steps-volume`
 makes the training of whole volumes as long as that of planes. CPU seconds are those of
 all threads, training and prediction, whatever else is running. `auto` decides
-before the training; where it decides as another row did, the result is that row's.
+before the training.
 """
 
 from __future__ import annotations

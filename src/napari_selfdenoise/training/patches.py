@@ -22,16 +22,12 @@ from napari_selfdenoise.images import (
 )
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import Mask
-from napari_selfdenoise.training.volume_patches import VolumePatches
+from napari_selfdenoise.training.volume_patches import Place, VolumePatches
 
 MAX_TRAINING_PIXELS = 2**26
 """Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""
 
 MIN_PATCH = 16
-
-
-Place = tuple[int, tuple[int, int], tuple[int, ...]]
-"""Identity of an image, first row and column of a region in it, and its shape."""
 
 
 class TrainingPlane(NamedTuple):

@@ -14,6 +14,9 @@ from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import PlaneIndex
 from napari_selfdenoise.parts.context import FullVolume
 
+Place = tuple[int, tuple[int, int], tuple[int, ...]]
+"""Identity of an image, first row and column of a region in it, and its shape."""
+
 
 class _Plane(Protocol):
     """A plane that was read, or a region of it."""
@@ -23,7 +26,7 @@ class _Plane(Protocol):
     @property
     def plane(self) -> PlaneIndex: ...
     @property
-    def place(self) -> tuple[int, tuple[int, int], tuple[int, ...]]: ...
+    def place(self) -> Place: ...
 
 
 Plane = TypeVar("Plane", bound=_Plane)
