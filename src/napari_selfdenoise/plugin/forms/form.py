@@ -65,10 +65,14 @@ class Parts(ValuedContainerWidget):
     def _watch(self, part: Any) -> None:
         part.changed.connect(self._part_changed)
         if isinstance(part, Parts):
-            part.refused.connect(self.refused.emit)
+            part.refused.connect(self._part_refused)
 
     def _part_changed(self, *_: Any) -> None:
         self.changed.emit(self)
+
+    # A method of its own: psygnal tries out the `emit` of a signal as it connects it.
+    def _part_refused(self, error: Exception) -> None:
+        self.refused.emit(error)
 
 
 class OptionalValue(Parts):
@@ -297,22 +301,13 @@ class UnionForm(Parts):
             name=name,
         )
         self.combo = self.choice.combo
-        self.pages = {
-            kind: ModelForm(
-                member,
-                [key for key in shown_fields(member) if key not in without],
-                name=name,
-                indent=INDENT,
-                offers=offers,
-            )
-            for kind, member in members
-        }
-        self.fields = Container(widgets=list(self.pages.values()), labels=False)
+        self._name, self._offers, self._without = name, offers, without
+        self._pages: dict[str, ModelForm] = {}
+        self.fields: Container[Any] = Container(labels=False)
         super().__init__(self.choice, self.fields)
         bare(self.fields, INDENT)
         self.choice.changed.connect(self._show_page)
-        for part in (self.choice, *self.pages.values()):
-            self._watch(part)
+        self._watch(self.choice)
         self._show_page()
 
     def get_value(self) -> Any:
@@ -327,7 +322,25 @@ class UnionForm(Parts):
 
     def page(self, kind: str | None = None) -> ModelForm:
         """Return the form of a member, the chosen one by default."""
-        return self.pages[self.choice.value if kind is None else kind]
+        kind = self.choice.value if kind is None else kind
+        if kind not in self._pages:
+            self._pages[kind] = self._make_page(kind)
+        return self._pages[kind]
+
+    def made_page(self, kind: str) -> ModelForm | None:
+        """Return the form of a member that was chosen before, None for others."""
+        return self._pages.get(kind)
+
+    def _make_page(self, kind: str) -> ModelForm:
+        """Make the rows of a member, which takes long: only once it is looked at."""
+        member = self.members[kind]
+        keys = [key for key in shown_fields(member) if key not in self._without]
+        page = ModelForm(
+            member, keys, name=self._name, indent=INDENT, offers=self._offers
+        )
+        self._watch(page)
+        self.fields.append(page)
+        return page
 
     def kinds(self) -> list[str]:
         """Return the discriminator of each member."""
@@ -347,8 +360,9 @@ class UnionForm(Parts):
 
     def _show_page(self, *_: Any) -> None:
         # Hidden pages, and not a stack: that is as tall as its tallest page.
-        for page in self.pages.values():
-            page.native.setVisible(page is self.page())
+        chosen = self.page()
+        for page in self._pages.values():
+            page.native.setVisible(page is chosen)
         self.fields.native.setVisible(self.has_fields())
 
 

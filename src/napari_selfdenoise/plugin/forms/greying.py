@@ -77,10 +77,11 @@ def _reason(
 ) -> str | None:
     """Why not: neither as it would be by default nor as it was left in the form."""
     reason = why_not(config, name, kind)
-    if reason is None or isinstance(editor, Choice):
+    page = editor.made_page(kind) if isinstance(editor, UnionForm) else None
+    if reason is None or page is None:
         return reason
     try:
-        config.override({name: editor.page(kind).value.model_dump()})
+        config.override({name: page.value.model_dump()})
     except RequestError:
         return reason
     return None
