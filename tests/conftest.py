@@ -12,6 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, TrainedModel, TrainingConfig, recipe, train
+from napari_selfdenoise.training import training_loop
 
 torch.set_num_threads(1)
 
@@ -23,6 +24,15 @@ def imports_are_no_garbage() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def brief_fits() -> Iterator[None]:
+    """Trainings end with a brief fit of the noise: for tests of anything else."""
+    with pytest.MonkeyPatch.context() as patch:
+        for effort in ("THOROUGH", "BRIEF"):
+            patch.setattr(training_loop, effort, training_loop.Effort(1e8, 10))
+        yield
 
 
 class Scene(NamedTuple):

@@ -35,7 +35,7 @@ from napari_selfdenoise.parts.noise_models import (
 from napari_selfdenoise.training import training_run as training
 from napari_selfdenoise.training.recovery import Recovery
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
 QUICK = [
     *(

@@ -15,7 +15,7 @@ from napari_selfdenoise.parts.noise_models import GaussianNoise, save_noise_mode
 from napari_selfdenoise.prediction import result_shapes
 from napari_selfdenoise.training import curriculum, training_loop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
 PARTS = ("masking", "network", "signal", "noise_model", "psf", "estimator")
 OBJECTIVES = get_args(TrainingConfig.model_fields["objective"].annotation)

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, denoise, recipe, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
 SIDE = 96
 
@@ -38,7 +38,7 @@ def rms(difference):
 
 
 @pytest.fixture(scope="module")
-def clean_results():
+def clean_results(brief_fits):
     """Of each clean image: pixels, the result, and how much two seeds differ."""
     found = {}
     for kind in ("camera", "photons", "movie"):

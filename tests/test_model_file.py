@@ -19,7 +19,7 @@ from napari_selfdenoise import (
 )
 from napari_selfdenoise.model.model_file import VERSION
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
 
 @pytest.fixture

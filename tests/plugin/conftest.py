@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kept_viewer import KeptViewer
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QPushButton
@@ -21,6 +22,7 @@ from napari_selfdenoise.parts.noise_models import (
 )
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.denoise.widget import DenoiseWidget
+from napari_selfdenoise.plugin.docks.dock import ignore
 from napari_selfdenoise.training import training_loop
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
@@ -186,6 +188,29 @@ class Desk:
         return enter.isAccepted()
 
 
+@pytest.fixture(scope="session")
+def kept_viewer() -> Iterator[KeptViewer]:
+    """A viewer for the tests that do not look at the viewer itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari._qt.threads.status_checker.StatusChecker.start", ignore)
+        patch.setattr("napari._qt.qt_main_window.SHOW_QT_WARNING", False)
+        kept = KeptViewer()
+        yield kept
+        kept.close()
+
+
+@pytest.fixture
+def no_kept_viewer(kept_viewer: KeptViewer) -> None:
+    """No viewer is open: napari's own fixture insists on that."""
+    kept_viewer.close()
+
+
+@pytest.fixture
+def make_napari_viewer(no_kept_viewer: None, make_napari_viewer: Any) -> Any:
+    """Open viewers of this test alone, which are closed and looked for afterwards."""
+    return make_napari_viewer
+
+
 @pytest.fixture
 def open_desk(make_napari_viewer: Any, qtbot: Any) -> Iterator[Callable[..., Desk]]:
     """Open a viewer with the dock; `show=True` where pixels on screen matter."""
@@ -194,14 +219,21 @@ def open_desk(make_napari_viewer: Any, qtbot: Any) -> Iterator[Callable[..., Des
         return Desk(qtbot, make_napari_viewer(**options))
 
     yield make
-    # Before the viewers are closed: what runs on would hold them.
-    WorkerBase.await_workers(20_000)
-    QApplication.processEvents()
+    let_workers_end()
 
 
 @pytest.fixture
-def desk(open_desk: Callable[..., Desk]) -> Desk:
-    return open_desk()
+def desk(kept_viewer: KeptViewer, qtbot: Any) -> Iterator[Desk]:
+    """The dock in a viewer that was cleared."""
+    with kept_viewer.lent() as viewer:
+        yield Desk(qtbot, viewer)
+        let_workers_end()
+
+
+def let_workers_end() -> None:
+    """Wait for what runs on, before the viewer goes that it would hold."""
+    WorkerBase.await_workers(20_000)
+    QApplication.processEvents()
 
 
 @pytest.fixture(scope="session")

@@ -74,10 +74,11 @@ def test_fields_that_a_choice_needs_stand_below_it(desk):
     ):
         field = desk.choices(part).editor(name).native
         assert field.isVisibleTo(controls) and not folded.isAncestorOf(field), name
+    wavelength = desk.choices("psf").editor("wavelength_nm").native
     desk.pick(masking="random", noise_model="network", psf="none")
     fraction = desk.choices("masking").editor("fraction").native
     assert folded.isAncestorOf(fraction) and fraction.isVisibleTo(folded.content())
-    assert not desk.widget.findChild(QWidget, "psf.sigma").isVisibleTo(controls)
+    assert not wavelength.isVisibleTo(controls)
 
 
 def test_the_dock_stays_narrow(open_desk):
@@ -225,6 +226,7 @@ def test_noise_is_taken_from_a_result(desk, noisy):
 def test_only_fitting_layers_are_offered(desk, noisy):
     desk.viewer.add_image(np.stack([noisy.astype(np.uint8)] * 3, -1), name="colours")
     desk.viewer.add_labels(np.zeros((8, 8), int), name="labels")
+    desk.pick(psf="measured", noise_model="file")
     for field in ("psf.file", "noise_model.file"):
         button = desk.widget.findChild(QPushButton, f"{field}.taken")
         button.menu().aboutToShow.emit()
