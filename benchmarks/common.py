@@ -458,13 +458,25 @@ class Peer:
         """
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            np.save(place / "in.npy", case.training)
             points = place / "points.npz" if trajectory else None
-            about = self._call(place / "in.npy", place / "out.npy", seed, points)
-            result = np.load(place / "out.npy")
+            result, about = self.denoised(case.training, seed, place, points)
             seconds = about["seconds_train"], about["seconds_predict"]
             path = _trajectory(points, seconds[1]) if points else []
         return Run([result], *seconds, about, path)
+
+    def denoised(
+        self, pixels: NDArray[Any], seed: int, folder: Path, points: Path | None = None
+    ) -> tuple[NDArray[Any], Row]:
+        """An image (Y, X), or a stack (Z, Y, X), denoised, and what the script said.
+
+        Raises
+        ------
+        RuntimeError
+            As `run`.
+        """
+        np.save(folder / "in.npy", pixels)
+        about = self._call(folder / "in.npy", folder / "out.npy", seed, points)
+        return np.load(folder / "out.npy"), about
 
     def _call(self, source: Path, target: Path, seed: int, points: Path | None) -> Row:
         script = _FOLDER / _RUNNERS[self.method][1]

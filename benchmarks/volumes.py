@@ -3,7 +3,7 @@
     python benchmarks/volumes.py [--steps 1000 | --seconds 20] [--side 256]
         [--frames 32] [--only moving static cuts unrelated pollen ...] [--planes 2]
         [--contexts none neighbours volume auto] [--steps-volume 500]
-        [--device cuda] [--seed 0]
+        [--device cuda] [--seed 0] [--peers n2v:tuned --careamics PYTHON]
     python benchmarks/volumes.py --steps 500 --side 96 --frames 16 --device cpu
         --set patch_size=48 flips=false estimator=single_pass
         (brief, on a CPU; docs/methods/context.md shows the defaults on a GPU)
@@ -23,22 +23,35 @@ quarter of the light.
 taught to predict the mean of some frames from that of others. It is then given the mean
 of as many frames as a context holds, and of all.
 
+*peer* is CAREamics' N2V in 3-D, `benchmarks/peers/README.md` says how it is installed
+and set; it ends when its epochs do, or after the seconds behind its name.
+
 PSNR is that of the whole stack, after as many steps, with one seed; `--steps-volume`
 makes the training of whole volumes as long as that of planes. CPU seconds are those of
-all threads, training and prediction, whatever else is running. `auto` decides
+all threads, training and prediction, whatever else is running; a peer's are those that
+pass. `auto` decides
 before the training.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from common import describe_machine, print_table, read
+from common import (
+    Peer,
+    add_peer_options,
+    describe_machine,
+    peers_of,
+    print_table,
+    read,
+)
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, shift
 
@@ -220,12 +233,14 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="*", default=[], help="other settings, name=value"
     )
+    add_peer_options(parser)
     options = parser.parse_args()
+    peers = peers_of(parser, options)
     print(describe_machine(seed=options.seed, steps=options.steps), flush=True)
-    print_table(HEADER, _rows(options))
+    print_table(HEADER, _rows(options, peers))
 
 
-def _rows(options: argparse.Namespace) -> Iterator[list[object]]:
+def _rows(options: argparse.Namespace, peers: list[Peer]) -> Iterator[list[object]]:
     for name in options.only:
         axes = "ZYX" if name.startswith("pollen") else "TYX"
         image, truth = noisy(SCENES[name](options), options.seed, axes)
@@ -239,9 +254,23 @@ def _rows(options: argparse.Namespace) -> Iterator[list[object]]:
             apart = f"{found - known['none']:+.2f}" if "none" in known else ""
             spent = f"{time.process_time() - began:.0f}"
             yield [name, context, decided, f"{found:.2f}", apart, spent]
+        for peer in peers:
+            found, seconds = _by_peer(peer, image, truth, options)
+            apart = f"{found - known['none']:+.2f}" if "none" in known else ""
+            yield [name, peer.name, "3-D", f"{found:.2f}", apart, f"{seconds:.0f}"]
         if name == "static":
             for how, found in _noise2noise(image, truth, options):
                 yield [name, "N2N", how, f"{found:.2f}", "", ""]
+
+
+def _by_peer(
+    peer: Peer, image: Image, truth: Stack, options: argparse.Namespace
+) -> tuple[float, float]:
+    """PSNR of a peer, trained on the stack in 3-D, and its seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        found, about = peer.denoised(image.data, options.seed, Path(folder))
+    score = psnr(found.astype(float), truth, float(np.ptp(truth)))
+    return score, float(about["seconds_total"])
 
 
 def _noise2noise(
@@ -294,9 +323,10 @@ def _score(
     config = recipe(options.recipe).override(_changes(context, options))
     model = train(image, config)
     found = denoise(image, model, device=options.device).denoised.data
-    return psnr(
-        found.astype(float), truth, float(np.ptp(truth))
-    ), model.config.context.kind
+    used = model.config.context
+    mean = getattr(used, "still_planes", 0)
+    decided = f"{used.kind}, mean of {mean}" if mean else used.kind
+    return psnr(found.astype(float), truth, float(np.ptp(truth))), decided
 
 
 def _changes(context: str, options: argparse.Namespace) -> dict[str, object]:

@@ -52,7 +52,8 @@ from napari_selfdenoise.training.training_data import TrainingData
 
 STD = 12.0
 CURVE = NoiseCurve.gaussian(np.array([0.0, 1000.0]), np.full(2, STD))
-TWO = NeighbouringPlanes(planes=2, axis="T")
+TWO = NeighbouringPlanes(planes=2, axis="T", still_planes=0)
+MEAN = TWO.model_copy(update={"still_planes": 32})
 
 
 def scene(frames=8, side=64, speed=0.0, seed=0):
@@ -61,6 +62,15 @@ def scene(frames=8, side=64, speed=0.0, seed=0):
     wide = gaussian_filter(rng.normal(size=(side + 64,) * 2), 3, mode="wrap")
     wide = 100 + 40 * wide / wide.std()
     moved = [shift(wide, speed * t, order=3, mode="grid-wrap") for t in range(frames)]
+    return np.stack(moved)[:, 32 : 32 + side, 32 : 32 + side]
+
+
+def fine_scene(frames, side=96, speed=0.0):
+    """Grain of one pixel, which only more light shows, (T, Y, X)."""
+    rng = np.random.default_rng(4)
+    field = gaussian_filter(rng.normal(size=(side + 64,) * 2), 0.8, mode="wrap")
+    field = 100 + 8 * field / field.std()
+    moved = [shift(field, speed * t, order=3, mode="grid-wrap") for t in range(frames)]
     return np.stack(moved)[:, 32 : 32 + side, 32 : 32 + side]
 
 
@@ -205,18 +215,20 @@ def test_the_prediction_of_a_masked_pixel_does_not_depend_on_its_own_value():
         assert others[0, 0].flatten()[place] != 0
 
 
-def test_a_blind_result_does_not_follow_the_pixel_itself():
-    pixels = noisy(scene(6, side=32))
-    still = NeighbouringPlanes(planes=2, axis="T", motion=False)
+@pytest.mark.parametrize("frame", [1, 5])  # near an end, and at one
+@pytest.mark.parametrize("mean", [0, 32])
+def test_a_blind_result_does_not_follow_the_pixel_itself(mean, frame):
+    pixels = noisy(scene(6, side=24))  # too small for a brightness to be measured
+    still = TWO.model_copy(update={"motion": False, "still_planes": mean})
     model = untrained(pixels, context=still, estimator=BlindMean(), flips=False)
-    moved, frames = pixels.copy(), [1, 5]  # near an end, and at one
-    moved[frames, 20, 21] += 3
+    moved = pixels.copy()
+    moved[frame, 12, 13] += 3
     before, after = (
         denoise(Image(p, "TYX"), model, device="cpu").denoised.data
         for p in (pixels, moved)
     )
-    assert np.array_equal(before[frames, 20, 21], after[frames, 20, 21])
-    assert (before != after).any((1, 2)).all()
+    assert before[frame, 12, 13] == after[frame, 12, 13]
+    assert (before[frame] != after[frame]).any()
 
 
 @pytest.mark.parametrize("speed", [0.0, 1.0])
@@ -332,6 +344,68 @@ def test_planes_of_any_shape_are_followed(shape):
     assert np.abs(motion[0].at(rows, columns)).max() < 0.01
 
 
+# The mean of a still scene ------------------------------------------------------------
+
+
+def test_the_mean_of_a_scene_is_that_of_all_other_planes():
+    signal = scene(9, 96)
+    pixels = noisy(signal)
+    near = around(pixels, MEAN)
+    mean = near.stack((3,), slice(0, 96), slice(0, 96))[-1]
+    others = np.delete(pixels, 3, axis=0).mean(0)
+    # But for their brightness, which is measured of each.
+    assert np.std(mean - others) < 0.1 * STD
+    assert np.std(mean - signal[3]) == pytest.approx(STD / np.sqrt(8), rel=0.1)
+    assert near.noise_shares((3,))[-1] == pytest.approx(1 / np.sqrt(8), rel=0.1)
+    assert len(around(pixels, MEAN).of_scene((0,))) == 8
+
+
+def test_copies_blank_frames_and_other_scenes_are_not_in_the_mean():
+    pixels = noisy(np.concatenate([scene(6, 128), scene(2, 128, seed=5)]))
+    pixels[2] = pixels[3]  # written twice
+    pixels[4] = 7
+    found = around(pixels, MEAN).of_scene((3,))
+    assert sorted(found) == [(0,), (1,), (5,)]
+
+
+def test_the_nearest_planes_are_averaged():
+    five = TWO.model_copy(update={"still_planes": 5})
+    found = around(noisy(scene(12)), five)
+    assert sorted(found.of_scene((6,))) == [(3,), (4,), (5,), (7,), (8,)]
+
+
+def test_the_mean_is_used_where_the_scene_stands_still():
+    context, text = decided(noisy(fine_scene(12)))
+    assert context.still_planes == 11
+    assert context.planes == 1  # the others are in the mean
+    assert "the mean of 11 around it, as the scene stands still" in text
+    context, text = decided(noisy(fine_scene(12)), context=TWO)
+    assert context.still_planes == 0
+    assert "stands still" not in text
+
+
+def test_the_mean_is_not_used_where_the_scene_moves():
+    context, text = decided(noisy(fine_scene(12, speed=0.7)))
+    assert getattr(context, "still_planes", 0) == 0
+    assert "stands still" not in text
+
+
+@pytest.mark.slow
+def test_a_stack_with_the_mean_of_its_scene_is_denoised_again_by_its_model(tmp_path):
+    image = Image(noisy(fine_scene(6, 64)), "TYX")
+    model = train(image, quick(3, context=MEAN))
+    assert model.config.context.still_planes == 32
+    again = load_model(save_model(model, tmp_path / "still"))
+    found, same = (
+        denoise(image, m, device="cpu").denoised.data for m in (model, again)
+    )
+    assert np.array_equal(found, same)
+    fewer = Image(image.data[:2], "TYX")
+    assert np.isfinite(denoise(fewer, again, device="cpu").denoised.data).all()
+    more = quick(1, context=NeighbouringPlanes(planes=2))
+    assert train(fewer, more, start=again).config.context == again.config.context
+
+
 # Automatic ----------------------------------------------------------------------------
 
 
@@ -346,7 +420,8 @@ def decided(pixels, axes="TYX", **changes):
 @pytest.mark.parametrize("speed", [0.0, 1.0])
 def test_frames_that_help_are_used(speed):
     context, text = decided(noisy(scene(6, 96, speed)))
-    assert context == TWO
+    assert (context.kind, context.axis) == ("neighbours", "T")
+    assert context == TWO or not speed
     assert "before and after it, along T" in text
 
 
@@ -480,7 +555,8 @@ def test_a_single_image_is_learned_from_as_without_context():
 def test_the_model_file_keeps_the_context(tmp_path):
     image = Image(noisy(scene(5)), "TYX")
     model = train(image, quick(3, context=NeighbouringPlanes(planes=1)))
-    assert model.config.context == NeighbouringPlanes(planes=1, axis="T")
+    found = model.config.context
+    assert (found.kind, found.planes, found.axis) == ("neighbours", 1, "T")
     assert "along T" in model.provenance["finding"]
     again = load_model(save_model(model, tmp_path / "stack"))
     assert again.config == model.config

@@ -32,7 +32,7 @@ def parse(
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("input", type=Path, help="one noisy image, .npy, axes YX")
+    parser.add_argument("input", type=Path, help="one noisy image, .npy, axes YX or ZYX")
     parser.add_argument("output", type=Path, help="the denoised image, .npy, float32")
     parser.add_argument("--method", choices=methods, default=methods[0])
     parser.add_argument("--setting", choices=settings, default=settings[0])
@@ -95,7 +95,7 @@ class Run:
         self.seconds_import = time.perf_counter() - begin
 
     def start(self) -> np.ndarray:
-        """Read the noisy image, float32 (Y, X), and start the clock."""
+        """Read the noisy image, float32 (Y, X) or (Z, Y, X), and start the clock."""
         image = np.load(self.options.input).astype(np.float32)
         self.clock = Clock()
         return image

@@ -1,4 +1,4 @@
-"""Train CAREamics on one image and denoise it, in CAREamics' own environment.
+"""Train CAREamics on one image or stack and denoise it, in CAREamics' environment.
 
     python run_careamics.py INPUT.npy OUTPUT.npy --method n2v|n2v2|structn2v \
         --setting default|tuned [--seconds S] [--epochs N] [--seed 0] [--threads 2] \
@@ -18,6 +18,9 @@ import numpy as np
 
 PATCH = [64, 64]
 BATCH = 16
+VOLUME_PATCH = [8, 64, 64]
+VOLUME_BATCH = 2
+"""Of a stack, as CAREamics' example of a 3-D N2V has them."""
 EPOCHS = {"default": 30, "tuned": 120}
 SPAN = 5
 """Pixels along the side of a square blind spot; CAREamics' default."""
@@ -63,7 +66,7 @@ def _denoise(run: harness.Run, folder: str) -> np.ndarray:
 
     image = run.start()
     peer = CAREamist(
-        _config(run.options),
+        _config(run.options, image.ndim),
         work_dir=folder,
         enable_progress_bar=False,
         callbacks=[_watcher(run, image)],
@@ -74,13 +77,13 @@ def _denoise(run: harness.Run, folder: str) -> np.ndarray:
     peer.trainer.save_checkpoint(weights)
     run.trained()
     divisible = all(size % LEVELS == 0 for size in image.shape)
-    tile = None if divisible else (128, 128)
+    tile = None if divisible else (16, 128, 128)[-image.ndim :]
     predictions, _ = peer.predict(pred_data=image, tile_size=tile, checkpoint=weights)
     return predictions[0].reshape(image.shape)
 
 
-def _config(options: argparse.Namespace) -> object:
-    """CAREamics' own configuration; its seeds start at one."""
+def _config(options: argparse.Namespace, dimensions: int) -> object:
+    """CAREamics' own configuration, 2-D or 3-D; its seeds start at one."""
     from careamics.config.factories import create_advanced_n2v_config
 
     epochs = options.epochs or EPOCHS[options.setting]
@@ -90,9 +93,9 @@ def _config(options: argparse.Namespace) -> object:
     return create_advanced_n2v_config(
         experiment_name="peer",
         data_type="array",
-        axes="YX",
-        patch_size=PATCH,
-        batch_size=BATCH,
+        axes="ZYX"[-dimensions:],
+        patch_size=PATCH if dimensions == 2 else VOLUME_PATCH,
+        batch_size=BATCH if dimensions == 2 else VOLUME_BATCH,
         num_epochs=epochs,
         use_n2v2=options.method == "n2v2",
         seed=options.seed + 1,
@@ -158,7 +161,7 @@ def _watcher(run: harness.Run, image: np.ndarray) -> object:
 
 
 def _predict_now(trainer, module, image: np.ndarray) -> np.ndarray:
-    """The image (Y, X) with the weights of now, padded to what the network takes."""
+    """The image with the weights of now, padded to what the network takes."""
     import torch
 
     scale = trainer.datamodule.train_dataset.normalization
@@ -171,7 +174,7 @@ def _predict_now(trainer, module, image: np.ndarray) -> np.ndarray:
         output = module.model(batch[None])
     module.train(was_training)
     restored = scale.denormalize(output).cpu().numpy()[0, 0]
-    return restored[: image.shape[0], : image.shape[1]]
+    return restored[tuple(slice(size) for size in image.shape)]
 
 
 if __name__ == "__main__":

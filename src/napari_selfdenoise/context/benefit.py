@@ -3,7 +3,8 @@
 Two linear predictions of a pixel that leave it out are compared, both fitted by least
 squares: from its surroundings in the plane, and from those and the planes around. They
 are fitted to one half of the pixels and judged on the other one, by the squared
-distance to the observation: noise that is independent adds the same to both.
+distance to the observation: noise that is independent adds the same to both. Where the
+mean of a still scene may be used, a third prediction has that as well.
 """
 
 from __future__ import annotations
@@ -54,12 +55,31 @@ class Benefit(NamedTuple):
         Correlation of the noise of planes that would be used.
     alone : float
         Share of the planes without any that may be used.
+    gain_of_mean, error_of_mean : float
+        What the mean of the scene adds to that, and its standard error.
+    gain_with_mean, error_with_mean : float
+        What planes around add where the mean is known, and its standard error.
     """
 
     gain: float
     standard_error: float
     shared_noise: float
     alone: float
+    gain_of_mean: float = 0.0
+    error_of_mean: float = 0.0
+    gain_with_mean: float = 0.0
+    error_with_mean: float = 0.0
+
+    @property
+    def still(self) -> bool:
+        """Whether the mean of the scene helps, as it does where nothing moves."""
+        return self.gain_of_mean >= max(_WORTH, _SURE * self.error_of_mean)
+
+    @property
+    def mean_suffices(self) -> bool:
+        """Whether the mean of the scene holds nearly all that planes around do."""
+        least = max(_WORTH, _SURE * self.error_with_mean)
+        return self.still and self.gain_with_mean < least
 
     @property
     def reason(self) -> str:
@@ -99,10 +119,16 @@ def measure_benefit(
     each = max(1, _PIXELS // len(complete))
     samples = [_sample(around, plane, each, rng) for plane in complete]
     gains = _gains(_Sample(*(np.concatenate(v) for v in zip(*samples, strict=True))))
-    error = float(gains.std() / math.sqrt(max(1, len(gains) - 1)))
+    of_planes, of_mean, with_mean = map(_with_error, gains)
     pairs = (around.pair(p, other) for p in complete for other in found[p] if other)
-    shared = [pair.shared_noise for pair in pairs if pair]
-    return Benefit(float(gains.mean()), error, float(np.mean(shared)), alone)
+    shared = float(np.mean([pair.shared_noise for pair in pairs if pair]))
+    return Benefit(*of_planes, shared, alone, *of_mean, *with_mean)
+
+
+def _with_error(gains: Array) -> tuple[float, float]:
+    """Mean of the gains of blocks and its standard error."""
+    error = gains.std() / math.sqrt(max(1, len(gains) - 1))
+    return float(gains.mean()), float(error)
 
 
 class _Sample(NamedTuple):
@@ -112,8 +138,9 @@ class _Sample(NamedTuple):
     ----------
     observed : ndarray
         (n,), raw units without their level.
-    own, others : ndarray
-        What surrounds them in their plane and in the others, (n, k), (n, l).
+    own, others, scene : ndarray
+        What surrounds them in their plane, in the others, and in the mean of the scene,
+        (n, k), (n, l), (n, m); m is 0 where there is no such mean.
     block : ndarray
         Number of the square that they lie in, (n,).
     """
@@ -121,6 +148,7 @@ class _Sample(NamedTuple):
     observed: Array
     own: Array
     others: Array
+    scene: Array
     block: NDArray[np.int64]
 
 
@@ -139,11 +167,13 @@ def _sample(
     level = float(np.median(pixels[clean.good]))
     found = np.nan_to_num(around.stack(plane, *_inside(rows, columns, pixels)) - level)
     others = [_features(p.astype(float), y, x, hollow=False) for p in found]
+    planes = 2 * around.count
     width = -(-pixels.shape[1] // _BLOCK)
     return _Sample(
         pixels[y, x] - level,
         _features(pixels - level, y, x, hollow=True),
-        np.concatenate(others, axis=1),
+        np.concatenate(others[:planes], axis=1),
+        np.concatenate([np.empty((len(y), 0)), *others[planes:]], axis=1),
         (y // _BLOCK) * width + x // _BLOCK,
     )
 
@@ -177,18 +207,25 @@ def _features(
     return np.stack([*near, *wide, np.ones_like(own)], axis=1)
 
 
-def _gains(sample: _Sample) -> Array:
-    """Share by which planes around reduce the squared distance, in each block."""
+def _gains(sample: _Sample) -> tuple[Array, Array, Array]:
+    """Shares by which each block's squared distance is reduced.
+
+    By planes around; by the mean of the scene beyond that; by planes around beyond the
+    mean.
+    """
     half = sample.block % 2 == 0
     blocks = np.unique(sample.block, return_inverse=True)[1]
-    both = np.concatenate([sample.own, sample.others], axis=1)
-    plain, joint = (
-        _squared_residuals(features, sample.observed, half)
-        for features in (sample.own, both)
+    count = np.bincount(blocks)
+    own, others, scene = sample.own, sample.others, sample.scene
+    plain, joint, mean, all_of_them = (
+        _squared_residuals(np.concatenate(features, axis=1), sample.observed, half)
+        for features in ([own], [own, others], [own, scene], [own, others, scene])
     )
-    saved, count = (np.bincount(blocks, v) for v in (plain - joint, np.ones(len(half))))
-    gains: Array = saved / count / plain.mean()
-    return gains
+    saved = plain - joint, joint - all_of_them, mean - all_of_them
+    of_planes, of_mean, with_mean = (
+        np.bincount(blocks, less) / count / plain.mean() for less in saved
+    )
+    return of_planes, of_mean, with_mean
 
 
 def _squared_residuals(

@@ -24,6 +24,11 @@ from napari_selfdenoise.context.plane_pairs import (
     PairOfPlanes,
     PlaneWaves,
 )
+from napari_selfdenoise.context.scene_mean import (
+    mean_of,
+    most_that_fit,
+    places_of_scene,
+)
 from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.images import (
     UNNAMED_AXES,
@@ -34,7 +39,7 @@ from napari_selfdenoise.images import (
 )
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 
-_KEPT = 32  # planes whose waves and motions are kept
+_KEPT = 48  # planes whose waves and motions are kept: more than a scene's mean has
 _FURTHER = 2  # planes beyond the furthest neighbour that may take another's place
 _WHOLE_PIXELS = 2**22  # of larger planes, squares are compared
 _SMALL_PIXELS = 2**20
@@ -112,8 +117,10 @@ class ContextPlanes:
         self.axis = stack_axis(image.image, context.axis)
         # Twice as many where they are small: planes are denoised outwards, in turns.
         kept = 2 * self.count + 2
-        small = np.prod(image.plane_shape) <= _SMALL_PIXELS
-        image.kept_planes = max(image.kept_planes, 2 * kept if small else kept)
+        pixels = int(np.prod(image.plane_shape))
+        self._of_scene = most_that_fit(context.still_planes or 0, pixels)
+        kept = max(2 * kept if pixels <= _SMALL_PIXELS else kept, self._of_scene + 1)
+        image.kept_planes = max(image.kept_planes, kept)
         self._waves: OrderedDict[PlaneIndex, PlaneWaves | None] = OrderedDict()
         self._pairs: dict[tuple[PlaneIndex, PlaneIndex], PairOfPlanes | None] = {}
         self._follows = context.motion
@@ -130,6 +137,15 @@ class ContextPlanes:
             for at in neighbour_places(place, self.count, usable)
         ]
 
+    def of_scene(self, plane: PlaneIndex) -> list[PlaneIndex]:
+        """Planes whose mean is used as well, if the scene stands still."""
+        if not self.axis or not self._of_scene:
+            return []
+        length = self.image.image.sizes[self.axis]
+        usable = partial(self._is_usable, plane)
+        found = places_of_scene(plane[self._number], length, self._of_scene, usable)
+        return [self._moved(plane, at) for at in found]
+
     def stack(
         self, plane: PlaneIndex, rows: slice, columns: slice
     ) -> NDArray[np.float32]:
@@ -140,21 +156,27 @@ class ContextPlanes:
         Returns
         -------
         ndarray
-            (2 k, Y, X), raw units; NaN where there is no plane, and where the scene
-            came into the image later.
+            (2 k, Y, X), or (2 k + 1, Y, X) with the mean of the scene, raw units; NaN
+            where there is no plane, and where the scene came into the image later.
         """
         nothing = np.full(
             (rows.stop - rows.start, columns.stop - columns.start), np.nan, np.float32
         )
         motions = self._motions_of(plane)
-        return np.stack(
-            [
-                nothing
-                if other is None
-                else self._neighbour(plane, other, motions.get(other), rows, columns)
-                for other in self.of(plane)
-            ]
-        )
+        found = [
+            nothing
+            if other is None
+            else self._neighbour(plane, other, motions.get(other), rows, columns)
+            for other in self.of(plane)
+        ]
+        if self._of_scene:
+            planes = (
+                self._neighbour(plane, other, None, rows, columns)
+                for other in self.of_scene(plane)
+            )
+            mean = mean_of(planes)
+            found.append(nothing if mean is None else mean)
+        return np.stack(found)
 
     def read_padded(self, tile: Tile, margin: int, stride: int) -> NDArray[np.float32]:
         """Padded pixels of the neighbours of a tile's plane; as `images.read_padded`.
@@ -171,7 +193,7 @@ class ContextPlanes:
         return np.ascontiguousarray(found[:, (y - top)[:, None], x - left])
 
     def noise_shares(self, plane: PlaneIndex) -> NDArray[np.float32]:
-        """Std of the noise of what `stack` gives, over that of the plane, (2 k,)."""
+        """Std of the noise of what `stack` gives, over that of the plane, one each."""
         motions = self._motions_of(plane)
         shares = np.ones(2 * self.count, np.float32)
         for number, other in enumerate(self.of(plane)):
@@ -179,7 +201,11 @@ class ContextPlanes:
                 motion = motions.get(other)
                 moved = noise_share(motion.steps) if motion else 1.0
                 shares[number] = moved * self._brightness(plane, other).gain
-        return shares
+        if not self._of_scene:
+            return shares
+        gains = [self._brightness(plane, o).gain for o in self.of_scene(plane)]
+        of_mean = math.hypot(*gains) / len(gains) if gains else 1.0
+        return np.append(shares, np.float32(of_mean))
 
     def sequence(self, plane: PlaneIndex) -> PlaneIndex:
         """Sort key by which planes that are compared follow each other."""

@@ -60,13 +60,19 @@ class NoContext(_Context):
     kind: Literal["none"] = "none"
 
 
+MOST_OF_SCENE = 32
+"""Planes of a still scene that are averaged at most: 64 would halve noise that is
+small already, and reading them takes as long as the network does."""
+
+
 class _Planes(_Context):
     planes: int = Field(
         2,
         ge=1,
         le=8,
         title="Planes to each side",
-        description="How many frames or planes before and after each one are used.",
+        description="How many frames or planes before and after each one are used. "
+        "Fewer where the mean of a still scene holds all that they add.",
         json_schema_extra={"unit": "planes"},
     )
     motion: bool = Field(
@@ -75,6 +81,16 @@ class _Planes(_Context):
         description="Measure how far each part of the scene has moved in the planes "
         "around, and move it back before they are used. They are always made as bright "
         "as the plane itself.",
+    )
+    still_planes: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_OF_SCENE,
+        title="Mean of a still scene",
+        description="How many of the nearest planes are averaged and used as well, "
+        "where the scene stands still; 0: none. Automatic: as many as there are, up to "
+        f"{MOST_OF_SCENE}, if a measurement says that their mean helps.",
+        json_schema_extra={"unit": "planes"},
     )
 
 
@@ -86,6 +102,7 @@ class NeighbouringPlanes(_Planes):
     independent, so all their pixels are used.
     Planes that share noise with it, blank planes and those of another scene are left
     out; at the ends of a stack, the planes on the other side take their place.
+    Where the scene stands still, the mean of more planes is one more channel.
     """
 
     model_config = ConfigDict(title="Neighbouring planes")
@@ -102,8 +119,8 @@ class NeighbouringPlanes(_Planes):
 
     @property
     def count(self) -> int:
-        """Number of other planes that the network gets."""
-        return 2 * self.planes
+        """Number of other planes that the network gets, with the scene's mean."""
+        return 2 * self.planes + (1 if self.still_planes else 0)
 
 
 class AutomaticContext(_Planes):

@@ -111,7 +111,7 @@ class TileViews:
         return self._recorded, inner
 
     def context(self, tile: Tile) -> Tensor | None:
-        """Padded pixels of the planes around a tile's, (1, 2 k, Y, X), normalised.
+        """Padded pixels of the planes around a tile's, (1, N, Y, X), normalised.
 
         NaN where there is none; None without context. Of a volume, (1, Z, Y, X), NaN in
         the tile's own place.
@@ -125,7 +125,7 @@ class TileViews:
         return self._context[1]
 
     def noise_shares(self, tile: Tile) -> Tensor | float:
-        """Noise std of the planes around over that of the plane, (2 k, 1, 1)."""
+        """Noise std of the planes around over that of the plane, (N, 1, 1)."""
         if self._around is None:
             return 1.0
         shares = torch.from_numpy(self._around.noise_shares(tile.plane))

@@ -46,9 +46,9 @@ class TrainingPlane(NamedTuple):
     target : CleanPlane or None
         The same place of what is to be predicted, where that is another image.
     around : ndarray or None
-        Its context, (2 k, Y, X), as of `ContextPlanes.stack`.
+        Its context, (N, Y, X), as of `ContextPlanes.stack`.
     noise_shares : ndarray or None
-        As of `ContextPlanes.noise_shares`, (2 k,).
+        As of `ContextPlanes.noise_shares`, (N,).
     """
 
     clean: CleanPlane
@@ -189,8 +189,8 @@ class Patches(NamedTuple):
     good : Tensor or None
         False at defects, (B, 1, Y, X); None where there are none.
     context : Tensor or None
-        The same part of the planes around, (B, 2 k, Y, X), normalised; NaN where there
-        is none. None without context.
+        The same part of the planes around, (B, N, Y, X), normalised; NaN where there is
+        none. None without context.
     """
 
     observation: Tensor
@@ -219,9 +219,9 @@ class Contexts(NamedTuple):
     Parameters
     ----------
     pixels : list of ndarray
-        Around each plane, (2 k, Y, X), raw units; NaN where there is none.
+        Around each plane, (N, Y, X), raw units; NaN where there is none.
     noise_shares : ndarray
-        Std of their noise over that of a plane, on average, (2 k,).
+        Std of their noise over that of a plane, on average, (N,).
     """
 
     pixels: list[NDArray[np.float32]]

@@ -9,6 +9,7 @@ from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, require_denoisable
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.parts.context import Context, NeighbouringPlanes
 from napari_selfdenoise.parts.masking import AutomaticMask
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.training.patches import require_room
@@ -115,12 +116,19 @@ def continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:
         changes["masking"] = made.masking
     if isinstance(config.network, UNet) and config.network.scales:
         changes["network"] = made.network
-    alike = config.context.count == made.context.count and (
-        config.context.volumetric == made.context.volumetric
-    )
-    if config.context.measured or alike:
+    if config.context.measured or _alike(config.context, made.context):
         changes["context"] = made.context
     return config.model_copy(update=changes)
+
+
+def _alike(context: Context, made: Context) -> bool:
+    """Whether a context is that of a network; what is to be measured follows it."""
+    if isinstance(context, NeighbouringPlanes) and context.still_planes is None:
+        if not isinstance(made, NeighbouringPlanes):
+            return False
+        fewer = bool(made.still_planes) and made.planes < context.planes
+        return fewer or made.planes == context.planes
+    return context.count == made.count and context.volumetric == made.volumetric
 
 
 def _differing(made: TrainingConfig, config: TrainingConfig) -> str:

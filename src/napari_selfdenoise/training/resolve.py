@@ -26,6 +26,7 @@ from napari_selfdenoise.noise.correlation import (
 )
 from napari_selfdenoise.parts.context import (
     ASSUMED_SPACING,
+    MOST_OF_SCENE,
     AutomaticContext,
     Context,
     FullVolume,
@@ -124,16 +125,46 @@ def resolve_context(
         return _volume(config, context, data)
     wanted = context.axis if isinstance(context, NeighbouringPlanes) else ""
     axis = stack_axis(data.images[0], wanted)
-    chosen = NeighbouringPlanes(planes=context.planes, motion=context.motion, axis=axis)
     if isinstance(context, AutomaticContext):
-        return _measured_context(config, data, chosen)
+        return _measured_context(config, context, data)
     if not axis:
         text = "Each plane is denoised by itself: the image is no stack."
         return _with_context(config, NoContext(), text)
+    chosen = _neighbours(context, axis, data)
     found = [_benefit(planes, chosen) for planes in data.planes if planes]
+    chosen = _with_useful_mean(chosen, context.still_planes, found)
     reason = next((one.reason for one in found if one.reason), "")
     though = f", though {reason}: better choose none" if reason else ""
     return _with_context(config, chosen, f"{_together(chosen)}{though}.")
+
+
+def _neighbours(
+    context: NeighbouringPlanes | AutomaticContext, axis: str, data: TrainingData
+) -> NeighbouringPlanes:
+    """Neighbours along an axis, and as many planes of a still scene as are known."""
+    mean = context.still_planes
+    if mean is None:
+        known = [data.images[0].sizes.get(axis, 1)]
+        for planes in filter(None, data.planes):
+            known.append(sum(one.place == planes[0].place for one in planes))
+        mean = max(0, min(MOST_OF_SCENE, *(count - 1 for count in known)))
+    return NeighbouringPlanes(
+        planes=context.planes, motion=context.motion, axis=axis, still_planes=mean
+    )
+
+
+def _with_useful_mean(
+    context: NeighbouringPlanes, wanted: int | None, measured: Sequence[Benefit]
+) -> NeighbouringPlanes:
+    """Neighbours and the mean of the scene, as far as they help, if not as wanted."""
+    if wanted is not None:
+        return context
+    if not all(one.still for one in measured):
+        return context.model_copy(update={"still_planes": 0})
+    if all(one.mean_suffices for one in measured):
+        # Planes that the mean holds already are inputs that only have to be unlearned.
+        return context.model_copy(update={"planes": 1})
+    return context
 
 
 def _volume(
@@ -176,17 +207,19 @@ def _spacing_text(context: FullVolume, known: bool) -> str:
 
 def _measured_context(
     config: TrainingConfig,
+    wanted: AutomaticContext,
     data: TrainingData,
-    context: NeighbouringPlanes,
 ) -> tuple[TrainingConfig, str]:
     """A config with a context, if the first image shows that it helps each channel."""
     single = not all(stack_axis(image) for image in data.images)
-    if single or why_not(config, "context", context.kind):
+    if single or why_not(config, "context", "neighbours"):
         return _with_context(config, NoContext(), "")
+    context = _neighbours(wanted, stack_axis(data.images[0]), data)
     found = [_benefit(planes, context) for planes in data.planes if planes]
     if reason := next((one.reason for one in found if one.reason), ""):
         text = f"Each plane is denoised by itself, as {reason}."
         return _with_context(config, NoContext(), text)
+    context = _with_useful_mean(context, wanted.still_planes, found)
     gain = min(one.gain for one in found)
     text = f"{_together(context)}: a simple prediction of pixels is {gain:.1%} closer."
     return _with_context(config, context, text)
@@ -201,9 +234,15 @@ def _benefit(planes: Sequence[TrainingPlane], context: NeighbouringPlanes) -> Be
 
 
 def _together(context: NeighbouringPlanes) -> str:
+    mean = (
+        f", and with the mean of {context.still_planes} around it, as the scene stands "
+        "still"
+        if context.still_planes
+        else ""
+    )
     return (
         f"Each plane is predicted together with {context.planes} before and after it, "
-        f"along {context.axis}"
+        f"along {context.axis}{mean}"
     )
 
 

@@ -121,7 +121,7 @@ def _read_planes(
     side = config.patch_size * LARGEST_BIN
     run, copies = 1, 1
     if isinstance(config.context, NeighbouringPlanes | AutomaticContext):
-        run, copies = _RUN, 1 + 2 * config.context.planes
+        run, copies = _RUN, 2 + 2 * config.context.planes
     elif isinstance(config.context, FullVolume):
         run = _RUN
     channels = range(images[0].image.channels)
