@@ -30,9 +30,19 @@ def imports_are_no_garbage() -> Iterator[None]:
 def brief_fits() -> Iterator[None]:
     """Trainings end with a brief fit of the noise: for tests of anything else."""
     with pytest.MonkeyPatch.context() as patch:
-        for effort in ("THOROUGH", "BRIEF"):
-            patch.setattr(training_loop, effort, training_loop.Effort(1e8, 10))
+        _shorten_fits(patch)
         yield
+
+
+@pytest.fixture
+def brief_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `brief_fits`, for one test of a file whose others fit as a user's training."""
+    _shorten_fits(monkeypatch)
+
+
+def _shorten_fits(patch: pytest.MonkeyPatch) -> None:
+    for effort in ("THOROUGH", "BRIEF"):
+        patch.setattr(training_loop, effort, training_loop.Effort(1e8, 10))
 
 
 class Scene(NamedTuple):
@@ -64,6 +74,7 @@ def config() -> TrainingConfig:
             "network.width": 8,
             "patch_size": 32,
             "batch_size": 4,
+            "flips": False,  # eight passes of each tile tell no more here
             "device": "cpu",
             "precision": "float32",
         }

@@ -9,7 +9,7 @@ from napari_selfdenoise.prediction import predict as prediction
 from napari_selfdenoise.prediction import tile_views
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
 SHORTAGES = [
     torch.OutOfMemoryError("CUDA out of memory."),

@@ -7,7 +7,7 @@ from napari_selfdenoise import Image, RequestError, denoise, recipe, train
 from napari_selfdenoise.defects import corrected, rounding_notes
 from napari_selfdenoise.defects.rounding import measure_rounding, subtracted
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
 NOISE = np.rint(np.random.default_rng(0).normal(0, 10, (64, 64))).astype(np.int64)
 
@@ -144,7 +144,7 @@ def test_tails_that_vanish_are_not_the_usual_part():
 
 def brief():
     small = {"steps": 2, "network.width": 4, "patch_size": 16, "device": "cpu"}
-    return recipe("fast").override(small)
+    return recipe("fast").override(small | {"flips": False})
 
 
 def test_a_run_says_what_is_lost():

@@ -184,7 +184,7 @@ def test_a_preview_is_given_once_for_each_question(scene, brief):
     ],
 )
 def test_a_preview_is_given_while_the_noise_model_is_fitted(
-    scene, config, stage, changes
+    scene, config, stage, changes, brief_fit
 ):
     """Asked for in the middle of a fit, it comes with the fit's next progress."""
     asked = FieldOfView((), 0, 8, 0, 8)
