@@ -170,10 +170,10 @@ class ContextPlanes:
             for other in self.of(plane)
         ]
         if self._of_scene:
-            planes = (
+            planes = [
                 self._neighbour(plane, other, None, rows, columns)
                 for other in self.of_scene(plane)
-            )
+            ]
             mean = mean_of(planes)
             found.append(nothing if mean is None else mean)
         return np.stack(found)
