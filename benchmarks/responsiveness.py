@@ -62,6 +62,8 @@ def _measure(options: argparse.Namespace) -> list[tuple[str, str, str]]:
     pixels = noisy.data if options.frames > 1 else noisy.data[0]
     viewer.add_image(pixels, name="noisy", axis_labels="TYX"[-pixels.ndim :])
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
+    # It opens while the window goes on.
+    _pump(lambda: getattr(dock, "controls", None) is not None, 60)
     dock.controls.budget.setCurrentText("10 min")
     if options.context:
         editor = dock.controls.advanced.editor("context")
