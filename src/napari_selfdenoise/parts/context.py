@@ -61,8 +61,8 @@ class NoContext(_Context):
 
 
 MOST_OF_SCENE = 32
-"""Planes of a still scene that are averaged at most: 64 would halve noise that is
-small already, and reading them takes as long as the network does."""
+"""Planes of a still scene that are averaged at most: with 32, their noise is a sixth of
+a plane's, and each further one costs as much to read as the first."""
 
 
 class _Planes(_Context):

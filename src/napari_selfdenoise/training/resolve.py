@@ -135,7 +135,8 @@ def resolve_context(
     chosen = _with_useful_mean(chosen, context.still_planes, found)
     reason = next((one.reason for one in found if one.reason), "")
     though = f", though {reason}: better choose none" if reason else ""
-    return _with_context(config, chosen, f"{_together(chosen)}{though}.")
+    text = _together(chosen, measured=context.still_planes is None)
+    return _with_context(config, chosen, f"{text}{though}.")
 
 
 def _neighbours(
@@ -221,7 +222,8 @@ def _measured_context(
         return _with_context(config, NoContext(), text)
     context = _with_useful_mean(context, wanted.still_planes, found)
     gain = min(one.gain for one in found)
-    text = f"{_together(context)}: a simple prediction of pixels is {gain:.1%} closer."
+    together = _together(context, measured=wanted.still_planes is None)
+    text = f"{together}: a simple prediction of pixels is {gain:.1%} closer."
     return _with_context(config, context, text)
 
 
@@ -233,13 +235,12 @@ def _benefit(planes: Sequence[TrainingPlane], context: NeighbouringPlanes) -> Be
     return measure_benefit(around, sorted(known, key=around.sequence))
 
 
-def _together(context: NeighbouringPlanes) -> str:
-    mean = (
-        f", and with the mean of {context.still_planes} around it, as the scene stands "
-        "still"
-        if context.still_planes
-        else ""
-    )
+def _together(context: NeighbouringPlanes, measured: bool) -> str:
+    mean, count = "", context.still_planes
+    if count and measured:
+        mean = f", and with the mean of {count} around it, as the scene stands still"
+    elif count:
+        mean = f", and with the mean of up to {count} around it"
     return (
         f"Each plane is predicted together with {context.planes} before and after it, "
         f"along {context.axis}{mean}"
