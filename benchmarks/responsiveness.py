@@ -64,6 +64,7 @@ def _measure(options: argparse.Namespace) -> list[tuple[str, str, str]]:
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
     # It opens while the window goes on.
     _pump(lambda: getattr(dock, "controls", None) is not None, 60)
+    dock = getattr(dock, "dock", dock)  # what has opened in it
     dock.controls.budget.setCurrentText("10 min")
     if options.context:
         editor = dock.controls.advanced.editor("context")

@@ -41,12 +41,13 @@ from napari_selfdenoise.parts.estimators import BlindMean
 from napari_selfdenoise.parts.masking import NoMask, RandomMask
 from napari_selfdenoise.parts.networks import HalfPlaneUNet, UNet
 from napari_selfdenoise.parts.noise_models import UnmodelledNoise
-from napari_selfdenoise.training import patches as sampling
+from napari_selfdenoise.training import plane_reader as sampling
 from napari_selfdenoise.training.patches import (
     Contexts,
+    PatchSampler,
     planes_around,
-    training_planes,
 )
+from napari_selfdenoise.training.plane_reader import PlaneReader
 from napari_selfdenoise.training.resolve import resolve_context
 from napari_selfdenoise.training.training_data import TrainingData
 
@@ -481,13 +482,13 @@ def test_single_images_and_blind_nets_are_left_as_they_are():
 def test_patches_come_with_the_same_part_of_the_planes_around():
     pixels = np.arange(6 * 20 * 24, dtype=np.float32).reshape(6, 20, 24)
     clean = CleanImage(Image(pixels, "TYX"))
-    planes = training_planes([clean], 0, np.random.default_rng(0))
+    planes = PlaneReader([clean], 0, np.random.default_rng(0)).read()
     nothing = np.full((20, 24), np.nan, np.float32)
     around = [
         np.stack([pixels[t - 2] if t >= 2 else nothing, pixels[5 - t]])
         for t in (one.plane[0] for one in planes)
     ]
-    sampler = sampling.PatchSampler(
+    sampler = PatchSampler(
         [one.clean.pixels for one in planes],
         [one.clean.good for one in planes],
         Normalization(0, 1),
@@ -511,7 +512,7 @@ def test_planes_that_are_read_together_are_neighbours(monkeypatch):
     monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 8 * 32 * 32)
     pixels = noisy(scene(64, side=32))
     clean = CleanImage(Image(pixels, "TYX"))
-    planes = training_planes([clean], 0, np.random.default_rng(0), run=8)
+    planes = PlaneReader([clean], 0, np.random.default_rng(0), run=8).read()
     times = sorted(one.plane[0] for one in planes)
     assert len(planes) == 8
     assert times == list(range(times[0], times[0] + 8))
@@ -527,7 +528,7 @@ def test_parts_that_were_read_elsewhere_are_no_neighbours(monkeypatch):
     monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 20 * 96 * 96)
     pixels = noisy(scene(40, side=96))
     clean = CleanImage(Image(pixels, "TYX"))
-    planes = training_planes([clean], 0, np.random.default_rng(1), run=8)
+    planes = PlaneReader([clean], 0, np.random.default_rng(1), run=8).read()
     assert len({one.corner for one in planes}) > 1
     near = planes_around(planes, NeighbouringPlanes(planes=2, axis="T", motion=False))
     for one in planes:

@@ -7,14 +7,14 @@ from napari_selfdenoise import Image, RequestError
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import Normalization, as_line_scan
 from napari_selfdenoise.parts.masking import LineMask, RandomMask
-from napari_selfdenoise.training import patches as sampling
+from napari_selfdenoise.training import plane_reader as sampling
 from napari_selfdenoise.training.patches import (
     PatchSampler,
     require_room,
     resolve_patch_size,
     smallest_side,
-    training_planes,
 )
+from napari_selfdenoise.training.plane_reader import PlaneReader
 
 AS_THEY_ARE = ((False, False, False),)
 FLIPPED = LineMask().orientations
@@ -45,7 +45,7 @@ def sampler(planes, orientations=ALL_EIGHT, side=16):
 def read(*images, channel=0, rng=None):
     """Pixels of the planes to train on."""
     clean = [CleanImage(image) for image in images]
-    planes = training_planes(clean, channel, rng or np.random.default_rng(0))
+    planes = PlaneReader(clean, channel, rng or np.random.default_rng(0)).read()
     return [one.clean.pixels for one in planes]
 
 

@@ -19,7 +19,8 @@ from napari_selfdenoise.evaluation import psnr
 from napari_selfdenoise.images import FieldOfView, poisson_gaussian_stack
 from napari_selfdenoise.parts import networks
 from napari_selfdenoise.training import FINISHING, reports, schedule
-from napari_selfdenoise.training import patches as sampling
+from napari_selfdenoise.training import plane_reader as sampling
+from napari_selfdenoise.training.patches import PatchSampler
 from napari_selfdenoise.training.progress import FITTING
 
 pytestmark = pytest.mark.slow
@@ -295,13 +296,13 @@ def test_a_sampled_stack_never_leaves_pieces_smaller_than_a_patch(brief, monkeyp
     """Room for one plane and a bit: the bit must not become a plane of its own."""
     monkeypatch.setattr(sampling, "MAX_TRAINING_PIXELS", 64 * 64 + 400)
     noisy = np.random.default_rng(0).poisson(50, (3, 64, 64)).astype(np.uint16)
-    drawn, draw = [], sampling.PatchSampler.draw
+    drawn, draw = [], PatchSampler.draw
 
     def watched(self, *arguments, **options):
         drawn.append(self.shapes.min().item())
         return draw(self, *arguments, **options)
 
-    monkeypatch.setattr(sampling.PatchSampler, "draw", watched)
+    monkeypatch.setattr(PatchSampler, "draw", watched)
     train(Image(noisy, "TYX"), brief)
     assert min(drawn) >= 32
 

@@ -19,8 +19,7 @@ def unfinished(data=RAW, axes="TYX"):
 
 
 def filled(result):
-    for _ in result.fill():
-        pass
+    result.fill()
     return result
 
 
@@ -92,9 +91,38 @@ def test_raw_pixels_are_there_before_a_preview_comes():
             if heard[-1] is STOP:
                 return "model"
 
-    steps = over_raw(lazy, training())
+    steps = over_raw(lazy, training(), writes=False)
+    assert next(steps) is None
     assert next(steps) == 0
     assert steps.send(FieldOfView((1,), 0, 2, 0, 2)) == RAW[1].sum()
     with pytest.raises(StopIteration) as end:
         steps.send(STOP)
     assert end.value.value == "model" and len(heard) == 2
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_the_raw_image_is_there_whenever_a_run_ends(writes):
+    result = unfinished()
+
+    def nothing():
+        return "model"
+        yield
+
+    steps = over_raw(result, nothing(), writes)
+    assert next(steps) is None
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value == "model"
+    np.testing.assert_array_equal(result.shown, RAW)
+
+
+def test_what_a_prediction_writes_is_not_covered_by_raw_pixels():
+    result = unfinished()
+
+    def prediction():
+        result[0, 0:6, 0:8] = np.full((6, 8), -1.0)
+        yield "tile"
+
+    assert list(over_raw(result, prediction())) == [None, "tile"]
+    assert (result.shown[0] == -1).all()
+    np.testing.assert_array_equal(result.shown[1:], RAW[1:])

@@ -27,8 +27,9 @@ from napari_selfdenoise.parts.estimators import AutoEstimator, BlindMean
 from napari_selfdenoise.parts.masking import GridMask, RandomMask
 from napari_selfdenoise.parts.networks import UNet, merged, taken_apart
 from napari_selfdenoise.prediction import predict_tiles
-from napari_selfdenoise.training.patches import PatchSampler, training_planes
+from napari_selfdenoise.training.patches import PatchSampler
 from napari_selfdenoise.training.plan import make_plan
+from napari_selfdenoise.training.plane_reader import PlaneReader
 from napari_selfdenoise.training.training_data import TrainingData
 from napari_selfdenoise.training.volume_patches import VolumePatches
 
@@ -184,7 +185,7 @@ def test_slabs_begin_where_merged_planes_do(merges):
 
 def sampler_of(pixels, context):
     clean = CleanImage(Image(pixels, "ZYX"))
-    read = training_planes([clean], 0, np.random.default_rng(0))
+    read = PlaneReader([clean], 0, np.random.default_rng(0)).read()
     planes, patches = VolumePatches.of(read, context)
     shown = [one.clean.pixels for one in planes]
     good = [one.clean.good for one in planes]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from window_helpers import NAMES, stack
 
-import napari_selfdenoise.training.patches as sampling
+import napari_selfdenoise.training.plane_reader as sampling
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
 from napari_selfdenoise.prediction import predict as prediction

@@ -11,12 +11,18 @@ from napari_selfdenoise.defects.camera_correction import (
     corrected,
 )
 from napari_selfdenoise.defects.cleaning import (
+    WHOLE_PIXELS,
     CleanImage,
     CleanPlane,
     PlaneDefects,
     measure_defects,
+    spread_planes,
 )
-from napari_selfdenoise.defects.clipping import Clipping, measure_clipping
+from napari_selfdenoise.defects.clipping import (
+    CLIPPING_PIXELS,
+    Clipping,
+    measure_clipping,
+)
 from napari_selfdenoise.defects.fixed_patterns import FixedPatterns
 from napari_selfdenoise.defects.jpeg import went_through_jpeg
 from napari_selfdenoise.defects.mending import (
@@ -36,6 +42,8 @@ from napari_selfdenoise.defects.summary import (
 )
 
 __all__ = [
+    "CLIPPING_PIXELS",
+    "WHOLE_PIXELS",
     "CleanImage",
     "CleanPlane",
     "Clipping",
@@ -57,6 +65,7 @@ __all__ = [
     "near_zero_steps",
     "nothing_to_learn",
     "rounding_notes",
+    "spread_planes",
     "ways_out",
     "went_through_jpeg",
 ]

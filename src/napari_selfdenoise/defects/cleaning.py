@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,11 @@ from napari_selfdenoise.images import Image, PlaneIndex
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Raw = tuple[Array, Flags | None]
+"""Pixels as recorded, (Y, X), and where a mask allows them."""
+
+Region = tuple[PlaneIndex, slice, slice]
+"""A plane, and its rows and columns."""
 
 WHOLE_PIXELS = 2**22
 """Planes up to this size are cleaned as a whole and kept; of larger ones, parts are."""
@@ -45,7 +52,7 @@ _MARGIN = outliers.REACH + missing.REACH + filling.REACH
 """Margin in px that is read around a part of a large plane: its pixels are then judged
 as in the whole plane, but for the ends of wide padding."""
 
-_PART_SIDE = 2048  # px; line offsets are looked for in a part of a large plane
+_PART_SIDE = 1024  # px; line offsets are looked for in a part of a large plane
 _BAND = 1024  # px; width of the bands in which line offsets are measured
 
 _SCATTER_PIXELS = 2**18
@@ -230,6 +237,45 @@ def _crowded(gone: Flags) -> tuple[slice, ...]:
     return slice(start, start + band), slice(None)
 
 
+Found = TypeVar("Found")
+
+
+def _in_threads(
+    work: Callable[..., Found], jobs: Sequence[tuple[Any, ...]]
+) -> list[Found]:
+    """Results of work, in order; filters of scipy let other threads run."""
+    if len(jobs) < 2:
+        return [work(*job) for job in jobs]
+    with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        return list(pool.map(lambda job: work(*job), jobs))
+
+
+def _cleaned(raw: Raw, known: PlaneDefects | None) -> tuple[PlaneDefects, CleanPlane]:
+    """A plane without its defects, and their statistics if these are not known."""
+    defects = known or measure_defects(*raw)
+    return defects, defects.clean(*raw)
+
+
+def _cleaned_part(
+    defects: PlaneDefects, raw: Raw, inner_y: slice, inner_x: slice
+) -> CleanPlane:
+    """The inner part of a region without its defects."""
+    return defects.clean(*raw).part(inner_y, inner_x)
+
+
+def spread_planes(image: Image, channel: int) -> list[PlaneIndex]:
+    """Planes of a channel that patterns are found in, in order.
+
+    The first ones, as frames that follow each other show the noise, and as many all
+    over the image.
+    """
+    planes = list(image.planes(channel))
+    first, rest = planes[: MOST_PLANES // 2], planes[MOST_PLANES // 2 :]
+    count = min(MOST_PLANES - len(first), len(rest))
+    spread = np.linspace(0, len(rest) - 1, count + 1)[1:].astype(int)
+    return [*first, *(rest[n] for n in spread)]
+
+
 class CleanImage:
     """An image whose planes are read without their defects.
 
@@ -264,7 +310,7 @@ class CleanImage:
         """Statistics by which the defects of a plane are found; measured once."""
         if plane not in self._rules:
             if self._is_small:
-                self._whole(plane)  # read once, it is kept
+                self._wholes([plane])  # read once, it is kept
             else:
                 self._rules[plane] = measure_defects(*self._sample(plane))
         return self._rules[plane]
@@ -288,25 +334,37 @@ class CleanImage:
         columns: slice = slice(None),
     ) -> CleanPlane:
         """Read a region of one plane, defects filled."""
-        clean = self._recorded(plane, rows, columns)
-        patterns = self.patterns(self.image.channel_of(plane))
-        if not patterns.found or self.is_blank(plane):
-            return clean
-        by_row, by_column = self._offsets(plane, patterns)
-        pixels = clean.pixels - by_row[rows, None] - by_column[columns]
-        return clean._replace(pixels=pixels.astype(np.float32))
+        return self.read_all([(plane, rows, columns)])[0]
 
-    def _recorded(self, plane: PlaneIndex, rows: slice, columns: slice) -> CleanPlane:
-        """A region of one plane with the offsets of its lines."""
+    def read_all(self, regions: Sequence[Region]) -> list[CleanPlane]:
+        """Read regions of planes, defects filled: in threads, where there are several.
+
+        All of them are in memory at once.
+        """
+        found = []
+        for clean, region in zip(self._recorded_all(regions), regions, strict=True):
+            plane, rows, columns = region
+            patterns = self.patterns(self.image.channel_of(plane))
+            if patterns.found and not self.is_blank(plane):
+                by_row, by_column = self._offsets(plane, patterns)
+                pixels = clean.pixels - by_row[rows, None] - by_column[columns]
+                clean = clean._replace(pixels=pixels.astype(np.float32))
+            found.append(clean)
+        return found
+
+    def _recorded_all(self, regions: Sequence[Region]) -> list[CleanPlane]:
+        """Regions of planes with the offsets of their lines."""
         if self._is_small:
-            return self._whole(plane).part(rows, columns)
+            whole = self._wholes([region[0] for region in regions])
+            return [whole[plane].part(*place) for plane, *place in regions]
         height, width = self.plane_shape
-        (around_y, inner_y), (around_x, inner_x) = (
-            _widened(part, length)
-            for part, length in ((rows, height), (columns, width))
-        )
-        raw = self._raw(plane, around_y, around_x)
-        return self.defects(plane).clean(*raw).part(inner_y, inner_x)
+        jobs = []
+        for plane, rows, columns in regions:
+            around_y, inner_y = _widened(rows, height)
+            around_x, inner_x = _widened(columns, width)
+            raw = self._raw(plane, around_y, around_x)
+            jobs.append((self.defects(plane), raw, inner_y, inner_x))
+        return _in_threads(_cleaned_part, jobs)
 
     @property
     def _is_small(self) -> bool:
@@ -322,7 +380,8 @@ class CleanImage:
     def _measure_patterns(self, channel: int) -> FixedPatterns:
         if not self._subtract:
             return FixedPatterns()
-        middle = tuple(_middle(length, _PART_SIDE) for length in self.plane_shape)
+        side = max(self.plane_shape) if self._is_small else _PART_SIDE
+        middle = tuple(_middle(length, side) for length in self.plane_shape)
         parts = self._some(channel, *middle)
         found = measure_patterns(parts)
         if found.columns is not None:
@@ -336,10 +395,10 @@ class CleanImage:
         self, channel: int, rows: slice, columns: slice
     ) -> list[NDArray[np.float32]]:
         """A region of some planes of a channel, (Y, X), those that are not blank."""
-        planes = list(self.image.planes(channel))
-        planes = planes[:: max(1, len(planes) // MOST_PLANES)][:MOST_PLANES]
-        parts = ((p, self._recorded(p, rows, columns).recorded) for p in planes)
-        return [part for plane, part in parts if not self.is_blank(plane)]
+        planes = spread_planes(self.image, channel)
+        parts = self._recorded_all([(plane, rows, columns) for plane in planes])
+        read = zip(planes, parts, strict=True)
+        return [part.recorded for plane, part in read if not self.is_blank(plane)]
 
     def _offsets(
         self, plane: PlaneIndex, patterns: FixedPatterns
@@ -352,21 +411,24 @@ class CleanImage:
             return np.zeros(height), by_column
         if plane not in self._rows:
             band = _middle(self.plane_shape[1], _BAND)
-            part = self._recorded(plane, slice(None), band).recorded - by_column[band]
-            self._rows[plane] = patterns.rows.of_rows(part)
+            (part,) = self._recorded_all([(plane, slice(None), band)])
+            offsets = patterns.rows.of_rows(part.recorded - by_column[band])
+            self._rows[plane] = offsets
         return self._rows[plane], by_column
 
-    def _whole(self, plane: PlaneIndex) -> CleanPlane:
-        """A plane that is not too large to be kept until others are read."""
-        if plane not in self._kept:
-            raw = self._raw(plane)
-            if plane not in self._rules:
-                self._rules[plane] = measure_defects(*raw)
-            while len(self._kept) >= self.kept_planes:
-                self._kept.popitem(last=False)
-            self._kept[plane] = self._rules[plane].clean(*raw)
-        self._kept.move_to_end(plane)
-        return self._kept[plane]
+    def _wholes(self, planes: Iterable[PlaneIndex]) -> dict[PlaneIndex, CleanPlane]:
+        """Planes that are not too large to be kept until others are read."""
+        wanted = dict.fromkeys(planes)
+        fresh = [plane for plane in wanted if plane not in self._kept]
+        jobs = [(self._raw(plane), self._rules.get(plane)) for plane in fresh]
+        for plane, found in zip(fresh, _in_threads(_cleaned, jobs), strict=True):
+            self._rules[plane], self._kept[plane] = found
+        for plane in wanted:
+            self._kept.move_to_end(plane)
+        whole = {plane: self._kept[plane] for plane in wanted}
+        while len(self._kept) > self.kept_planes:
+            self._kept.popitem(last=False)
+        return whole
 
     def read_plane(
         self,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_MOST_PIXELS = 2**22
+CLIPPING_PIXELS = 2**22
+"""Pixels that are looked at, at most."""
 
 _LOW = 0.01  # share of the pixels at the lowest value from which a message is due
 _HIGH = 1e-3  # share of the pixels at the highest value from which a message is due
@@ -91,7 +92,7 @@ def measure_clipping(planes: Sequence[NDArray[np.float32]]) -> Clipping:
     planes : sequence of ndarray
         Observations, each (Y, X), raw units; NaN where nothing was recorded.
     """
-    every = max(1, sum(plane.size for plane in planes) // _MOST_PIXELS)
+    every = max(1, sum(plane.size for plane in planes) // CLIPPING_PIXELS)
     rows = [np.asarray(plane[::every], np.float64) for plane in planes]
     pixels = np.concatenate([row[np.isfinite(row)] for row in rows])
     values, counts = np.unique(pixels, return_counts=True)

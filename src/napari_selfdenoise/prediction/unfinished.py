@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,6 @@ from napari_selfdenoise.images import (
 from napari_selfdenoise.prediction.predict import Prediction, TilePrediction
 from napari_selfdenoise.prediction.results import Denoised
 from napari_selfdenoise.training import Preview
-
-_FILL_PIXELS = 2**24
-"""Pixels that are copied between two looks for messages."""
 
 
 class Unfinished:
@@ -95,17 +93,11 @@ class Unfinished:
             self.array[place] = np.asarray(self.image.data[place])
             self._written[place] = True
 
-    def fill(self) -> Iterator[None]:
+    def fill(self) -> None:
         """Write the raw pixels of all planes, where that costs little."""
-        if not self.in_memory:
-            return
-        pixels = 0
-        for plane in self.image.planes():
-            self.write_raw(plane)
-            pixels += self.array[self.image.slices(plane)].size
-            if pixels > _FILL_PIXELS:
-                pixels = 0
-                yield
+        if self.in_memory:
+            for plane in self.image.planes():
+                self.write_raw(plane)
 
     def preview(self, preview: Preview) -> None:
         """Write a field of view as it is denoised by now."""
@@ -119,25 +111,39 @@ class Unfinished:
 
 
 def over_raw(
-    unfinished: Unfinished, steps: Generator[Any, Any, Any]
+    unfinished: Unfinished, steps: Generator[Any, Any, Any], writes: bool = True
 ) -> Generator[Any, Any, Any]:
     """Run a training or a prediction, with the raw pixels there before its results.
 
     Yields and returns what it does, and takes its messages; yields None before.
+
+    Parameters
+    ----------
+    unfinished : Unfinished
+        What the denoised image is written to.
+    steps : generator
+        Training or prediction.
+    writes : bool
+        Whether it writes to `unfinished`. A training does not, and goes on while the
+        raw pixels are copied, until a preview is asked for.
     """
-    for _ in unfinished.fill():
-        yield None
-    try:
-        progress = next(steps)
-        while True:
-            message = yield progress
-            if isinstance(message, FieldOfView):
-                unfinished.write_raw(message.plane)
-            progress = steps.send(message)
-    except StopIteration as end:
-        return end.value
-    finally:
-        steps.close()
+    yield None
+    with ThreadPoolExecutor(1) as pool:
+        filling = pool.submit(unfinished.fill)
+        try:
+            if writes:
+                filling.result()
+            progress = next(steps)
+            while True:
+                message = yield progress
+                if isinstance(message, FieldOfView):
+                    filling.result()
+                    unfinished.write_raw(message.plane)
+                progress = steps.send(message)
+        except StopIteration as end:
+            return end.value
+        finally:
+            steps.close()
 
 
 def predict_over_raw(

@@ -3,7 +3,7 @@
 For prediction (previews), run_time, demo, command line and window.
 """
 
-from napari_selfdenoise.training.patches import MAX_TRAINING_PIXELS
+from napari_selfdenoise.training.plane_reader import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.preview import Preview
 from napari_selfdenoise.training.progress import FINISHING, LEARNING, TrainingProgress
 from napari_selfdenoise.training.requirements import (

@@ -30,16 +30,20 @@ from napari_selfdenoise.training.objectives import (
     Objective,
     SquaredError,
 )
-from napari_selfdenoise.training.observations import Observations, std_floor
+from napari_selfdenoise.training.observations import (
+    Observations,
+    observed,
+    std_floor,
+)
 from napari_selfdenoise.training.paired_prediction import PairedPredictor
 from napari_selfdenoise.training.patches import (
     Contexts,
     Patches,
     PatchSampler,
-    TrainingPlane,
 )
 from napari_selfdenoise.training.phase import NoisePhase, Phase
 from napari_selfdenoise.training.plan import TrainingPlan
+from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.recorded_passes import RecordedPasses
 from napari_selfdenoise.training.recovery import EVERY, Recovery
 from napari_selfdenoise.training.sure_loss import SureProbe
@@ -137,13 +141,18 @@ class ChannelTrainer:
             Phase.SQUARED_ERROR: SquaredError(likelihood),
             Phase.LIKELIHOOD: Likelihood(likelihood),
         }
-        self.phase = Phase.SQUARED_ERROR
-        self.updates = 0
+        self.phase, self.updates = Phase.SQUARED_ERROR, 0
         # Patches that were last learned from at once: predicting alone takes less room.
         self._patches_per_pass = 1
         self.optimizer = _make_optimizer(self.config, self.network, self.noise)
 
     # Learning -------------------------------------------------------------------------
+
+    def add(self, planes: Sequence[TrainingPlane]) -> None:
+        """Learn from more planes, from now on."""
+        self._passes.forget()
+        size = self.config.masking.binning
+        self.sampler.add(*observed([one.clean for one in planes], size))
 
     def enter_next_phase(self) -> None:
         """Go over from the squared error to the config's objective."""
@@ -235,8 +244,7 @@ class ChannelTrainer:
     def _follow_weights(self) -> None:
         """Move the running average towards the weights as they are now."""
         decay = min(self.config.ema_decay, self.updates / (self.updates + 9))
-        mean: list[Tensor] = list(self.average.parameters())
-        now: list[Tensor] = list(self.network.parameters())
+        mean, now = (tuple(m.parameters()) for m in (self.average, self.network))
         torch._foreach_lerp_(mean, now, 1 - decay)  # all in one go
 
     def start_over(self) -> None:
@@ -248,8 +256,6 @@ class ChannelTrainer:
         """Go back to earlier weights, if the training was thrown off."""
         if self.recovery.rescued(self.average):
             self.optimizer = _make_optimizer(self.config, self.network, self.noise)
-
-    # Fits of the noise model ----------------------------------------------------------
 
     def bootstrap(
         self, flop: float, steps: int, noise_fraction: float
@@ -319,8 +325,7 @@ class ChannelTrainer:
 
     def model(self) -> ChannelModel:
         """Return the model as it stands; it changes no more."""
-        network = copy.deepcopy(self.average).eval()
-        module = self.noise.module
+        network, module = copy.deepcopy(self.average).eval(), self.noise.module
         noise = copy.deepcopy(module).eval() if module else None
         return ChannelModel(
             network, noise, self.normalization, self.noise_curve(), self.optics

@@ -9,7 +9,8 @@ from napari_selfdenoise.context import ContextPlanes
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import STOP, Command
 from napari_selfdenoise.parts.context import Context, NeighbouringPlanes
-from napari_selfdenoise.training.patches import TrainingPlane, planes_around
+from napari_selfdenoise.training.patches import planes_around
+from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.progress import FOLLOWING, TrainingProgress
 from napari_selfdenoise.training.training_data import TrainingData
 

@@ -43,18 +43,17 @@ def describe_supervision(config: TrainingConfig) -> str:
 
 def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
     """What is left out of the training."""
-    planes = data.planes
-    empty = [channel for channel, some in enumerate(planes, 1) if not some]
+    empty = [channel for channel, one in enumerate(data.seen, 1) if not one.rows]
     blank = sum(
         image.blank_planes(channel)
         for image in data.clean
-        for channel, some in enumerate(planes)
-        if some
+        for channel, one in enumerate(data.seen)
+        if one.rows
     )
-    read = (one.clean for some in planes for one in some)
-    count = DefectCount.of(read, blank)
+    count = DefectCount(planes=blank, blank=blank)
+    count = sum((one.count for one in data.seen), count)
     sentences = [
-        f"Channel {channel} of {len(planes)} stays as it is: it holds nothing to "
+        f"Channel {channel} of {data.channels} stays as it is: it holds nothing to "
         "learn from."
         for channel in empty
     ]
@@ -63,7 +62,7 @@ def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
 
 def _describe_clipping(data: TrainingData) -> str:
     """Where values end at those that could be recorded."""
-    return _joined(str(measure_clipping(p)) for p in data.recorded() if p)
+    return _joined(str(measure_clipping(one.rows)) for one in data.seen if one.rows)
 
 
 def _describe_patterns(data: TrainingData) -> str:

@@ -43,15 +43,11 @@ class Observations:
     @classmethod
     def of(cls, planes: Sequence[CleanPlane], bin_size: int) -> Observations:
         """Average planes over bins of `bin_size` x `bin_size` pixels; 1 for none."""
-        observed, good = [p.pixels for p in planes], [p.good for p in planes]
+        shown, good = observed(planes, bin_size)
         if bin_size == 1:
-            return cls(observed, good, 1.0)
+            return cls(shown, good, 1.0)
         rho = measure_correlation([plane.recorded for plane in planes]).rho
-        return cls(
-            [sliding_means(plane, bin_size) for plane in observed],
-            [whole_bins(flags, bin_size) for flags in good],
-            1 / math.sqrt(variance_of_bins(rho, bin_size)),
-        )
+        return cls(shown, good, 1 / math.sqrt(variance_of_bins(rho, bin_size)))
 
     def sample(self) -> NDArray[np.float32]:
         """About a million good pixels, (n,), raw units."""
@@ -61,6 +57,19 @@ class Observations:
             [p.ravel()[::every][good.ravel()[::every]] for p, good in pairs]
         )
         return found if len(found) else np.concatenate([p[good] for p, good in pairs])
+
+
+def observed(
+    planes: Sequence[CleanPlane], bin_size: int
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.bool_]]]:
+    """Observations and what is good of them, as of `Observations`."""
+    shown, good = [p.pixels for p in planes], [p.good for p in planes]
+    if bin_size == 1:
+        return shown, good
+    return (
+        [sliding_means(plane, bin_size) for plane in shown],
+        [whole_bins(flags, bin_size) for flags in good],
+    )
 
 
 def std_floor(pixels: NDArray[np.float32], normalization: Normalization) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,156 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.context import ContextPlanes, stack_axis
-from napari_selfdenoise.defects import CleanImage, CleanPlane
+from napari_selfdenoise.context import ContextPlanes
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import (
     Image,
     Normalization,
-    PlaneIndex,
     sliding_means,
 )
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import Mask
+from napari_selfdenoise.training.plane_reader import MIN_PATCH, TrainingPlane
 from napari_selfdenoise.training.volume_patches import Place, VolumePatches
-
-MAX_TRAINING_PIXELS = 2**26
-"""Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""
-
-MIN_PATCH = 16
-
-
-class TrainingPlane(NamedTuple):
-    """A plane to train on, or a region of one, and where it was read.
-
-    Parameters
-    ----------
-    clean : CleanPlane
-        (Y, X), raw units.
-    image : CleanImage
-        That it is of.
-    plane : tuple of int
-        Which plane.
-    corner : tuple of int
-        First row and column of the region.
-    target : CleanPlane or None
-        The same place of what is to be predicted, where that is another image.
-    around : ndarray or None
-        Its context, (N, Y, X), as of `ContextPlanes.stack`.
-    noise_shares : ndarray or None
-        As of `ContextPlanes.noise_shares`, (N,).
-    """
-
-    clean: CleanPlane
-    image: CleanImage
-    plane: PlaneIndex
-    corner: tuple[int, int]
-    target: CleanPlane | None = None
-    around: NDArray[np.float32] | None = None
-    noise_shares: NDArray[np.float32] | None = None
-
-    @property
-    def place(self) -> Place:
-        """What planes have in common that lie above each other."""
-        return id(self.image), self.corner, self.clean.pixels.shape
-
-
-def training_planes(
-    images: Sequence[CleanImage],
-    channel: int,
-    generator: np.random.Generator,
-    patch_size: int = MIN_PATCH,
-    run: int = 1,
-    copies: int = 1,
-) -> list[TrainingPlane]:
-    """Read the planes of one channel to train on.
-
-    Blank planes are left out. Images that hold more than `MAX_TRAINING_PIXELS` are
-    sampled: random planes, and of very large planes random regions, so that lazy
-    images stay lazy.
-
-    Parameters
-    ----------
-    images : sequence of CleanImage
-        All of them.
-    channel : int
-        Which one.
-    generator : numpy.random.Generator
-        Draws planes and regions.
-    patch_size : int
-        Side of the patches, in pixels.
-    run : int
-        How many neighbouring planes are read together where not all are, at the same
-        place.
-    copies : int
-        How many planes will be kept for each one, with its context.
-
-    Returns
-    -------
-    list of TrainingPlane
-        Empty where all planes are blank.
-    """
-    available = [
-        (image, plane) for image in images for plane in image.image.planes(channel)
-    ]
-    pixels = sum(math.prod(image.plane_shape) for image, _ in available)
-    room = MAX_TRAINING_PIXELS // copies
-    run = run if pixels > room else 1
-    runs = _in_runs([available[n] for n in generator.permutation(len(available))], run)
-    planes: list[TrainingPlane] = []
-    for together in runs:
-        if planes and room < patch_size**2:
-            break
-        read = _read_run(together, room, generator)
-        planes += read
-        room -= sum(one.clean.pixels.size for one in read)
-    return planes
-
-
-def _read_run(
-    together: Sequence[tuple[CleanImage, PlaneIndex]],
-    room: int,
-    generator: np.random.Generator,
-) -> list[TrainingPlane]:
-    """Read some planes at the same place, those that are not blank."""
-    place = _region(together[0][0].plane_shape, room // len(together), generator)
-    corner = tuple(part.start or 0 for part in place)
-    read = (
-        TrainingPlane(image.read(plane, *place), image, plane, (corner[0], corner[1]))
-        for image, plane in together
-    )
-    return [
-        one
-        for one in read
-        if not one.image.is_blank(one.plane) and one.clean.good.any()
-    ]
-
-
-def _region(
-    shape: tuple[int, int], room: int, generator: np.random.Generator
-) -> tuple[slice, slice]:
-    """A whole plane where there is room for it, else a random square of it."""
-    height, width = shape
-    if height * width <= room:
-        return slice(None), slice(None)
-    side = math.isqrt(room)
-    rows, columns = min(side, height), min(side, width)
-    y = int(generator.integers(height - rows + 1))
-    x = int(generator.integers(width - columns + 1))
-    return slice(y, y + rows), slice(x, x + columns)
-
-
-def _in_runs(
-    shuffled: Sequence[tuple[CleanImage, PlaneIndex]], run: int
-) -> list[list[tuple[CleanImage, PlaneIndex]]]:
-    """Planes that are neighbours, in runs of `run`; the runs are in random order."""
-    runs: dict[tuple[int, PlaneIndex], list[tuple[CleanImage, PlaneIndex]]] = {}
-    for image, plane in shuffled:
-        axis = stack_axis(image.image)
-        place = image.image.outer_axes.index(axis) if axis else -1
-        first = tuple(n // run if at == place else n for at, n in enumerate(plane))
-        runs.setdefault((id(image), first), []).append((image, plane))
-    return list(runs.values())
 
 
 def planes_around(
@@ -285,16 +145,11 @@ class PatchSampler:
         inputs: int | None = None,
         volumes: VolumePatches | None = None,
     ) -> None:
-        flat = np.concatenate([plane.ravel() for plane in planes])
-        self.pixels = normalization.apply(torch.from_numpy(flat).to(device))
-        marks = torch.from_numpy(np.concatenate([part.ravel() for part in good]))
-        self.good = None if bool(marks.all()) else marks.to(device)
-        shapes = torch.tensor([plane.shape for plane in planes], device=device)
-        sizes = shapes.prod(1)
-        self.shapes = shapes
-        self.starts = sizes.cumsum(0) - sizes
-        self.ends = sizes.cumsum(0)[:inputs]
-        self._places = self._good_places()
+        self._normalization, self._device, self._inputs = normalization, device, inputs
+        self.pixels = torch.empty(0, device=device)
+        self.good: Tensor | None = None
+        self.shapes = torch.empty((0, 2), dtype=torch.int64, device=device)
+        self.add(planes, good)
         self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
         self._partners = (
@@ -308,6 +163,31 @@ class PatchSampler:
             self.noise_shares = shares[:, None, None]
             self._others = torch.arange(len(shares), device=device)
         self._volumes = volumes and volumes.to(device)
+
+    def add(
+        self,
+        planes: Sequence[NDArray[np.float32]],
+        good: Sequence[NDArray[np.bool_]],
+    ) -> None:
+        """Draw from more planes, too; parameters are those of the class.
+
+        Planes that have a context, partners or volumes are all given at once.
+        """
+        device, old = self._device, len(self.pixels)
+        flat = np.concatenate([plane.ravel() for plane in planes])
+        fresh = self._normalization.apply(torch.from_numpy(flat).to(device))
+        marks = torch.from_numpy(np.concatenate([part.ravel() for part in good]))
+        if self.good is not None or not bool(marks.all()):
+            known = torch.ones(old, dtype=torch.bool, device=device)
+            known = known if self.good is None else self.good
+            self.good = torch.cat([known, marks.to(device)])
+        shapes = torch.tensor([plane.shape for plane in planes], device=device)
+        self.pixels = torch.cat([self.pixels, fresh])
+        self.shapes = torch.cat([self.shapes, shapes])
+        sizes = self.shapes.prod(1)
+        self.starts = sizes.cumsum(0) - sizes
+        self.ends = sizes.cumsum(0)[: self._inputs]
+        self._places = self._good_places()
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True

@@ -42,7 +42,9 @@ class TrainingPlan:
     noise_levels : tuple of NoiseLevel or None
         Of each channel, raw units, where SURE is to teach the network.
     messages : tuple of Message
-        What was found of the image, and why it was decided so.
+        Why it was decided so, and what the user should know.
+    on_data : tuple of str
+        What was found of what was read so far, in sentences; some may be empty.
     """
 
     config: TrainingConfig
@@ -52,11 +54,13 @@ class TrainingPlan:
     kernel: NDArray[np.float64]
     noise_levels: tuple[NoiseLevel | None, ...]
     messages: tuple[Message, ...]
+    on_data: tuple[str, ...] = ()
 
     @property
     def finding(self) -> str:
         """What was found of the image and decided by it, in sentences."""
-        return " ".join(m.text for m in self.messages if m.kind is MessageKind.FINDING)
+        decided = (m.text for m in self.messages if m.kind is MessageKind.FINDING)
+        return " ".join(filter(None, (*self.on_data, *decided)))
 
     @property
     def warnings(self) -> list[str]:
@@ -86,13 +90,12 @@ def make_plan(
     recorded = data.recorded()
     config, on_context = resolve_context(config, data)
     config, on_masking = resolve_masking(config, data.clean, recorded)
-    config, on_width = resolve_width(config, recorded)
+    config, on_width = resolve_width(config, data.least_pixels)
     config, levels, on_objective = resolve_objective(config, recorded)
     size, on_size = resolve_patch_size(
         config.patch_size, data.images, config.network.stride, config.masking.binning
     )
     found = (
-        *describe_data(data, config),
         describe_supervision(config),
         on_context,
         on_masking,
@@ -110,4 +113,5 @@ def make_plan(
         config.psf.kernel(data.images[0].pixel_size_um),
         levels,
         tuple(messages),
+        tuple(describe_data(data, config)),
     )

@@ -42,10 +42,10 @@ from napari_selfdenoise.parts.masking import (
 )
 from napari_selfdenoise.parts.networks import UNet
 from napari_selfdenoise.training.patches import (
-    TrainingPlane,
     planes_around,
     smallest_side,
 )
+from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.training_data import TrainingData
 
 Planes = Sequence[NDArray[np.float32]]
@@ -54,8 +54,10 @@ Planes = Sequence[NDArray[np.float32]]
 LEAST_PLANES = 4
 """Planes in a row that a volume needs: with fewer, all are at its ends."""
 
-_FRAMES = 8
-_FRAME_PIXELS = 2**24
+_FRAMES = 8  # frames that are compared, at most
+_FRAME_PIXELS = 2**24  # of all of them, at most
+_FEW_FRAMES = 4  # of frames of so many pixels all together
+_ENOUGH_PIXELS = 2**20
 
 
 def resolve_masking(
@@ -273,17 +275,15 @@ def _may_bin(config: TrainingConfig, images: Sequence[CleanImage]) -> bool:
     return fits and why_not(config, "masking", BinMask().kind) is None
 
 
-def resolve_width(
-    config: TrainingConfig, channels: Sequence[Planes]
-) -> tuple[TrainingConfig, str]:
+def resolve_width(config: TrainingConfig, pixels: int) -> tuple[TrainingConfig, str]:
     """Return a config whose network's width follows the amount of data, if it may.
 
     Parameters
     ----------
     config : TrainingConfig
         As the user chose it.
-    channels : sequence of sequence of ndarray
-        Planes of each channel, each (Y, X).
+    pixels : int
+        Of the channel that has the fewest, of those that are not empty.
 
     Returns
     -------
@@ -295,7 +295,6 @@ def resolve_width(
     network = config.network
     if not isinstance(network, UNet) or not network.scales:
         return config, ""
-    pixels = _pixels(channels)
     chosen = network.scaled(pixels)
     text = (
         f"With {pixels / 1e6:.2g} million pixels to learn from, the network has "
@@ -368,11 +367,6 @@ def _unlike(levels: Sequence[NoiseLevel], channels: int) -> str:
     return next(filter(None, (level.why_not_simple() for level in levels)), "")
 
 
-def _pixels(channels: Sequence[Planes]) -> int:
-    """Number of pixels of the channel that has the fewest."""
-    return min(sum(plane.size for plane in planes) for planes in channels if planes)
-
-
 def _with_masking(
     config: TrainingConfig, masking: Masking, text: str
 ) -> tuple[TrainingConfig, str]:
@@ -395,7 +389,9 @@ def _best_view(
     others = [
         axis for axis in image.axes if axis not in "CYX" and image.sizes[axis] > 1
     ]
-    count = min(_FRAMES, _FRAME_PIXELS // int(np.prod(image.plane_shape)))
+    pixels = int(np.prod(image.plane_shape))
+    count = max(_FEW_FRAMES, _ENOUGH_PIXELS // pixels)
+    count = min(count, _FRAMES, _FRAME_PIXELS // pixels)
     if others != ["T"] or count < 2:
         return planes, False
     frames = (p for p in image.planes(channel) if not images[0].is_blank(p))

@@ -29,6 +29,7 @@ class Schedule:
         self.steps, self.budget_s = config.steps, config.budget_s
         self.peak, self.start = config.learning_rate, start
         self.began = 0.0
+        self._paused, self._pauses, self._pauses_left = 0.0, 0, 0
         self.enough: int | None = None
 
     def limit(self, pixels: int, shown: int) -> None:
@@ -52,13 +53,32 @@ class Schedule:
         """Count the budget from now: reading and imports take none of it."""
         self.began = self.elapsed()
 
+    def pause(self, seconds: float, left: int) -> None:
+        """Leave out a pause that is over, and expect so many more of about its length.
+
+        Parameters
+        ----------
+        seconds : float
+            That it took.
+        left : int
+            How many are still to come.
+        """
+        self._paused += seconds
+        self._pauses += 1
+        self._pauses_left = left
+
+    @property
+    def _pauses_s(self) -> float:
+        """Seconds of the pauses still to come."""
+        return self._pauses_left * self._paused / max(1, self._pauses)
+
     def elapsed(self) -> float:
         """Seconds since the start."""
         return time.perf_counter() - self.start
 
     def trained(self) -> float:
-        """Seconds since the first step began."""
-        return self.elapsed() - self.began
+        """Seconds since the first step began, without pauses."""
+        return self.elapsed() - self.began - self._paused
 
     def out_of_time(self, step: int) -> bool:
         """Whether the seconds were over before much could be learned."""
@@ -87,7 +107,7 @@ class Schedule:
             left.append(max(self.trained() * (most - step) / step, 0.0))
         if self.budget_s is not None:
             left.append(max(self.budget_s - self.trained(), 0.0))
-        return min(left, default=None)
+        return min(left) + self._pauses_s if left else None
 
     def reached(self, step: int, moment: Moment) -> bool:
         """Whether a share of the budget is used, or so many steps without one."""

@@ -15,7 +15,7 @@ from napari_selfdenoise.defects import CleanImage, CleanPlane, measure_clipping
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.pairing import match_noise_free, match_pair
-from napari_selfdenoise.training.patches import TrainingPlane
+from napari_selfdenoise.training.plane_reader import TrainingPlane
 
 _AROUND = 5
 """Side in px of the squares that count as clipped where half of their pixels are: by

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,11 +21,19 @@ from napari_selfdenoise.parts.context import (
     AutomaticContext,
     FullVolume,
     NeighbouringPlanes,
+    NoContext,
 )
 from napari_selfdenoise.parts.masking import LARGEST_BIN
-from napari_selfdenoise.training.patches import TrainingPlane, training_planes
+from napari_selfdenoise.training.plane_reader import PlaneReader, TrainingPlane
+from napari_selfdenoise.training.seen_pixels import SeenPixels
 from napari_selfdenoise.training.targets import Targets
 from napari_selfdenoise.training.volume_patches import unbroken_runs
+
+FIRST_PIXELS = 2**21
+"""Pixels that are read before a training begins, of all channels together.
+
+All that is decided of a large image follows from them.
+"""
 
 _RUN = 16
 """Neighbouring planes that are read together, where they are each other's context."""
@@ -44,6 +53,10 @@ class TrainingData:
         Of each channel; none of channels that are empty.
     rounding : str
         What is lost of values far from zero, in sentences; may be empty.
+    readers : list of PlaneReader
+        Of each channel: what else is to be learned from, once it is read.
+    seen : list of SeenPixels
+        Of each channel: what findings need of the planes that were read.
     pairing : tuple of str
         What was found of second exposures or noise-free images, in sentences.
     """
@@ -52,6 +65,8 @@ class TrainingData:
     clean: Sequence[CleanImage]
     planes: list[list[TrainingPlane]]
     rounding: str
+    readers: list[PlaneReader]
+    seen: list[SeenPixels]
     pairing: tuple[str, ...] = ()
 
     @classmethod
@@ -61,7 +76,9 @@ class TrainingData:
         config: TrainingConfig,
         targets: Targets | None = None,
     ) -> TrainingData:
-        """Read as many pixels as are learned from.
+        """Read as many pixels as are needed to begin with.
+
+        Where planes are learned from one by one, that is a part of them.
 
         Parameters
         ----------
@@ -81,16 +98,25 @@ class TrainingData:
         sentences = dict.fromkeys(n for image in images for n in rounding_notes(image))
         subtract = config.line_offsets == "subtract"
         clean = [CleanImage(image, subtract) for image in images]
-        planes, rounding = _read_planes(clean, config), " ".join(sentences)
+        for image in clean:
+            image.kept_planes = max(1, FIRST_PIXELS // math.prod(image.plane_shape))
+        readers, rounding = _readers(clean, config), " ".join(sentences)
+        seen = [SeenPixels.expecting(reader.pixels_left) for reader in readers]
+        first = FIRST_PIXELS // len(readers) if may_grow(config) else math.inf
+        planes = [reader.read(first) for reader in readers]
+        if not any(planes):
+            raise nothing_to_learn(images[0])
+        for pixels, some in zip(seen, planes, strict=True):
+            pixels.add(some)
         if targets is None:
-            return cls(images, clean, planes, rounding)
+            return cls(images, clean, planes, rounding, readers, seen)
         planes = [targets.paired(some, clean, subtract) for some in planes]
         if not any(planes):
             raise RequestError(
                 "No pixel was recorded in both images.",
                 "Choose two recordings of the same scene.",
             )
-        return cls(images, clean, planes, rounding, targets.notes)
+        return cls(images, clean, planes, rounding, readers, seen, targets.notes)
 
     @property
     def channels(self) -> int:
@@ -109,14 +135,26 @@ class TrainingData:
                 longest[key] = max(longest.get(key, 0), len(run))
         return min(longest.values(), default=0)
 
+    @property
+    def least_pixels(self) -> int:
+        """Pixels of the channel that has the fewest, with those still to be read."""
+        return min(
+            sum(one.clean.pixels.size for one in planes) + reader.pixels_left
+            for planes, reader in zip(self.planes, self.readers, strict=True)
+            if planes
+        )
+
     def recorded(self) -> list[list[NDArray[np.float32]]]:
         """Planes of each channel, (Y, X), raw units; NaN where nothing was recorded."""
         return [[one.clean.recorded for one in channel] for channel in self.planes]
 
 
-def _read_planes(
-    images: list[CleanImage], config: TrainingConfig
-) -> list[list[TrainingPlane]]:
+def may_grow(config: TrainingConfig) -> bool:
+    """Whether planes may be added to a training that is under way."""
+    return config.supervision == "self" and isinstance(config.context, NoContext)
+
+
+def _readers(images: list[CleanImage], config: TrainingConfig) -> list[PlaneReader]:
     rng = np.random.default_rng(config.seed)
     side = config.patch_size * LARGEST_BIN
     run, copies = 1, 1
@@ -124,10 +162,8 @@ def _read_planes(
         run, copies = _RUN, 2 + 2 * config.context.planes
     elif isinstance(config.context, FullVolume):
         run = _RUN
-    channels = range(images[0].image.channels)
-    planes = [
-        training_planes(images, channel, rng, side, run, copies) for channel in channels
+    grows, channels = may_grow(config), images[0].image.channels
+    return [
+        PlaneReader(images, channel, generator, side, run, copies, grows)
+        for channel, generator in enumerate(rng.spawn(channels))
     ]
-    if not any(planes):
-        raise nothing_to_learn(images[0].image)
-    return planes

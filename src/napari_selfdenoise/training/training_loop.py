@@ -19,6 +19,7 @@ from napari_selfdenoise.model import LossHistory
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.curriculum import moments_of
 from napari_selfdenoise.training.gradient_accumulation import Batch
+from napari_selfdenoise.training.growth import Growth
 from napari_selfdenoise.training.plan import TrainingPlan
 from napari_selfdenoise.training.preview import show
 from napari_selfdenoise.training.progress import (
@@ -60,6 +61,9 @@ BRIEF = Effort(3e10, 25)
 # Budget in seconds from which on a fit of the noise takes all the time that it needs.
 _UNHURRIED_S = 30.0
 
+_FIRST_STEPS = 3
+"""Steps before more is read: a first preview is to come soon."""
+
 Fit = Callable[[ChannelTrainer, float, int], Iterator[None]]
 """Fits a channel's noise bit by bit, with so many operations and steps."""
 
@@ -77,6 +81,8 @@ class TrainingLoop:
         Of the channels that are not empty, by their number.
     schedule : Schedule
         The budget.
+    growth : Growth
+        Reads what else is to be learned from.
 
     Attributes
     ----------
@@ -92,8 +98,10 @@ class TrainingLoop:
         image: CleanImage,
         by_channel: Mapping[int, ChannelTrainer],
         schedule: Schedule,
+        growth: Growth,
     ) -> None:
         self.plan, self.schedule, self.by_channel = plan, schedule, by_channel
+        self._growth = growth
         self.trainers = list(by_channel.values())
         self.batch = Batch(
             plan.config, plan.patch_size, plan.device, schedule, len(self.trainers)
@@ -108,7 +116,10 @@ class TrainingLoop:
     def _limit_views(self) -> None:
         """End a training by time early, once its pixels have been shown often."""
         config = self.plan.config
-        pixels = min(len(trainer.sampler.pixels) for trainer in self.trainers)
+        pixels = min(
+            len(trainer.sampler.pixels) + self._growth.pixels(channel)
+            for channel, trainer in self.by_channel.items()
+        )
         # Overlapping bins teach less than as many pixels.
         pixels //= config.masking.binning
         planes = patches_a_step(config) * config.context.depth
@@ -134,6 +145,8 @@ class TrainingLoop:
         for step_ends in self._passes():
             if step_ends:
                 yield from self._change_phase()
+                if self.step > _FIRST_STEPS:
+                    self._growth.advance()
             over = self.schedule.is_over(self.step) or self.reports.stopped
             if over or self.reports.is_due:
                 yield from self._report()
@@ -184,6 +197,9 @@ class TrainingLoop:
 
     def settle(self) -> Reporting:
         """Fit the noise to the finished networks: briefly after a stop."""
+        if self._growth.started:
+            found = self._growth.findings(self.plan.config)
+            self.plan = replace(self.plan, on_data=found)
         for trainer in self.trainers:
             trainer.recover()
         effort = BRIEF if self.reports.stopped else THOROUGH

@@ -17,6 +17,7 @@ from napari_selfdenoise.long_work import Command, run_to_end
 from napari_selfdenoise.model import ChannelModel, TrainedModel
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.contexts import read_contexts
+from napari_selfdenoise.training.growth import Growth
 from napari_selfdenoise.training.plan import TrainingPlan, make_plan
 from napari_selfdenoise.training.progress import READING, TrainingProgress
 from napari_selfdenoise.training.requirements import continued, require_trainable
@@ -122,7 +123,8 @@ def _train(
     trainers = _make_trainers(data, plan, start)
     data.planes.clear()  # the trainers hold the pixels on the device
 
-    loop = TrainingLoop(plan, data.clean[0], trainers, schedule)
+    growth = Growth(data, trainers, schedule)
+    loop = TrainingLoop(plan, data.clean[0], trainers, schedule, growth)
     yield from loop.learn(command)
     few = "" if start else few_steps_note(loop)
     yield from loop.settle()

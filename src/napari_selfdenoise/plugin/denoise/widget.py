@@ -722,7 +722,7 @@ def _training(
 ) -> Any:
     learn = partial(train_steps, config=config, start=start, in_background=True)
     steps = corrected_first(corrections, results.image, learn, **taught)
-    return over_raw(results.unfinished, steps)
+    return over_raw(results.unfinished, steps, writes=False)
 
 
 def _predicting(

@@ -1,0 +1,100 @@
+"""A training whose planes are read while it goes on: it begins with a part of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.findings import describe_data
+from napari_selfdenoise.training.plane_reader import PlaneReader, TrainingPlane
+from napari_selfdenoise.training.schedule import Schedule
+from napari_selfdenoise.training.training_data import TrainingData
+
+_SHARE = 0.5
+"""Pixels that are added at once, at least, over those that are learned from already:
+what is there is copied each time."""
+
+
+class Growth:
+    """Reads what else is to be learned from, a bit between two steps.
+
+    What is read is decided by the seed and the step, so that equal seeds give equal
+    results. It takes none of the time that is to be learned for.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Of which the first part is learned from already.
+    trainers : mapping of int to ChannelTrainer
+        Of the channels that are not empty, by their number.
+    schedule : Schedule
+        The budget.
+
+    Attributes
+    ----------
+    started : bool
+        Whether anything was read.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        trainers: Mapping[int, ChannelTrainer],
+        schedule: Schedule,
+    ) -> None:
+        self._data, self._schedule, self.started = data, schedule, False
+        self._growing = {
+            channel: _Growing(data.readers[channel], trainer)
+            for channel, trainer in trainers.items()
+            if not data.readers[channel].is_over
+        }
+
+    def pixels(self, channel: int) -> int:
+        """How many pixels of a channel are still to be read."""
+        return self._data.readers[channel].pixels_left
+
+    def advance(self) -> None:
+        """Read some planes of each channel, if there are more."""
+        if not self._growing:
+            return
+        began, self.started = time.perf_counter(), True
+        for channel, growing in self._growing.items():
+            self._data.seen[channel].add(growing.read())
+        self._growing = {
+            channel: one for channel, one in self._growing.items() if not one.is_over
+        }
+        left = max((one.runs_left for one in self._growing.values()), default=0)
+        self._schedule.pause(time.perf_counter() - began, left)
+
+    def findings(self, config: TrainingConfig) -> tuple[str, ...]:
+        """What was found of all that was read by now, as of `describe_data`."""
+        return tuple(describe_data(self._data, config))
+
+
+class _Growing:
+    """What is read of one channel, and waits until there is enough to be added."""
+
+    def __init__(self, reader: PlaneReader, trainer: ChannelTrainer) -> None:
+        self._reader, self._trainer = reader, trainer
+        self._waiting: list[TrainingPlane] = []
+
+    @property
+    def is_over(self) -> bool:
+        return self._reader.is_over and not self._waiting
+
+    @property
+    def runs_left(self) -> int:
+        return self._reader.runs_left
+
+    def read(self) -> list[TrainingPlane]:
+        """Read some planes; they are learned from once there are enough."""
+        read = self._reader.read_run()
+        self._waiting += read
+        pixels = sum(one.clean.pixels.size for one in self._waiting)
+        enough = pixels >= _SHARE * len(self._trainer.sampler.pixels)
+        if self._waiting and (enough or self._reader.is_over):
+            self._trainer.add(self._waiting)
+            self._waiting = []
+        return read

@@ -1,0 +1,251 @@
+"""The planes of an image that are learned from, read some at a time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.context import stack_axis
+from napari_selfdenoise.defects import (
+    WHOLE_PIXELS,
+    CleanImage,
+    CleanPlane,
+    spread_planes,
+)
+from napari_selfdenoise.images import PlaneIndex
+from napari_selfdenoise.training.volume_patches import Place
+
+MAX_TRAINING_PIXELS = 2**26
+"""Pixels kept for training, a channel: 256 MiB of float32. More teaches no more."""
+
+MIN_PATCH = 16
+
+_PART_SIDE = 512
+"""Side in px of the parts in which large planes are read, about."""
+
+_AT_ONCE = 2**21
+"""Pixels that are read at once, in threads, at most, but for a run more."""
+
+_ALIGNED = 8
+"""Corners of parts are at multiples of so many px, as those of JPEG's blocks are."""
+
+
+class TrainingPlane(NamedTuple):
+    """A plane to train on, or a region of one, and where it was read.
+
+    Parameters
+    ----------
+    clean : CleanPlane
+        (Y, X), raw units.
+    image : CleanImage
+        That it is of.
+    plane : tuple of int
+        Which plane.
+    corner : tuple of int
+        First row and column of the region.
+    target : CleanPlane or None
+        The same place of what is to be predicted, where that is another image.
+    around : ndarray or None
+        Its context, (N, Y, X), as of `ContextPlanes.stack`.
+    noise_shares : ndarray or None
+        As of `ContextPlanes.noise_shares`, (N,).
+    """
+
+    clean: CleanPlane
+    image: CleanImage
+    plane: PlaneIndex
+    corner: tuple[int, int]
+    target: CleanPlane | None = None
+    around: NDArray[np.float32] | None = None
+    noise_shares: NDArray[np.float32] | None = None
+
+    @property
+    def place(self) -> Place:
+        """What planes have in common that lie above each other."""
+        return id(self.image), self.corner, self.clean.pixels.shape
+
+
+class _Part(NamedTuple):
+    """A rectangle of a plane, pixels from and to."""
+
+    image: CleanImage
+    plane: PlaneIndex
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def pixels(self) -> int:
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    def within(self, room: int, generator: np.random.Generator) -> _Part:
+        """All of it where there is room, else a random square in it."""
+        if self.pixels <= room:
+            return self
+        height, width = self.bottom - self.top, self.right - self.left
+        side = math.isqrt(room)
+        rows, columns = min(side, height), min(side, width)
+        y = self.top + int(generator.integers(height - rows + 1))
+        x = self.left + int(generator.integers(width - columns + 1))
+        return self._replace(top=y, bottom=y + rows, left=x, right=x + columns)
+
+    @property
+    def region(self) -> tuple[PlaneIndex, slice, slice]:
+        """It, as `CleanImage.read` takes it."""
+        rows, columns = slice(self.top, self.bottom), slice(self.left, self.right)
+        return self.plane, rows, columns
+
+
+class PlaneReader:
+    """Reads the planes of one channel to train on, some at a time, in random order.
+
+    Planes all over an image come first: all is decided by what is read to begin with.
+
+    Blank planes are left out. Images that hold more than `MAX_TRAINING_PIXELS` are
+    sampled: random planes, and of very large planes random regions, so that lazy
+    images stay lazy.
+
+    Parameters
+    ----------
+    images : sequence of CleanImage
+        All of them.
+    channel : int
+        Which one.
+    generator : numpy.random.Generator
+        Draws planes and regions.
+    patch_size : int
+        Side of the patches, in pixels.
+    run : int
+        How many neighbouring planes are read together where not all are, at the same
+        place.
+    copies : int
+        How many planes will be kept for each one, with its context.
+    in_parts : bool
+        Whether planes that are too large to be cleaned as a whole are read in parts.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[CleanImage],
+        channel: int,
+        generator: np.random.Generator,
+        patch_size: int = MIN_PATCH,
+        run: int = 1,
+        copies: int = 1,
+        in_parts: bool = False,
+    ) -> None:
+        self._least, self._generator = patch_size**2, generator
+        parts = [
+            part
+            for image in images
+            for plane in image.image.planes(channel)
+            for part in _parts(image, plane, in_parts)
+        ]
+        self._left = sum(part.pixels for part in parts)
+        self._room = MAX_TRAINING_PIXELS // copies
+        run = run if self._left > self._room else 1
+        shuffled = [parts[n] for n in generator.permutation(len(parts))]
+        spread = {(id(i), p) for i in images for p in spread_planes(i.image, channel)}
+        if run == 1:
+            shuffled.sort(key=lambda part: (id(part.image), part.plane) not in spread)
+        self._runs = deque(_in_runs(shuffled, run))
+        self._found = False
+
+    @property
+    def pixels_left(self) -> int:
+        """How many are still to be read, if none of them are blank."""
+        return 0 if self.is_over else min(self._left, self._room)
+
+    @property
+    def runs_left(self) -> int:
+        """How many times `read_run` still reads something, at most."""
+        return 0 if self.is_over else len(self._runs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is read, or as much as there is room for."""
+        return not self._runs or (self._found and self._room < self._least)
+
+    def read_run(self) -> list[TrainingPlane]:
+        """Read some planes at the same place, those of the next that are not blank."""
+        return self._read(self._next())
+
+    def read(self, pixels: float = math.inf) -> list[TrainingPlane]:
+        """Read so many pixels, or a run more; fewer where there are no more."""
+        planes: list[TrainingPlane] = []
+        while pixels > 0 and not self.is_over:
+            parts: list[_Part] = []
+            room = min(pixels, _AT_ONCE)
+            while room > 0 and not self.is_over:
+                if parts and self._room < self._least:
+                    break
+                parts += self._next()
+                room -= parts[-1].pixels
+            read = self._read(parts)
+            pixels -= sum(one.clean.pixels.size for one in read)
+            planes += read
+        return planes
+
+    def _next(self) -> list[_Part]:
+        """The next planes, all at a place that there is room for."""
+        together = self._runs.popleft()
+        self._left -= sum(part.pixels for part in together)
+        place = together[0].within(self._room // len(together), self._generator)
+        self._room -= len(together) * place.pixels
+        return [place._replace(image=p.image, plane=p.plane) for p in together]
+
+    def _read(self, parts: Sequence[_Part]) -> list[TrainingPlane]:
+        """Read planes, those that are not blank; the others leave their room."""
+        read = [
+            TrainingPlane(clean, part.image, part.plane, (part.top, part.left))
+            for _, some in itertools.groupby(parts, lambda part: id(part.image))
+            for part, clean in _cleaned(list(some))
+        ]
+        good = [p for p in read if not p.image.is_blank(p.plane) and p.clean.good.any()]
+        self._room += sum(one.clean.pixels.size for one in read)
+        self._room -= sum(one.clean.pixels.size for one in good)
+        self._found |= bool(good)
+        return good
+
+
+def _cleaned(parts: Sequence[_Part]) -> Iterator[tuple[_Part, CleanPlane]]:
+    """Parts of one image, as they are read."""
+    regions = [part.region for part in parts]
+    return zip(parts, parts[0].image.read_all(regions), strict=True)
+
+
+def _parts(image: CleanImage, plane: PlaneIndex, in_parts: bool) -> Iterator[_Part]:
+    """A plane, or parts of it where it is large."""
+    height, width = image.plane_shape
+    if not in_parts or height * width <= WHOLE_PIXELS:
+        yield _Part(image, plane, 0, height, 0, width)
+        return
+    for top, bottom in _spans(height):
+        for left, right in _spans(width):
+            yield _Part(image, plane, top, bottom, left, right)
+
+
+def _spans(length: int) -> list[tuple[int, int]]:
+    """Parts of an axis, all about as long, from and to."""
+    count = max(1, length // _PART_SIDE)
+    ends = [round(n * length / count / _ALIGNED) * _ALIGNED for n in range(count)]
+    return list(zip(ends, [*ends[1:], length], strict=True))
+
+
+def _in_runs(shuffled: Sequence[_Part], run: int) -> list[list[_Part]]:
+    """Planes that are neighbours, in runs of `run`; the runs are in random order."""
+    runs: dict[object, list[_Part]] = {}
+    for part in shuffled:
+        image, plane = part.image, part.plane
+        axis = stack_axis(image.image)
+        place = image.image.outer_axes.index(axis) if axis else -1
+        first = tuple(n // run if at == place else n for at, n in enumerate(plane))
+        runs.setdefault((id(image), first, part[2:]), []).append(part)
+    return list(runs.values())
