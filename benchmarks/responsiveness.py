@@ -25,6 +25,8 @@ from pathlib import Path
 import numpy as np
 from common import describe_machine, print_table
 
+_SCENE = 1024  # px; side of the largest scene that is made
+
 
 def main() -> None:
     """Print the table."""
@@ -53,13 +55,10 @@ def main() -> None:
 def _measure(options: argparse.Namespace) -> list[tuple[str, str, str]]:
     import napari
 
-    from napari_selfdenoise.images import poisson_gaussian_stack
-
-    noisy, _ = poisson_gaussian_stack(frames=options.frames, size=options.size)
+    pixels = _noisy(options.frames, options.size)
     viewer = napari.Viewer(show=True)
     if options.window:
         viewer.window.resize(*options.window)
-    pixels = noisy.data if options.frames > 1 else noisy.data[0]
     viewer.add_image(pixels, name="noisy", axis_labels="TYX"[-pixels.ndim :])
     _, dock = viewer.window.add_plugin_dock_widget("napari-selfdenoise", "Denoise")
     # It opens while the window goes on.
@@ -96,6 +95,16 @@ def _measure(options: argparse.Namespace) -> list[tuple[str, str, str]]:
     rows += [("steps trained", f"{dock.model.provenance['steps']}", "")]
     viewer.close()
     return rows
+
+
+def _noisy(frames: int, size: int) -> np.ndarray:
+    """A noisy stack, or a plane; one larger than `_SCENE` repeats its scene."""
+    from napari_selfdenoise.images import poisson_gaussian_stack
+
+    noisy, _ = poisson_gaussian_stack(frames=frames, size=min(size, _SCENE))
+    times = -(-size // _SCENE)
+    pixels = np.tile(noisy.data, (1, times, times))[:, :size, :size]
+    return pixels if frames > 1 else pixels[0]
 
 
 class _Ticks:
