@@ -387,3 +387,33 @@ def test_what_is_read_around_a_tile_counts_too():
     assert tile_side(single, cpu, enough) == 64
     with pytest.raises(RequestError, match="Allow more memory"):
         tile_side(blended, cpu, enough)
+
+
+def test_a_part_of_a_plane_is_denoised_as_where_all_is(small_tiles):
+    pixels = counts((2, 64, 48))
+    image, model = Image(pixels, "TYX"), model_of(random_network(), pixels)
+    whole = denoise(image, model, device="cpu").denoised.data
+    part = denoise(
+        image, model, device="cpu", only=[(1,)], within=(slice(20, 30), slice(40, 42))
+    )
+    found = part.denoised.data
+    assert np.array_equal(found[1, 16:32, 32:], whole[1, 16:32, 32:])
+    found[1, 16:32, 32:] = np.nan
+    assert np.isnan(found).all()
+    assert part.done_fraction == pytest.approx(16 * 16 / (2 * 64 * 48))
+
+
+def test_the_part_of_a_plane_that_is_denoised_is_all_of_what_is_to_be_done(small_tiles):
+    pixels = counts((64, 48))
+    steps = predict_tiles(
+        Image(pixels, "YX"),
+        model_of(random_network(), pixels),
+        device="cpu",
+        within=(slice(0, 17), slice(0, 1)),
+    )
+    tiles = [tile for tile in steps if tile.index is not None]
+    assert [tile.index for tile in tiles] == [
+        (slice(0, 16), slice(0, 16)),
+        (slice(16, 32), slice(0, 16)),
+    ]
+    assert tiles[-1].fraction == 1.0

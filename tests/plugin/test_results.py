@@ -9,8 +9,11 @@ import pytest
 from window_helpers import NAMES, stack
 
 import napari_selfdenoise.training.plane_reader as sampling
+from napari_selfdenoise.images import plane_choice
 from napari_selfdenoise.plugin.denoise import forecast
+from napari_selfdenoise.plugin.viewer import results
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
+from napari_selfdenoise.prediction import predict
 from napari_selfdenoise.prediction import predict as prediction
 
 pytestmark = pytest.mark.gl
@@ -470,6 +473,26 @@ def test_only_the_chosen_frames_are_denoised(desk, noisy):
     layer = desk.layer("film denoised (20 % done)")
     same = [bool((layer.data[n] == film[n]).all()) for n in range(5)]
     assert same == [True, True, True, True, False]
+
+
+def test_of_a_large_image_the_part_in_view_is_denoised(desk, noisy, monkeypatch):
+    monkeypatch.setattr(plane_choice, "LARGE_PLANE", 0)
+    monkeypatch.setattr(predict, "tile_side", lambda *_: 16)
+    desk.viewer.add_image(noisy, name="mosaic")
+    extent = desk.controls.extent.combo
+    assert not extent.isHidden()
+    corners = np.array([[20, 36], [28, 45]])
+    monkeypatch.setattr(results, "_corners", lambda _: corners)
+    extent.setCurrentText("what I see")
+    desk.train()
+    name = desk.names()[1]
+    result = desk.layer(name).data
+    changed = result != noisy
+    assert changed[16:32, 32:48].any()
+    changed[16:32, 32:48] = False
+    assert not changed.any()
+    assert "6 % of the image is denoised, the rest shows the raw" in desk.status()
+    assert "Stopped" not in desk.status()
 
 
 def test_the_forecast_is_of_the_chosen_frames(desk, noisy, monkeypatch):

@@ -40,7 +40,12 @@ from napari_selfdenoise.images.orientations import (
     turned,
     turned_back,
 )
-from napari_selfdenoise.images.plane_choice import IN_VIEW, STACK, chosen_planes
+from napari_selfdenoise.images.plane_choice import (
+    IN_VIEW,
+    STACK,
+    chosen_planes,
+    is_large,
+)
 from napari_selfdenoise.images.planes import UNNAMED_AXES, PlaneIndex
 from napari_selfdenoise.images.reading import read_image, series_names
 from napari_selfdenoise.images.samples import (
@@ -94,6 +99,7 @@ __all__ = [
     "in_micrometres",
     "in_order_of",
     "is_in_memory",
+    "is_large",
     "is_zarr",
     "likely_axis",
     "means_of_bins",

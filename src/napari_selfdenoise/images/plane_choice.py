@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from napari_selfdenoise.errors import RequestError
@@ -11,8 +12,16 @@ from napari_selfdenoise.images.planes import PlaneIndex
 IN_VIEW, STACK = "what I see", "this stack"
 """Choices that depend on the plane that is shown."""
 
+LARGE_PLANE = 2**22
+"""Pixels from which on only the part of a plane that is in view may be denoised."""
+
 _FRAMES = re.compile(r"(?:frames?\s*)?(\d+)(?:\s*(?:-|–|to|\.\.)\s*(\d+))?")
 """Frames as they are typed: "7", "3-20", "frames 3 to 20"."""
+
+
+def is_large(plane_shape: tuple[int, int]) -> bool:
+    """Whether planes are so large that a part of one may be what is wanted."""
+    return math.prod(plane_shape) > LARGE_PLANE
 
 
 def chosen_planes(image: Image, choice: str, shown: PlaneIndex) -> list[PlaneIndex]:

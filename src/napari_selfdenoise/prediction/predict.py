@@ -90,6 +90,7 @@ def predict_tiles(
     max_memory: int | None = None,
     first: PlaneIndex | None = None,
     only: Collection[PlaneIndex] | None = None,
+    within: tuple[slice, slice] | None = None,
     pair: Image | None = None,
     in_background: bool = False,
 ) -> Prediction:
@@ -117,6 +118,10 @@ def predict_tiles(
         are the same in any order.
     only : collection of tuple of int, optional
         Planes to denoise; the others are left as where a prediction is stopped.
+    within : tuple of slice, optional
+        Rows and columns of each plane to denoise: all tiles that hold some of them. The
+        rest is left as where a prediction is stopped. What is denoised is the same as
+        where all is.
     pair : Image, optional
         A second exposure of the scene, where the model was trained with one: the
         result is that of both together, in the brightness of the image.
@@ -160,7 +165,7 @@ def predict_tiles(
     require_places(into, shapes)
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
         side = tile_side(model, target, max_memory)
-        planes = _Planes(image, model, into, side, target, second)
+        planes = _Planes(image, model, into, side, target, second, within)
         yield from planes.predict(first, only)
     if own:
         for data in into.values():
@@ -182,8 +187,10 @@ class _Planes:
         side: int,
         device: torch.device,
         second: Image | None = None,
+        within: tuple[slice, slice] | None = None,
     ) -> None:
         self.image, self.model, self.into = image, model, into
+        self._within = within or (slice(None), slice(None))
         subtract = model.config.line_offsets == "subtract"
         self.clean, self.count = CleanImage(image, subtract), DefectCount()
         self.second = None if second is None else CleanImage(second, subtract)
@@ -270,6 +277,7 @@ class _Planes:
             self._keep(together, estimator)
         if len(together) > 1:
             self._begin(plane)
+        tiles = [tile for tile in tiles if self._is_wanted(tile)]
         self._curves[plane] = estimator.noise.curve
         if estimator.blend:
             self._blends[plane] = estimator.blend
@@ -319,6 +327,15 @@ class _Planes:
     def _tiles(self, plane: PlaneIndex) -> list[Tile]:
         stride = self.model.config.stride
         return list(tile_grid(plane, self.image.plane_shape, self.side, stride))
+
+    def _is_wanted(self, tile: Tile) -> bool:
+        """Whether a tile holds some of the rows and columns to denoise."""
+        rows, columns = (
+            range(*part.indices(length))
+            for part, length in zip(self._within, self.image.plane_shape, strict=True)
+        )
+        ends = (tile.top, tile.bottom, rows), (tile.left, tile.right, columns)
+        return all(low < part.stop and part.start < high for low, high, part in ends)
 
     def _as_recorded(self, tile: Tile, estimates: Estimates) -> Estimates:
         """Estimates of a tile with what the result keeps, and count its defects."""

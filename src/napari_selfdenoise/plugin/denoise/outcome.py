@@ -13,7 +13,7 @@ def outcome(
     result: Denoised,
     hidden: str,
     changed: bool = False,
-    wanted: int | None = None,
+    as_chosen: bool = False,
 ) -> tuple[str, str]:
     """Sentences on the result of a run: those that are shown, and those that unfold.
 
@@ -27,8 +27,8 @@ def outcome(
         Names of the layers that are not shown at first.
     changed : bool
         Whether the layer has other pixels by now than those that were read.
-    wanted : int, optional
-        How many of its planes were to be denoised, where that is not all.
+    as_chosen : bool
+        Whether all is denoised that was to be, where that is not all of the image.
 
     Returns
     -------
@@ -46,11 +46,11 @@ def outcome(
     also = f"Also made, but not shown at first: {hidden}."
     if few:  # what else is said of the result means nothing
         notes = [note for note in notes if note != few]
-        stopped = "" if result.complete else _unfinished(result, wanted)
+        stopped = "" if result.complete else _unfinished(result, as_chosen)
         shown = _joined(f"Hardly trained. {few}", stopped, changed_note, *notes)
         return shown, _joined(also, finding)
     done = 'Done: see "denoised" in the layer list.'
-    text = done if result.complete else _unfinished(result, wanted)
+    text = done if result.complete else _unfinished(result, as_chosen)
     blended = f"How it was blended: {result.chosen}." if result.chosen else ""
     shown = _joined(text, changed_note, in_words(result.blends), *notes)
     return shown, _joined(also, blended, finding)
@@ -60,8 +60,8 @@ def _joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _unfinished(result: Denoised, wanted: int | None) -> str:
-    if wanted is not None and len(result.coverage.planes) == wanted:
+def _unfinished(result: Denoised, as_chosen: bool) -> str:
+    if as_chosen:
         return f"Done, as chosen: {_reached(result)}"
     return _stopped(result)
 

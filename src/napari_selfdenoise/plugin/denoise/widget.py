@@ -21,7 +21,7 @@ from napari_selfdenoise.config import (
 )
 from napari_selfdenoise.defects import Corrections, ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import Image, PlaneIndex, chosen_planes
+from napari_selfdenoise.images import IN_VIEW, Image, PlaneIndex, chosen_planes
 from napari_selfdenoise.model import SUFFIX, TrainedModel, load_model, save_model
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import SUFFIX as NOISE_SUFFIX
@@ -119,6 +119,8 @@ class DenoiseWidget(Dock):
         self._pair: Image | None = None
         self._extent = ""
         self._planes: list[PlaneIndex] | None = None
+        self._part: tuple[slice, slice] | None = None
+        self._as_chosen = False
         self._preview_due = 0.0
         self._forecast = Forecast(self)
         self._mender = Mender(self.controls.fixes, self)
@@ -364,6 +366,7 @@ class DenoiseWidget(Dock):
         shown = results.field_of_view().plane
         image, extent = results.image, self._extent
         self._planes = chosen_planes(image, extent, shown) if extent else None
+        self._part = results.part_in_view() if extent == IN_VIEW else None
 
     def _count_planes(self) -> None:
         """Let the clock know how many images are denoised, where not all are."""
@@ -374,7 +377,7 @@ class DenoiseWidget(Dock):
         results, model = self._results, self.model
         if results is None or model is None:
             return
-        self._stops = 0
+        self._stops, self._as_chosen = 0, False
         self._find_planes(results)  # what is in view may be another by now
         self._count_planes()
         denoise = partial(
@@ -385,6 +388,7 @@ class DenoiseWidget(Dock):
             device=self.controls.device.currentData(),
             first=results.field_of_view().plane,
             only=self._planes,
+            within=self._part,
             in_background=True,
         )
         make = partial(_predicting, results, self._corrections, denoise, self._pair)
@@ -395,6 +399,7 @@ class DenoiseWidget(Dock):
         if tile is None or self._results is None:
             return
         self.controls.show_denoising(tile.fraction)
+        self._as_chosen = self._planes is not None and tile.fraction >= 1
         if tile.index is not None:
             self._results.show()
             self._results.refresh()
@@ -413,8 +418,8 @@ class DenoiseWidget(Dock):
                 made = self._results.unfinished
                 self._prober.know(self.model, made.image, made.array)
             hidden, changed = self._results.hidden(), self._results.source_is_changed
-            wanted = None if self._planes is None else len(self._planes)
-            text, more = outcome(self.model, result, hidden, changed, wanted)
+            chosen = self._as_chosen
+            text, more = outcome(self.model, result, hidden, changed, chosen)
             self.controls.show_fraction(text, 1.0, more)
             self._note_run(self._results, self.model, result)
             self._results = None  # what is there now is the user's

@@ -169,6 +169,13 @@ def outer_axes(layer: ImageLayer) -> list[int]:
     return [n for n, axis in enumerate(axes) if axis not in "YX" and shape[n] > 1]
 
 
+def plane_shape(layer: ImageLayer) -> tuple[int, int]:
+    """Rows and columns of a layer."""
+    axes, shape = axes_of(tuple(layer.axis_labels)), pixels_of(layer).shape
+    sizes = dict(zip(axes, shape, strict=True))
+    return sizes.get("Y", 1), sizes.get("X", 1)
+
+
 def set_pixel_size(layer: ImageLayer, text: str) -> None:
     """Give a layer the pixel size that was typed; other axes keep theirs.
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
+from numpy.typing import NDArray
 
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.images import FieldOfView, Image, is_in_memory
+from napari_selfdenoise.images import FieldOfView, Image, is_in_memory, is_large
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.viewer.in_view import data_point
@@ -117,12 +118,22 @@ class Results:
         return layer is self._source()
 
     def field_of_view(self) -> FieldOfView:
-        """The part of the image that the viewer shows now."""
+        """The part of the image that the viewer shows: its middle if it is large."""
+        return FieldOfView.visible(self.image, *self._view())
+
+    def part_in_view(self) -> tuple[slice, slice] | None:
+        """Rows and columns that the viewer shows; None where planes are small."""
+        if not is_large(self.image.plane_shape):
+            return None
+        most = max(self.image.plane_shape)
+        return FieldOfView.visible(self.image, *self._view(), most).part
+
+    def _view(self) -> tuple[Sequence[int], NDArray[Any]]:
+        """Position that is shown, and corners of what is, in data pixels."""
         source, ndim = self._source(), self.image.ndim
         if source is None or source.ndim != ndim:  # removed, or other data put in
-            return FieldOfView.visible(self.image, (0,) * ndim, np.full((2, ndim), -1))
-        point = data_point(source, self.viewer.dims.point)
-        return FieldOfView.visible(self.image, point, _corners(source))
+            return (0,) * ndim, np.full((2, ndim), -1)
+        return data_point(source, self.viewer.dims.point), _corners(source)
 
     def show_preview(self, preview: Preview) -> None:
         """Show a field of view as it is denoised by now."""
