@@ -66,8 +66,8 @@ def _measure(options: argparse.Namespace) -> list[tuple[str, str, str]]:
     dock = getattr(dock, "dock", dock)  # what has opened in it
     dock.controls.budget.setCurrentText("10 min")
     if options.context:
-        editor = dock.controls.advanced.editor("context")
-        editor.combo.setCurrentIndex(editor.kinds().index(options.context))
+        choice = dock.controls.part("context").choice
+        choice.combo.setCurrentIndex(choice.kinds().index(options.context))
     _pump(lambda: False, options.wait)
     ticks = _Ticks()
     dock.controls.train.click()

@@ -32,6 +32,7 @@ from napari_selfdenoise.config import (
 )
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.parts.context import Context
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.masking import Masking
 from napari_selfdenoise.parts.noise_models import NoiseFromFile, NoiseModel
@@ -76,7 +77,7 @@ from napari_selfdenoise.training import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 
-_PARTS = ("masking", "noise_model", "psf", "estimator")
+_PARTS = ("masking", "noise_model", "context", "psf", "estimator")
 _BASIC = ("recipe", *_PARTS, "supervision", "budget_s", "device")
 
 
@@ -215,7 +216,7 @@ class Controls(Panel):
         """Choose what a training that continues a model must have in common with it."""
         for name in ("network", "signal"):
             self.advanced.editor(name).value = getattr(config, name)
-        for name in ("masking", "noise_model", "psf"):
+        for name in ("masking", "noise_model", "context", "psf"):
             self.part(name).value = getattr(config, name)
         self._greying.later()
 
@@ -436,17 +437,16 @@ class Controls(Panel):
     def _make_parts(self, offers: Offers | None) -> None:
         unions = zip(
             _PARTS,
-            ("Masking", "Noise model", "PSF", "Estimator"),
-            (Masking, NoiseModel, PSF, Estimator),
+            ("Masking", "Noise model", "Stack", "PSF", "Estimator"),
+            (Masking, NoiseModel, Context, PSF, Estimator),
             strict=True,
         )
         self._parts = {
             name: Part(name, title, union, offers, self)
             for name, title, union in unions
         }
-        self.masking, self.noise_model, self.psf, self.estimator = (
-            part.choice.combo for part in self._parts.values()
-        )
+        combos = [part.choice.combo for part in self._parts.values()]
+        self.masking, self.noise_model, self.context, self.psf, self.estimator = combos
         for part in self._parts.values():
             part.choice.refused.connect(self.refused.emit)
 
