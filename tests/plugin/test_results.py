@@ -495,6 +495,17 @@ def test_of_a_large_image_the_part_in_view_is_denoised(desk, noisy, monkeypatch)
     assert "Stopped" not in desk.status()
 
 
+def test_the_end_of_a_run_says_that_planes_around_may_help(desk, noisy):
+    hint = "set Stack to Automatic"
+    desk.viewer.add_image(noisy, name="one")
+    desk.train()
+    assert hint not in desk.status()
+    desk.viewer.layers.clear()
+    desk.viewer.add_image(stack(noisy, 3), name="film", axis_labels=("t", "y", "x"))
+    desk.train()
+    assert hint in desk.status()
+
+
 def test_the_forecast_is_of_the_chosen_frames(desk, noisy, monkeypatch):
     monkeypatch.setattr(forecast, "WAIT_MS", 10)
     desk.endless()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from napari_selfdenoise.context import stack_axis
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.parts.context import NoContext
 from napari_selfdenoise.prediction import Denoised, in_words
 
 _CHANGED = "The image was changed during the run: the result is of the image as it was."
@@ -53,7 +55,19 @@ def outcome(
     text = done if result.complete else _unfinished(result, as_chosen)
     blended = f"How it was blended: {result.chosen}." if result.chosen else ""
     shown = _joined(text, changed_note, in_words(result.blends), *notes)
-    return shown, _joined(also, blended, finding)
+    return shown, _joined(also, _alone(model, result), blended, finding)
+
+
+def _alone(model: TrainedModel, result: Denoised) -> str:
+    """A hint where planes of a stack were denoised by themselves, unasked."""
+    chosen = isinstance(model.config.context, NoContext)
+    measured = "Each plane is denoised by itself" in model.provenance.get("finding", "")
+    if not chosen or measured or not stack_axis(result.denoised):
+        return ""
+    return (
+        "Each image of the stack was denoised by itself. Those around it may help: "
+        "below Method, set Stack to Automatic."
+    )
 
 
 def _joined(*sentences: str) -> str:
