@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_selfdenoise.defects import (
     CleanPlane,
     spread_planes,
 )
-from napari_selfdenoise.images import PlaneIndex
+from napari_selfdenoise.images import PlaneIndex, Tile
 from napari_selfdenoise.training.volume_patches import Place
 
 MAX_TRAINING_PIXELS = 2**26
@@ -72,35 +73,31 @@ class TrainingPlane(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A rectangle of a plane, pixels from and to."""
+    """A plane of an image, or a part of one."""
 
     image: CleanImage
-    plane: PlaneIndex
-    top: int
-    bottom: int
-    left: int
-    right: int
+    tile: Tile
 
     @property
     def pixels(self) -> int:
-        return (self.bottom - self.top) * (self.right - self.left)
-
-    def within(self, room: int, generator: np.random.Generator) -> _Part:
-        """All of it where there is room, else a random square in it."""
-        if self.pixels <= room:
-            return self
-        height, width = self.bottom - self.top, self.right - self.left
-        side = math.isqrt(room)
-        rows, columns = min(side, height), min(side, width)
-        y = self.top + int(generator.integers(height - rows + 1))
-        x = self.left + int(generator.integers(width - columns + 1))
-        return self._replace(top=y, bottom=y + rows, left=x, right=x + columns)
+        tile = self.tile
+        return (tile.bottom - tile.top) * (tile.right - tile.left)
 
     @property
     def region(self) -> tuple[PlaneIndex, slice, slice]:
         """It, as `CleanImage.read` takes it."""
-        rows, columns = slice(self.top, self.bottom), slice(self.left, self.right)
-        return self.plane, rows, columns
+        return self.tile.plane, self.tile.rows, self.tile.columns
+
+    def within(self, room: int, generator: np.random.Generator) -> Tile:
+        """All of it where there is room, else a random square in it."""
+        if self.pixels <= room:
+            return self.tile
+        tile, side = self.tile, math.isqrt(room)
+        height, width = tile.bottom - tile.top, tile.right - tile.left
+        rows, columns = min(side, height), min(side, width)
+        y = tile.top + int(generator.integers(height - rows + 1))
+        x = tile.left + int(generator.integers(width - columns + 1))
+        return Tile(tile.plane, y, y + rows, x, x + columns)
 
 
 class PlaneReader:
@@ -154,7 +151,7 @@ class PlaneReader:
         shuffled = [parts[n] for n in generator.permutation(len(parts))]
         spread = {(id(i), p) for i in images for p in spread_planes(i.image, channel)}
         if run == 1:
-            shuffled.sort(key=lambda part: (id(part.image), part.plane) not in spread)
+            shuffled.sort(key=lambda p: (id(p.image), p.tile.plane) not in spread)
         self._runs = deque(_in_runs(shuffled, run))
         self._found = False
 
@@ -198,15 +195,16 @@ class PlaneReader:
         together = self._runs.popleft()
         self._left -= sum(part.pixels for part in together)
         place = together[0].within(self._room // len(together), self._generator)
-        self._room -= len(together) * place.pixels
-        return [place._replace(image=p.image, plane=p.plane) for p in together]
+        parts = [p._replace(tile=replace(place, plane=p.tile.plane)) for p in together]
+        self._room -= sum(part.pixels for part in parts)
+        return parts
 
     def _read(self, parts: Sequence[_Part]) -> list[TrainingPlane]:
         """Read planes, those that are not blank; the others leave their room."""
         read = [
-            TrainingPlane(clean, part.image, part.plane, (part.top, part.left))
+            TrainingPlane(clean, image, tile.plane, (tile.top, tile.left))
             for _, some in itertools.groupby(parts, lambda part: id(part.image))
-            for part, clean in _cleaned(list(some))
+            for (image, tile), clean in _cleaned(list(some))
         ]
         good = [p for p in read if not p.image.is_blank(p.plane) and p.clean.good.any()]
         self._room += sum(one.clean.pixels.size for one in read)
@@ -225,11 +223,11 @@ def _parts(image: CleanImage, plane: PlaneIndex, in_parts: bool) -> Iterator[_Pa
     """A plane, or parts of it where it is large."""
     height, width = image.plane_shape
     if not in_parts or height * width <= WHOLE_PIXELS:
-        yield _Part(image, plane, 0, height, 0, width)
+        yield _Part(image, Tile(plane, 0, height, 0, width))
         return
     for top, bottom in _spans(height):
         for left, right in _spans(width):
-            yield _Part(image, plane, top, bottom, left, right)
+            yield _Part(image, Tile(plane, top, bottom, left, right))
 
 
 def _spans(length: int) -> list[tuple[int, int]]:
@@ -243,9 +241,11 @@ def _in_runs(shuffled: Sequence[_Part], run: int) -> list[list[_Part]]:
     """Planes that are neighbours, in runs of `run`; the runs are in random order."""
     runs: dict[object, list[_Part]] = {}
     for part in shuffled:
-        image, plane = part.image, part.plane
+        image, tile = part
         axis = stack_axis(image.image)
-        place = image.image.outer_axes.index(axis) if axis else -1
-        first = tuple(n // run if at == place else n for at, n in enumerate(plane))
-        runs.setdefault((id(image), first, part[2:]), []).append(part)
+        number = image.image.outer_axes.index(axis) if axis else -1
+        first = tuple(
+            n // run if at == number else n for at, n in enumerate(tile.plane)
+        )
+        runs.setdefault((id(image), replace(tile, plane=first)), []).append(part)
     return list(runs.values())
