@@ -3,12 +3,15 @@
 import dask.array as da
 import numpy as np
 import pytest
+import torch
 
 from napari_selfdenoise import Image, TrainingConfig, train_steps
-from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.defects import CleanImage, cleaning
 from napari_selfdenoise.long_work import run_to_end
+from napari_selfdenoise.parts.masking import LARGEST_BIN
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.training import plane_reader, training_data
+from napari_selfdenoise.training import plane_reader, training_data, training_run
+from napari_selfdenoise.training.growth import Growth
 from napari_selfdenoise.training.plane_reader import PlaneReader
 
 SIDE = 64
@@ -18,6 +21,7 @@ SIDE = 64
 def few_at_first(monkeypatch):
     """A training begins once three planes are read."""
     monkeypatch.setattr(training_data, "FIRST_PIXELS", 3 * SIDE**2)
+    monkeypatch.setattr(training_data, "_LEAST_PIXELS", 0)
 
 
 class Watched:
@@ -66,6 +70,20 @@ def test_few_steps_read_few_planes(few_at_first):
     assert all_of_them == set(range(40))
 
 
+def test_planes_that_are_read_later_are_drawn_from(few_at_first, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        training_run, "Growth", lambda *parts: made.append(parts) or Growth(*parts)
+    )
+    run_to_end(train_steps(Image(film(), "TYX"), config(40)))
+    _, trainers, _ = made[0]
+    sampler = trainers[0].sampler
+    assert len(sampler.ends) == 20 and sampler.ends[-1] == 20 * SIDE**2
+    places = torch.rand((4, 2000), generator=torch.Generator().manual_seed(0))
+    plane, _, _ = sampler._corners(places)
+    assert set(plane.tolist()) == set(range(20))
+
+
 def test_what_was_found_counts_planes_that_were_read_later(few_at_first):
     planes = film()
     planes[::4] = 7
@@ -100,7 +118,7 @@ def test_parts_of_a_large_plane_cover_it_once(monkeypatch):
     pixels = np.random.default_rng(0).normal(50, 5, (70, 90)).astype(np.float32)
     clean = CleanImage(Image(pixels, "YX"), subtract=False)
     parts = PlaneReader([clean], 0, np.random.default_rng(0), in_parts=True).read()
-    assert len(parts) > 4
+    assert len(parts) == 4  # of 32 px and more, with room for patches and bins
     found = np.concatenate([part.clean.pixels.ravel() for part in parts])
     assert np.array_equal(np.sort(found), np.sort(pixels.ravel()))
     assert all(y % 8 == 0 and x % 8 == 0 for y, x in (part.corner for part in parts))
@@ -112,7 +130,80 @@ def test_of_a_large_plane_parts_all_over_it_are_read_first(monkeypatch):
     pixels = np.random.default_rng(0).poisson(50, (256, 256)).astype(np.uint16)
     clean = CleanImage(Image(pixels, "YX"))
     reader = PlaneReader([clean], 0, np.random.default_rng(0), in_parts=True)
-    corners = np.array([part.corner for part in reader.read(32 * 256)])
-    assert len(corners) == 32
+    corners = np.array([part.corner for part in reader.read(16 * 32**2)])
+    assert len(corners) == 16
     assert (corners.min(0) < 64).all() and (corners.max(0) >= 192).all()
-    assert reader.pixels_left == 256**2 - 32 * 256
+    assert reader.pixels_left == 256**2 - 16 * 32**2
+
+
+@pytest.fixture
+def large_planes(monkeypatch):
+    """Planes are read in parts of 64 px from 2**16 pixels on."""
+    monkeypatch.setattr(plane_reader, "WHOLE_PIXELS", 2**16)
+    monkeypatch.setattr(cleaning, "WHOLE_PIXELS", 2**16)
+    monkeypatch.setattr(plane_reader, "_PART_SIDE", 64)
+
+
+def test_parts_amid_padding_are_not_learned_from(large_planes):
+    pixels = np.full((704, 896), 3, np.uint16)
+    pixels[:160, :150] = np.random.default_rng(0).poisson(50, (160, 150))
+    reader = PlaneReader(
+        [CleanImage(Image(pixels, "YX"))], 0, np.random.default_rng(0), in_parts=True
+    )
+    parts = reader.read()
+    assert all(top < 160 and left < 150 for top, left in (p.corner for p in parts))
+    good = sum(np.count_nonzero(part.clean.good) for part in parts)
+    assert good == pytest.approx(160 * 150, rel=0.02)
+    assert reader.seen.count.missing == pixels.size - good
+    assert reader.seen.count.planes == 1
+
+
+@pytest.mark.parametrize("patch", [16, 100])
+def test_parts_have_room_for_patches_of_the_largest_bins(large_planes, patch):
+    pixels = np.random.default_rng(0).poisson(50, (300, 530)).astype(np.uint16)
+    parts = PlaneReader(
+        [CleanImage(Image(pixels, "YX"))],
+        0,
+        np.random.default_rng(0),
+        patch_size=patch,
+        in_parts=True,
+    ).read()
+    assert sum(part.clean.pixels.size for part in parts) == pixels.size
+    least = min(min(part.clean.pixels.shape) for part in parts)
+    assert least >= patch + LARGEST_BIN - 1
+
+
+def test_a_stack_is_read_once_though_its_rows_have_offsets(monkeypatch):
+    monkeypatch.setattr(training_data, "FIRST_PIXELS", 2**18)
+    rng = np.random.default_rng(0)
+    offsets = rng.normal(0, 6, (40, SIDE, 1))
+    planes = (rng.normal(200, 5, (40, SIDE, SIDE)) + offsets).astype(np.float32)
+    watched = []
+    read = CleanImage._raw
+
+    def counted(self, plane, *place):
+        watched.append(plane)
+        return read(self, plane, *place)
+
+    monkeypatch.setattr(CleanImage, "_raw", counted)
+    settings = config(1).override({"line_offsets": "subtract"})
+    data = training_data.TrainingData.read([Image(planes, "TYX")], settings)
+    assert data.clean[0].patterns(0).rows is not None
+    assert len(watched) <= 40 + 8
+
+
+def test_blank_planes_of_a_pair_leave_their_channel_as_it_is():
+    rng = np.random.default_rng(0)
+    one, other = rng.poisson(50, (2, 2, 128, 128)).astype(np.uint16)
+    other[1] = 7
+    settings = config(3).override({"line_offsets": "subtract"})
+    steps = train_steps(Image(one, "CYX"), settings, pair=Image(other, "CYX"))
+    finding = run_to_end(steps).provenance["finding"]
+    assert "Channel 2 of 2 stays as it is" in finding
+
+
+def test_planes_that_are_read_in_parts_count_once(large_planes):
+    planes = np.random.default_rng(0).poisson(50, (2, 272, 272)).astype(np.uint16)
+    planes[1] = 7
+    model = run_to_end(train_steps(Image(planes, "ZYX"), config(40)))
+    assert "1 of 2 planes was blank" in model.provenance["finding"]

@@ -162,6 +162,10 @@ class PlaneDefects:
         gone, values = _recorded(raw, recorded)
         if self.padding:
             gone |= find_padding(np.where(gone, np.nan, values))
+        known = values[~gone]
+        alike = len(known) >= _SMALL and is_blank(known)
+        if alike and (self.padding or np.ptp(known) == 0):
+            gone[:] = True  # amid padding, no end of it is to be seen
         gone |= find_lone(gone)
         complete = filled(values, gone, self.level) if gone.any() else values
         out = np.zeros(raw.shape, np.bool_)
@@ -426,7 +430,9 @@ class CleanImage:
         for plane in wanted:
             self._kept.move_to_end(plane)
         whole = {plane: self._kept[plane] for plane in wanted}
-        while len(self._kept) > self.kept_planes:
+        # Planes that were just read stay: offsets of their lines may be measured next.
+        most = max(self.kept_planes, len(whole)) if fresh else len(self._kept)
+        while len(self._kept) > most:
             self._kept.popitem(last=False)
         return whole
 

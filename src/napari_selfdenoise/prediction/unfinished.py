@@ -141,6 +141,7 @@ def over_raw(
                     unfinished.write_raw(message.plane)
                 progress = steps.send(message)
         except StopIteration as end:
+            filling.result()
             return end.value
         finally:
             steps.close()

@@ -60,8 +60,8 @@ class Growth:
         if not self._growing:
             return
         began, self.started = time.perf_counter(), True
-        for channel, growing in self._growing.items():
-            self._data.seen[channel].add(growing.read())
+        for growing in self._growing.values():
+            growing.read()
         self._growing = {
             channel: one for channel, one in self._growing.items() if not one.is_over
         }
@@ -88,13 +88,11 @@ class _Growing:
     def runs_left(self) -> int:
         return self._reader.runs_left
 
-    def read(self) -> list[TrainingPlane]:
+    def read(self) -> None:
         """Read some planes; they are learned from once there are enough."""
-        read = self._reader.read_run()
-        self._waiting += read
+        self._waiting += self._reader.read_run()
         pixels = sum(one.clean.pixels.size for one in self._waiting)
         enough = pixels >= _SHARE * len(self._trainer.sampler.pixels)
         if self._waiting and (enough or self._reader.is_over):
             self._trainer.add(self._waiting)
             self._waiting = []
-        return read

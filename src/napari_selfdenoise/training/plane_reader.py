@@ -20,6 +20,8 @@ from napari_selfdenoise.defects import (
     spread_planes,
 )
 from napari_selfdenoise.images import PlaneIndex, Tile
+from napari_selfdenoise.parts.masking import LARGEST_BIN
+from napari_selfdenoise.training.seen_pixels import SeenPixels
 from napari_selfdenoise.training.volume_patches import Place
 
 MAX_TRAINING_PIXELS = 2**26
@@ -126,6 +128,11 @@ class PlaneReader:
         How many planes will be kept for each one, with its context.
     in_parts : bool
         Whether planes that are too large to be cleaned as a whole are read in parts.
+
+    Attributes
+    ----------
+    seen : SeenPixels
+        What was read so far.
     """
 
     def __init__(
@@ -143,7 +150,7 @@ class PlaneReader:
             part
             for image in images
             for plane in image.image.planes(channel)
-            for part in _parts(image, plane, in_parts)
+            for part in _parts(image, plane, patch_size if in_parts else None)
         ]
         self._left = sum(part.pixels for part in parts)
         self._room = MAX_TRAINING_PIXELS // copies
@@ -154,6 +161,7 @@ class PlaneReader:
             shuffled.sort(key=lambda p: (id(p.image), p.tile.plane) not in spread)
         self._runs = deque(_in_runs(shuffled, run))
         self._found = False
+        self.seen = SeenPixels(self.pixels_left)
 
     @property
     def pixels_left(self) -> int:
@@ -183,8 +191,9 @@ class PlaneReader:
             while room > 0 and not self.is_over:
                 if parts and self._room < self._least:
                     break
-                parts += self._next()
-                room -= parts[-1].pixels
+                together = self._next()
+                parts += together
+                room -= sum(part.pixels for part in together)
             read = self._read(parts)
             pixels -= sum(one.clean.pixels.size for one in read)
             planes += read
@@ -206,7 +215,10 @@ class PlaneReader:
             for _, some in itertools.groupby(parts, lambda part: id(part.image))
             for (image, tile), clean in _cleaned(list(some))
         ]
-        good = [p for p in read if not p.image.is_blank(p.plane) and p.clean.good.any()]
+        found = [one for one in read if not one.image.is_blank(one.plane)]
+        for one in found:
+            self.seen.add((id(one.image), one.plane), one.clean)
+        good = [one for one in found if one.clean.good.any()]
         self._room += sum(one.clean.pixels.size for one in read)
         self._room -= sum(one.clean.pixels.size for one in good)
         self._found |= bool(good)
@@ -214,25 +226,34 @@ class PlaneReader:
 
 
 def _cleaned(parts: Sequence[_Part]) -> Iterator[tuple[_Part, CleanPlane]]:
-    """Parts of one image, as they are read."""
-    regions = [part.region for part in parts]
-    return zip(parts, parts[0].image.read_all(regions), strict=True)
+    """Parts of one image, as they are read: in threads, as many as memory allows."""
+    image = parts[0].image
+    pixels = math.prod(image.plane_shape)  # of small planes, all are read
+    pixels = pixels if pixels <= WHOLE_PIXELS else parts[0].pixels
+    step = max(1, _AT_ONCE // max(1, pixels))
+    for start in range(0, len(parts), step):
+        some = parts[start : start + step]
+        yield from zip(some, image.read_all([p.region for p in some]), strict=True)
 
 
-def _parts(image: CleanImage, plane: PlaneIndex, in_parts: bool) -> Iterator[_Part]:
-    """A plane, or parts of it where it is large."""
+def _parts(
+    image: CleanImage, plane: PlaneIndex, patch_size: int | None
+) -> Iterator[_Part]:
+    """A plane, or parts with room for patches where it is large; None for no parts."""
     height, width = image.plane_shape
-    if not in_parts or height * width <= WHOLE_PIXELS:
+    if patch_size is None or height * width <= WHOLE_PIXELS:
         yield _Part(image, Tile(plane, 0, height, 0, width))
         return
-    for top, bottom in _spans(height):
-        for left, right in _spans(width):
+    # Bins that begin at each pixel, and aligned corners, take some pixels off a part.
+    least = max(_PART_SIDE, patch_size + LARGEST_BIN + _ALIGNED)
+    for top, bottom in _spans(height, least):
+        for left, right in _spans(width, least):
             yield _Part(image, Tile(plane, top, bottom, left, right))
 
 
-def _spans(length: int) -> list[tuple[int, int]]:
+def _spans(length: int, least: int) -> list[tuple[int, int]]:
     """Parts of an axis, all about as long, from and to."""
-    count = max(1, length // _PART_SIDE)
+    count = max(1, length // least)
     ends = [round(n * length / count / _ALIGNED) * _ALIGNED for n in range(count)]
     return list(zip(ends, [*ends[1:], length], strict=True))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.defects import CLIPPING_PIXELS, DefectCount
-from napari_selfdenoise.training.plane_reader import TrainingPlane
+from napari_selfdenoise.defects import CLIPPING_PIXELS, CleanPlane, DefectCount
 
 
 class SeenPixels:
@@ -16,27 +15,36 @@ class SeenPixels:
 
     Parameters
     ----------
-    every : int
-        Which rows are kept: each so many.
+    expected : int
+        Pixels that it will be given, about.
 
     Attributes
     ----------
     count : DefectCount
         Of planes that are not blank.
     rows : list of ndarray
-        Observations, each (rows, X), raw units; NaN where nothing was recorded.
+        Observations, each (rows, X), raw units; NaN where nothing was recorded. Empty
+        where no pixel is good.
     """
 
-    def __init__(self, every: int = 1) -> None:
-        self._every, self.count = every, DefectCount()
+    def __init__(self, expected: int) -> None:
+        self._every = max(1, expected // CLIPPING_PIXELS)
+        self._planes: set[object] = set()
+        self.count = DefectCount()
         self.rows: list[NDArray[np.float32]] = []
 
-    @classmethod
-    def expecting(cls, pixels: int) -> SeenPixels:
-        """Return one with room for so many pixels, none of them seen yet."""
-        return cls(max(1, pixels // CLIPPING_PIXELS))
+    def add(self, plane: object, clean: CleanPlane) -> None:
+        """Take in a plane that is not blank, or a part of it.
 
-    def add(self, planes: Sequence[TrainingPlane]) -> None:
-        """Take in planes, none of them blank."""
-        self.count += DefectCount.of((one.clean for one in planes), 0)
-        self.rows += [one.clean.recorded[:: self._every].copy() for one in planes]
+        Parameters
+        ----------
+        plane : hashable
+            Which one: parts of one plane have the same.
+        clean : CleanPlane
+            As it was read.
+        """
+        self._planes.add(plane)
+        count = self.count + DefectCount.of([clean], 0)
+        self.count = replace(count, planes=len(self._planes))
+        if clean.good.any():
+            self.rows.append(clean.recorded[:: self._every].copy())

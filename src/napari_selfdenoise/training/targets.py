@@ -189,12 +189,12 @@ class PairedPlanes(NamedTuple):
 
     planes: list[CleanPlane]
     partners: NDArray[np.int64] | None
-    inputs: int
+    inputs: int | None
 
     @classmethod
     def alone(cls, planes: Sequence[TrainingPlane]) -> PairedPlanes:
         """Return planes that are predicted from themselves."""
-        return cls([one.clean for one in planes], None, len(planes))
+        return cls([one.clean for one in planes], None, None)
 
     @classmethod
     def of(cls, planes: Sequence[TrainingPlane], both: bool) -> PairedPlanes:

@@ -35,6 +35,9 @@ FIRST_PIXELS = 2**21
 All that is decided of a large image follows from them.
 """
 
+_LEAST_PIXELS = 2**18
+"""Pixels of each channel that are read before, at least: noise is measured in them."""
+
 _RUN = 16
 """Neighbouring planes that are read together, where they are each other's context."""
 
@@ -101,14 +104,14 @@ class TrainingData:
         for image in clean:
             image.kept_planes = max(1, FIRST_PIXELS // math.prod(image.plane_shape))
         readers, rounding = _readers(clean, config), " ".join(sentences)
-        seen = [SeenPixels.expecting(reader.pixels_left) for reader in readers]
-        first = FIRST_PIXELS // len(readers) if may_grow(config) else math.inf
-        planes = [reader.read(first) for reader in readers]
+        first = max(FIRST_PIXELS // len(readers), _LEAST_PIXELS)
+        planes = [
+            reader.read(first if may_grow(config) else math.inf) for reader in readers
+        ]
         if not any(planes):
             raise nothing_to_learn(images[0])
-        for pixels, some in zip(seen, planes, strict=True):
-            pixels.add(some)
         if targets is None:
+            seen = [reader.seen for reader in readers]
             return cls(images, clean, planes, rounding, readers, seen)
         planes = [targets.paired(some, clean, subtract) for some in planes]
         if not any(planes):
@@ -116,6 +119,7 @@ class TrainingData:
                 "No pixel was recorded in both images.",
                 "Choose two recordings of the same scene.",
             )
+        seen = [_seen(some) for some in planes]
         return cls(images, clean, planes, rounding, readers, seen, targets.notes)
 
     @property
@@ -147,6 +151,14 @@ class TrainingData:
     def recorded(self) -> list[list[NDArray[np.float32]]]:
         """Planes of each channel, (Y, X), raw units; NaN where nothing was recorded."""
         return [[one.clean.recorded for one in channel] for channel in self.planes]
+
+
+def _seen(planes: Sequence[TrainingPlane]) -> SeenPixels:
+    """What was read of planes, all of which are learned from."""
+    found = SeenPixels(sum(one.clean.pixels.size for one in planes))
+    for one in planes:
+        found.add((id(one.image), one.plane), one.clean)
+    return found
 
 
 def may_grow(config: TrainingConfig) -> bool:
