@@ -17,6 +17,7 @@ References
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -41,6 +42,9 @@ _QUARTER = 0.25
 _RELAX = 0.5
 _WORTH = 1.2  # squared distance of windows without displacement, over that with it
 _STEP = 1.0  # px of the level that an iteration moves at most
+_SMALL = 128
+"""Side in px of images up to which a product of matrices is faster than convolution."""
+
 _LARGEST = 2**20
 """Pixels of a plane from which on displacements are found in bins."""
 
@@ -216,13 +220,13 @@ def _refined(
         dy, dx = _slopes((plane + moved) / 2)
         apart = plane - moved
         products = (dy * dy, dy * dx, dx * dx, dy * apart, dx * apart)
-        cells = F.avg_pool2d(torch.cat(products, 1), CELL)
+        cells = torch.cat([F.avg_pool2d(one, CELL) for one in products], 1)
         yy, yx, xx, y, x = _blurred(cells, window / CELL).unbind(1)
         yy, xx = yy + damping, xx + damping
         determinant = (yy * xx - yx * yx).clamp_min(torch.finfo(yy.dtype).tiny)
         found = torch.stack((xx * y - yx * x, yy * x - yx * y), 1)
         found = found / determinant[:, None]
-        length = found.norm(dim=1, keepdim=True) / _STEP
+        length = torch.hypot(found[:, :1], found[:, 1:]) / _STEP
         steps = _blurred(steps + found / length.clamp_min(1), window / CELL * _RELAX)
     return steps
 
@@ -272,13 +276,43 @@ def _sampled(planes: Tensor, displacements: Tensor) -> Tensor:
 
 def _blurred(planes: Tensor, std: float) -> Tensor:
     """Gaussian means of images (N, C, Y, X); ends are repeated."""
+    height, width = planes.shape[-2:]
+    if max(height, width) <= _SMALL:
+        return _matrix(height, std) @ planes @ _matrix(width, std).T
+    for axis in (-2, -1):
+        planes = _blurred_along(planes, axis, std)
+    return planes
+
+
+def _blurred_along(planes: Tensor, axis: int, std: float) -> Tensor:
+    """Gaussian means along an axis, by adding up what is shifted.
+
+    A convolution of a single channel takes five times as long.
+    """
+    radius, weights = _gaussian(std)
+    length = planes.shape[axis]
+    ends = (0, 0, radius, radius) if axis == -2 else (radius, radius, 0, 0)
+    padded = F.pad(planes, ends, mode="replicate")
+    found = torch.zeros_like(planes)
+    for start, weight in enumerate(weights.tolist()):
+        found.add_(padded.narrow(axis, start, length), alpha=weight)
+    return found
+
+
+def _gaussian(std: float) -> tuple[int, Tensor]:
+    """Radius, and weights of 2 radius + 1 pixels whose sum is 1."""
     radius = math.ceil(3 * std)
     weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / std) ** 2)
-    weights = (weights / weights.sum()).to(planes)
-    count, channels, height, width = planes.shape
-    flat = planes.reshape(count * channels, 1, height, width)
-    flat = F.pad(flat, (0, 0, radius, radius), mode="replicate")
-    flat = F.conv2d(flat, weights[None, None, :, None])
-    flat = F.pad(flat, (radius, radius, 0, 0), mode="replicate")
-    flat = F.conv2d(flat, weights[None, None, None, :])
-    return flat.reshape(count, channels, height, width)
+    return radius, weights / weights.sum()
+
+
+@functools.lru_cache(64)
+def _matrix(length: int, std: float) -> Tensor:
+    """Matrix whose product with columns of pixels is their Gaussian means."""
+    radius, weights = _gaussian(std)
+    matrix = torch.zeros(length, length)
+    rows = torch.arange(length)
+    for step, weight in enumerate(weights, -radius):
+        places = (rows + step).clamp(0, length - 1)  # ends are repeated
+        matrix[rows, places] += weight
+    return matrix
