@@ -6,11 +6,18 @@ import pytest
 import torch
 
 from napari_selfdenoise import Image, TrainingConfig, train_steps
+from napari_selfdenoise.context.plane_pairs import Brightness, PairOfPlanes
 from napari_selfdenoise.defects import CleanImage, cleaning
 from napari_selfdenoise.long_work import run_to_end
+from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import LARGEST_BIN
 from napari_selfdenoise.parts.networks import UNet
-from napari_selfdenoise.training import plane_reader, training_data, training_run
+from napari_selfdenoise.training import (
+    contexts,
+    plane_reader,
+    training_data,
+    training_run,
+)
 from napari_selfdenoise.training.growth import Growth
 from napari_selfdenoise.training.plane_reader import PlaneReader
 
@@ -207,3 +214,49 @@ def test_planes_that_are_read_in_parts_count_once(large_planes):
     planes[1] = 7
     model = run_to_end(train_steps(Image(planes, "ZYX"), config(40)))
     assert "1 of 2 planes was blank" in model.provenance["finding"]
+
+
+def test_planes_get_their_context_while_the_training_goes_on(monkeypatch):
+    monkeypatch.setattr(contexts, "_FIRST_PLANES", 3)
+    monkeypatch.setattr(contexts, "_FIRST_PIXELS", 0)
+    made = []
+    monkeypatch.setattr(
+        training_run, "Growth", lambda *parts: made.append(parts) or Growth(*parts)
+    )
+    planes = film(12).astype(np.float32)
+    near = NeighbouringPlanes(planes=1, motion=False, still_planes=0, axis="T")
+    monkeypatch.setattr(PairOfPlanes, "usable", True)
+    monkeypatch.setattr(PairOfPlanes, "brightness", Brightness())
+    settings = config(40).model_copy(update={"context": near, "outliers": "keep"})
+    image = Image(planes, "TYX")
+    counts = []
+    for progress in train_steps(image, settings):
+        if made and progress.step:
+            counts.append(len(made[0][1][0].sampler.ends))
+    assert counts[0] == 3 and counts[-1] == 12
+    sampler = made[0][1][0].sampler
+    size = SIDE**2
+    norm = made[0][1][0].normalization
+    pixels = norm.invert(sampler.pixels).reshape(12, SIDE, SIDE)
+    around = norm.invert(sampler._around).reshape(12, 2, SIDE, SIDE)
+    for own, (before, after) in zip(pixels, around, strict=True):
+        number = next(n for n in range(12) if np.allclose(own[1:], planes[n][1:]))
+        expected = [number - 1, number + 1]
+        expected = [n if 0 <= n < 12 else 2 * number - n for n in expected]
+        for found, at in zip((before, after), expected, strict=True):
+            assert np.allclose(found[1:], planes[at][1:], atol=1e-3)
+    assert len(sampler._around) == 12 * 2 * size
+
+
+def test_one_seed_gives_one_model_though_contexts_come_later(monkeypatch):
+    monkeypatch.setattr(contexts, "_FIRST_PLANES", 3)
+    monkeypatch.setattr(contexts, "_FIRST_PIXELS", 0)
+    settings = config(20).override({"context": "neighbours"})
+    image = Image(film(10), "TYX")
+    first, second = (run_to_end(train_steps(image, settings)) for _ in range(2))
+    for one, other in zip(
+        first.channels[0].network.parameters(),
+        second.channels[0].network.parameters(),
+        strict=True,
+    ):
+        assert np.array_equal(one.detach(), other.detach())

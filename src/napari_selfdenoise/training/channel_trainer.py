@@ -151,8 +151,8 @@ class ChannelTrainer:
     def add(self, planes: Sequence[TrainingPlane]) -> None:
         """Learn from more planes, from now on."""
         self._passes.forget()
-        size = self.config.masking.binning
-        self.sampler.add(*observed([one.clean for one in planes], size))
+        size, clean = self.config.masking.binning, [one.clean for one in planes]
+        self.sampler.add(*observed(clean, size), Contexts.of(planes, size))
 
     def enter_next_phase(self) -> None:
         """Go over from the squared error to the config's objective."""

@@ -1,9 +1,10 @@
-"""The context of the planes that are learned from, read once before the training."""
+"""The context of the planes that are learned from: of some before the training."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
 
 from napari_selfdenoise.context import ContextPlanes
 from napari_selfdenoise.images import FieldOfView
@@ -13,8 +14,14 @@ from napari_selfdenoise.training.patches import planes_around
 from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.progress import FOLLOWING, TrainingProgress
 from napari_selfdenoise.training.training_data import TrainingData
+from napari_selfdenoise.training.volume_patches import Place
 
 _EVERY_S = 0.5
+
+_FIRST_PIXELS = 2**21
+_FIRST_PLANES = 8
+"""What has its context before the first step: so many pixels, or planes if they are
+large."""
 
 Sent = Command | FieldOfView | None
 """What may be sent to a training."""
@@ -25,10 +32,12 @@ def read_contexts(
 ) -> Generator[TrainingProgress, Sent, Sent]:
     """Give the planes that are learned from their context, if there is to be one.
 
+    Planes all over a stack get it now, the others while the training goes on.
+
     Parameters
     ----------
     data : TrainingData
-        Its planes get the pixels of the planes around them.
+        Its planes get the pixels of the planes around them; its readers read the rest.
     context : Context
         Not automatic.
 
@@ -48,19 +57,66 @@ def read_contexts(
         return command
     began = time.perf_counter()
     for number, planes in enumerate(data.planes):
-        around = planes_around(planes, context)
+        reader = ContextReader(planes, planes_around(planes, context))
         found: list[TrainingPlane] = []
-        # As they follow each other: what was measured of planes is used again.
-        order = sorted(planes, key=lambda p: around[p.place].sequence(p.plane))
-        for one in order:
+        for _ in range(reader.first):
             if found and command is STOP:
                 break
-            found.append(_with_context(one, around[one.place]))
+            found += reader.read_run()
             if time.perf_counter() - began > _EVERY_S:
                 command = (yield TrainingProgress(FOLLOWING)) or command
                 began = time.perf_counter()
-        data.planes[number] = found
+        data.planes[number], data.readers[number] = found, reader
     return command
+
+
+class ContextReader:
+    """Finds the context of planes that were read, one after the other.
+
+    Parameters
+    ----------
+    planes : sequence of TrainingPlane
+        Of one channel, in any order.
+    around : mapping
+        From `planes_around`.
+
+    Attributes
+    ----------
+    first : int
+        How many planes come first, which lie all over the stack.
+    """
+
+    def __init__(
+        self, planes: Sequence[TrainingPlane], around: Mapping[Place, ContextPlanes]
+    ) -> None:
+        # As they follow each other: what was measured of planes is used again.
+        order = sorted(planes, key=lambda p: around[p.place].sequence(p.plane))
+        pixels = max((one.clean.pixels.size for one in planes), default=1)
+        self.first = min(len(order), max(_FIRST_PLANES, _FIRST_PIXELS // pixels))
+        spread = {n * len(order) // max(1, self.first) for n in range(self.first)}
+        chosen = sorted(range(len(order)), key=lambda n: n not in spread)
+        self._waiting = deque(order[n] for n in chosen)
+        self._around = around
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all planes have their context."""
+        return not self._waiting
+
+    @property
+    def pixels_left(self) -> int:
+        """Pixels of the planes without."""
+        return sum(one.clean.pixels.size for one in self._waiting)
+
+    @property
+    def runs_left(self) -> int:
+        """How many planes are without."""
+        return len(self._waiting)
+
+    def read_run(self) -> list[TrainingPlane]:
+        """The next plane with its context."""
+        one = self._waiting.popleft()
+        return [_with_context(one, self._around[one.place])]
 
 
 def _with_context(one: TrainingPlane, around: ContextPlanes) -> TrainingPlane:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.findings import describe_data
-from napari_selfdenoise.training.plane_reader import PlaneReader, TrainingPlane
+from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.schedule import Schedule
-from napari_selfdenoise.training.training_data import TrainingData
+from napari_selfdenoise.training.training_data import Reader, TrainingData
 
 _SHARE = 0.5
 """Pixels that are added at once, at least, over those that are learned from already:
@@ -76,7 +76,7 @@ class Growth:
 class _Growing:
     """What is read of one channel, and waits until there is enough to be added."""
 
-    def __init__(self, reader: PlaneReader, trainer: ChannelTrainer) -> None:
+    def __init__(self, reader: Reader, trainer: ChannelTrainer) -> None:
         self._reader, self._trainer = reader, trainer
         self._waiting: list[TrainingPlane] = []
 

@@ -149,16 +149,14 @@ class PatchSampler:
         self.pixels = torch.empty(0, device=device)
         self.good: Tensor | None = None
         self.shapes = torch.empty((0, 2), dtype=torch.int64, device=device)
-        self.add(planes, good)
+        self._around: Tensor | None = None
+        self.add(planes, good, around)
         self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
         self._partners = (
             None if partners is None else torch.from_numpy(partners).to(device)
         )
-        self._around = None
         if around:
-            flat = np.concatenate([pixels.ravel() for pixels in around.pixels])
-            self._around = normalization.apply(torch.from_numpy(flat).to(device))
             shares = torch.from_numpy(around.noise_shares).to(device)
             self.noise_shares = shares[:, None, None]
             self._others = torch.arange(len(shares), device=device)
@@ -168,10 +166,11 @@ class PatchSampler:
         self,
         planes: Sequence[NDArray[np.float32]],
         good: Sequence[NDArray[np.bool_]],
+        around: Contexts | None = None,
     ) -> None:
         """Draw from more planes, too; parameters are those of the class.
 
-        Planes that have a context, partners or volumes are all given at once.
+        Planes that have partners or volumes are all given at once.
         """
         device, old = self._device, len(self.pixels)
         flat = np.concatenate([plane.ravel() for plane in planes])
@@ -188,6 +187,11 @@ class PatchSampler:
         self.starts = sizes.cumsum(0) - sizes
         self.ends = sizes.cumsum(0)[: self._inputs]
         self._places = self._good_places()
+        if around:
+            flat = np.concatenate([pixels.ravel() for pixels in around.pixels])
+            fresh = self._normalization.apply(torch.from_numpy(flat).to(device))
+            before = [] if self._around is None else [self._around]
+            self._around = torch.cat([*before, fresh])
 
     def draw(
         self, count: int, generator: torch.Generator, turned: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,25 @@ _RUN = 16
 """Neighbouring planes that are read together, where they are each other's context."""
 
 
+class Reader(Protocol):
+    """What reads planes to learn from, one after the other."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is read, or as much as there is room for."""
+
+    @property
+    def pixels_left(self) -> int:
+        """How many are still to be read, at most."""
+
+    @property
+    def runs_left(self) -> int:
+        """How many times `read_run` still reads something, at most."""
+
+    def read_run(self) -> list[TrainingPlane]:
+        """Read what comes next."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """Images without their defects, and the planes of them that are learned from.
@@ -56,7 +76,7 @@ class TrainingData:
         Of each channel; none of channels that are empty.
     rounding : str
         What is lost of values far from zero, in sentences; may be empty.
-    readers : list of PlaneReader
+    readers : list of Reader
         Of each channel: what else is to be learned from, once it is read.
     seen : list of SeenPixels
         Of each channel: what findings need of the planes that were read.
@@ -68,7 +88,7 @@ class TrainingData:
     clean: Sequence[CleanImage]
     planes: list[list[TrainingPlane]]
     rounding: str
-    readers: list[PlaneReader]
+    readers: list[Reader]
     seen: list[SeenPixels]
     pairing: tuple[str, ...] = ()
 
@@ -112,7 +132,7 @@ class TrainingData:
             raise nothing_to_learn(images[0])
         if targets is None:
             seen = [reader.seen for reader in readers]
-            return cls(images, clean, planes, rounding, readers, seen)
+            return cls(images, clean, planes, rounding, [*readers], seen)
         planes = [targets.paired(some, clean, subtract) for some in planes]
         if not any(planes):
             raise RequestError(
@@ -120,7 +140,7 @@ class TrainingData:
                 "Choose two recordings of the same scene.",
             )
         seen = [_seen(some) for some in planes]
-        return cls(images, clean, planes, rounding, readers, seen, targets.notes)
+        return cls(images, clean, planes, rounding, [*readers], seen, targets.notes)
 
     @property
     def channels(self) -> int:
