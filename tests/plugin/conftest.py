@@ -80,7 +80,7 @@ class Desk:
 
     def choices(self, part: str) -> Any:
         """The editor of a choice such as "psf" or "objective"."""
-        if part in ("masking", "noise_model", "psf", "estimator"):
+        if part in ("masking", "noise_model", "context", "psf", "estimator"):
             return self.controls.part(part)
         return self.controls.advanced.editor(part)
 
