@@ -161,8 +161,8 @@ def test_parts_amid_padding_are_not_learned_from(large_planes):
     assert all(top < 160 and left < 150 for top, left in (p.corner for p in parts))
     good = sum(np.count_nonzero(part.clean.good) for part in parts)
     assert good == pytest.approx(160 * 150, rel=0.02)
-    assert reader.seen.count.missing == pixels.size - good
-    assert reader.seen.count.planes == 1
+    assert reader.summary.count.missing == pixels.size - good
+    assert reader.summary.count.planes == 1
 
 
 @pytest.mark.parametrize("patch", [16, 100])
@@ -218,7 +218,7 @@ def test_planes_that_are_read_in_parts_count_once(large_planes):
 
 def test_planes_get_their_context_while_the_training_goes_on(monkeypatch):
     monkeypatch.setattr(contexts, "_FIRST_PLANES", 3)
-    monkeypatch.setattr(contexts, "_FIRST_PIXELS", 0)
+    monkeypatch.setattr(contexts, "FIRST_PIXELS", 0)
     made = []
     monkeypatch.setattr(
         training_run, "Growth", lambda *parts: made.append(parts) or Growth(*parts)
@@ -250,7 +250,7 @@ def test_planes_get_their_context_while_the_training_goes_on(monkeypatch):
 
 def test_one_seed_gives_one_model_though_contexts_come_later(monkeypatch):
     monkeypatch.setattr(contexts, "_FIRST_PLANES", 3)
-    monkeypatch.setattr(contexts, "_FIRST_PIXELS", 0)
+    monkeypatch.setattr(contexts, "FIRST_PIXELS", 0)
     settings = config(20).override({"context": "neighbours"})
     image = Image(film(10), "TYX")
     first, second = (run_to_end(train_steps(image, settings)) for _ in range(2))

@@ -165,7 +165,7 @@ class PlaneDefects:
         known = values[~gone]
         alike = len(known) >= _SMALL and is_blank(known)
         if alike and (self.padding or np.ptp(known) == 0):
-            gone[:] = True  # amid padding, no end of it is to be seen
+            gone[:] = True  # amid padding: its ends lie outside of this part
         gone |= find_lone(gone)
         complete = filled(values, gone, self.level) if gone.any() else values
         out = np.zeros(raw.shape, np.bool_)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from napari_selfdenoise.images import (
 from napari_selfdenoise.prediction.predict import Prediction, TilePrediction
 from napari_selfdenoise.prediction.results import Denoised
 from napari_selfdenoise.training import Preview
+
+_WAIT_S = 0.2
+"""Seconds between two looks for messages while raw pixels are copied."""
 
 
 class Unfinished:
@@ -125,14 +128,14 @@ def over_raw(
         Training or prediction.
     writes : bool
         Whether it writes to `unfinished`. A training does not, and goes on while the
-        raw pixels are copied, until a preview is asked for.
+        raw pixels are copied, until it has a preview to make.
     """
     yield None
     with ThreadPoolExecutor(1) as pool:
         filling = pool.submit(unfinished.fill)
         try:
-            if writes:
-                filling.result()
+            while writes and wait([filling], _WAIT_S).not_done:
+                yield None
             progress = next(steps)
             while True:
                 message = yield progress

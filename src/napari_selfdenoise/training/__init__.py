@@ -10,7 +10,7 @@ from napari_selfdenoise.training.requirements import (
     require_continuable,
     require_trainable,
 )
-from napari_selfdenoise.training.resolve import resolve_masking
+from napari_selfdenoise.training.resolve import PLANES_ALONE, resolve_masking
 from napari_selfdenoise.training.schedule import Schedule
 from napari_selfdenoise.training.training_run import (
     Training,
@@ -23,6 +23,7 @@ __all__ = [
     "FINISHING",
     "LEARNING",
     "MAX_TRAINING_PIXELS",
+    "PLANES_ALONE",
     "Preview",
     "Schedule",
     "Training",

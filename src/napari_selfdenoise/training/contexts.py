@@ -13,15 +13,14 @@ from napari_selfdenoise.parts.context import Context, NeighbouringPlanes
 from napari_selfdenoise.training.patches import planes_around
 from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.progress import FOLLOWING, TrainingProgress
-from napari_selfdenoise.training.training_data import TrainingData
+from napari_selfdenoise.training.training_data import FIRST_PIXELS, TrainingData
 from napari_selfdenoise.training.volume_patches import Place
 
 _EVERY_S = 0.5
 
-_FIRST_PIXELS = 2**21
 _FIRST_PLANES = 8
-"""What has its context before the first step: so many pixels, or planes if they are
-large."""
+"""Planes that have their context before the first step, where they are large: of
+smaller ones, `FIRST_PIXELS` have it."""
 
 Sent = Command | FieldOfView | None
 """What may be sent to a training."""
@@ -92,7 +91,7 @@ class ContextReader:
         # As they follow each other: what was measured of planes is used again.
         order = sorted(planes, key=lambda p: around[p.place].sequence(p.plane))
         pixels = max((one.clean.pixels.size for one in planes), default=1)
-        self.first = min(len(order), max(_FIRST_PLANES, _FIRST_PIXELS // pixels))
+        self.first = min(len(order), max(_FIRST_PLANES, FIRST_PIXELS // pixels))
         spread = {n * len(order) // max(1, self.first) for n in range(self.first)}
         chosen = sorted(range(len(order)), key=lambda n: n not in spread)
         self._waiting = deque(order[n] for n in chosen)

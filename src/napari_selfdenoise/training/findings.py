@@ -43,15 +43,15 @@ def describe_supervision(config: TrainingConfig) -> str:
 
 def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
     """What is left out of the training."""
-    empty = [channel for channel, one in enumerate(data.seen, 1) if not one.rows]
+    empty = [channel for channel, one in enumerate(data.summaries, 1) if not one.rows]
     blank = sum(
         image.blank_planes(channel)
         for image in data.clean
-        for channel, one in enumerate(data.seen)
+        for channel, one in enumerate(data.summaries)
         if one.rows
     )
     count = DefectCount(planes=blank, blank=blank)
-    count = sum((one.count for one in data.seen), count)
+    count = sum((one.count for one in data.summaries), count)
     sentences = [
         f"Channel {channel} of {data.channels} stays as it is: it holds nothing to "
         "learn from."
@@ -62,7 +62,9 @@ def _describe_defects(data: TrainingData, config: TrainingConfig) -> str:
 
 def _describe_clipping(data: TrainingData) -> str:
     """Where values end at those that could be recorded."""
-    return _joined(str(measure_clipping(one.rows)) for one in data.seen if one.rows)
+    return _joined(
+        str(measure_clipping(one.rows)) for one in data.summaries if one.rows
+    )
 
 
 def _describe_patterns(data: TrainingData) -> str:

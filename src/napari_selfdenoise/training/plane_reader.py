@@ -21,7 +21,7 @@ from napari_selfdenoise.defects import (
 )
 from napari_selfdenoise.images import PlaneIndex, Tile
 from napari_selfdenoise.parts.masking import LARGEST_BIN
-from napari_selfdenoise.training.seen_pixels import SeenPixels
+from napari_selfdenoise.training.pixel_summary import PixelSummary
 from napari_selfdenoise.training.volume_patches import Place
 
 MAX_TRAINING_PIXELS = 2**26
@@ -131,7 +131,7 @@ class PlaneReader:
 
     Attributes
     ----------
-    seen : SeenPixels
+    summary : PixelSummary
         What was read so far.
     """
 
@@ -161,7 +161,7 @@ class PlaneReader:
             shuffled.sort(key=lambda p: (id(p.image), p.tile.plane) not in spread)
         self._runs = deque(_in_runs(shuffled, run))
         self._found = False
-        self.seen = SeenPixels(self.pixels_left)
+        self.summary = PixelSummary(self.pixels_left)
 
     @property
     def pixels_left(self) -> int:
@@ -217,7 +217,7 @@ class PlaneReader:
         ]
         found = [one for one in read if not one.image.is_blank(one.plane)]
         for one in found:
-            self.seen.add((id(one.image), one.plane), one.clean)
+            self.summary.add((id(one.image), one.plane), one.clean)
         good = [one for one in found if one.clean.good.any()]
         self._room += sum(one.clean.pixels.size for one in read)
         self._room -= sum(one.clean.pixels.size for one in good)

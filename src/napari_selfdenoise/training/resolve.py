@@ -51,6 +51,9 @@ from napari_selfdenoise.training.training_data import TrainingData
 Planes = Sequence[NDArray[np.float32]]
 """Observations (Y, X), raw units; NaN where nothing was recorded."""
 
+PLANES_ALONE = "Each plane is denoised by itself"
+"""How sentences begin that say why planes around are not used."""
+
 LEAST_PLANES = 4
 """Planes in a row that a volume needs: with fewer, all are at its ends."""
 
@@ -130,7 +133,7 @@ def resolve_context(
     if isinstance(context, AutomaticContext):
         return _measured_context(config, context, data)
     if not axis:
-        text = "Each plane is denoised by itself: the image is no stack."
+        text = f"{PLANES_ALONE}: the image is no stack."
         return _with_context(config, NoContext(), text)
     chosen = _neighbours(context, axis, data)
     found = [_benefit(planes, chosen) for planes in data.planes if planes]
@@ -180,7 +183,7 @@ def _volume(
     planes = data.volume_depth(context)
     if planes < LEAST_PLANES and not known:
         text = (
-            "Each plane is denoised by itself: a volume needs at least "
+            f"{PLANES_ALONE}: a volume needs at least "
             f"{LEAST_PLANES} planes in a row that are not blank; there "
             f"{'is' if planes == 1 else 'are'} {planes}."
         )
@@ -220,7 +223,7 @@ def _measured_context(
     context = _neighbours(wanted, stack_axis(data.images[0]), data)
     found = [_benefit(planes, context) for planes in data.planes if planes]
     if reason := next((one.reason for one in found if one.reason), ""):
-        text = f"Each plane is denoised by itself, as {reason}."
+        text = f"{PLANES_ALONE}, as {reason}."
         return _with_context(config, NoContext(), text)
     context = _with_useful_mean(context, wanted.still_planes, found)
     gain = min(one.gain for one in found)

@@ -25,8 +25,8 @@ from napari_selfdenoise.parts.context import (
     NoContext,
 )
 from napari_selfdenoise.parts.masking import LARGEST_BIN
+from napari_selfdenoise.training.pixel_summary import PixelSummary
 from napari_selfdenoise.training.plane_reader import PlaneReader, TrainingPlane
-from napari_selfdenoise.training.seen_pixels import SeenPixels
 from napari_selfdenoise.training.targets import Targets
 from napari_selfdenoise.training.volume_patches import unbroken_runs
 
@@ -78,7 +78,7 @@ class TrainingData:
         What is lost of values far from zero, in sentences; may be empty.
     readers : list of Reader
         Of each channel: what else is to be learned from, once it is read.
-    seen : list of SeenPixels
+    summaries : list of PixelSummary
         Of each channel: what findings need of the planes that were read.
     pairing : tuple of str
         What was found of second exposures or noise-free images, in sentences.
@@ -89,7 +89,7 @@ class TrainingData:
     planes: list[list[TrainingPlane]]
     rounding: str
     readers: list[Reader]
-    seen: list[SeenPixels]
+    summaries: list[PixelSummary]
     pairing: tuple[str, ...] = ()
 
     @classmethod
@@ -131,16 +131,18 @@ class TrainingData:
         if not any(planes):
             raise nothing_to_learn(images[0])
         if targets is None:
-            seen = [reader.seen for reader in readers]
-            return cls(images, clean, planes, rounding, [*readers], seen)
+            summaries = [reader.summary for reader in readers]
+            return cls(images, clean, planes, rounding, [*readers], summaries)
         planes = [targets.paired(some, clean, subtract) for some in planes]
         if not any(planes):
             raise RequestError(
                 "No pixel was recorded in both images.",
                 "Choose two recordings of the same scene.",
             )
-        seen = [_seen(some) for some in planes]
-        return cls(images, clean, planes, rounding, [*readers], seen, targets.notes)
+        summaries = [_summary(some) for some in planes]
+        return cls(
+            images, clean, planes, rounding, [*readers], summaries, targets.notes
+        )
 
     @property
     def channels(self) -> int:
@@ -173,9 +175,9 @@ class TrainingData:
         return [[one.clean.recorded for one in channel] for channel in self.planes]
 
 
-def _seen(planes: Sequence[TrainingPlane]) -> SeenPixels:
+def _summary(planes: Sequence[TrainingPlane]) -> PixelSummary:
     """What was read of planes, all of which are learned from."""
-    found = SeenPixels(sum(one.clean.pixels.size for one in planes))
+    found = PixelSummary(sum(one.clean.pixels.size for one in planes))
     for one in planes:
         found.add((id(one.image), one.plane), one.clean)
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from napari_selfdenoise.config import why_not
 from napari_selfdenoise.context import stack_axis
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.context import NoContext
 from napari_selfdenoise.prediction import Denoised, in_words
+from napari_selfdenoise.training import PLANES_ALONE
 
 _CHANGED = "The image was changed during the run: the result is of the image as it was."
 
@@ -60,9 +62,10 @@ def outcome(
 
 def _alone(model: TrainedModel, result: Denoised) -> str:
     """A hint where planes of a stack were denoised by themselves, unasked."""
-    chosen = isinstance(model.config.context, NoContext)
-    measured = "Each plane is denoised by itself" in model.provenance.get("finding", "")
-    if not chosen or measured or not stack_axis(result.denoised):
+    config, found = model.config, model.provenance.get("finding", "")
+    decided = not isinstance(config.context, NoContext) or PLANES_ALONE in found
+    impossible = why_not(config, "context", "auto") or not stack_axis(result.denoised)
+    if decided or impossible:
         return ""
     return (
         "Each image of the stack was denoised by itself. Those around it may help: "

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.defects import CLIPPING_PIXELS, CleanPlane, DefectCount
 
 
-class SeenPixels:
+class PixelSummary:
     """Planes of one channel: their bad pixels are counted, and some rows are kept.
 
     Parameters
