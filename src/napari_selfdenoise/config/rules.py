@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from napari_selfdenoise.parts.channels import Channels
 from napari_selfdenoise.parts.context import Context
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.masking import Masking
@@ -27,6 +28,8 @@ class Method(Protocol):
     def network(self) -> Network: ...  # noqa: D102
     @property
     def context(self) -> Context: ...  # noqa: D102
+    @property
+    def channels(self) -> Channels: ...  # noqa: D102
     @property
     def signal(self) -> Signal: ...  # noqa: D102
     @property
@@ -109,6 +112,18 @@ RULES: tuple[Rule, ...] = (
         lambda m: not m.network.blind or not m.context.volumetric,
         "the half-plane U-Net is blind within single planes only, so that other planes "
         "of a volume are out of its reach: choose the U-Net",
+    ),
+    Rule(
+        ("channels", "network"),
+        lambda m: not m.network.blind or not m.channels.together,
+        "the half-plane U-Net looks past the pixel that it predicts in all channels, "
+        "so that the others would lose what they add: choose the U-Net",
+    ),
+    Rule(
+        ("channels", "context"),
+        lambda m: not (m.context.volumetric & m.channels.together),
+        "volumes are predicted from one channel: choose independent channels, or "
+        "neighbouring planes",
     ),
     Rule(
         ("context", "masking"),
@@ -200,6 +215,12 @@ RULES: tuple[Rule, ...] = (
         lambda m: not (_has_target(m) & bool(m.context.count)),
         "with a second exposure each plane is predicted by itself: choose no planes "
         "around it",
+    ),
+    Rule(
+        ("channels", "supervision"),
+        lambda m: not (_has_target(m) & m.channels.together),
+        "with a second exposure each channel is predicted by itself: choose "
+        "independent channels",
     ),
     Rule(
         ("signal", "supervision"),

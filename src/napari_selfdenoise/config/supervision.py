@@ -29,6 +29,7 @@ def supervised(config: TrainingConfig, supervision: Supervision) -> TrainingConf
         "supervision": supervision,
         "masking": "none",
         "context": "none",
+        "channels": "independent",
         "signal": "point",
         "objective": "squared_error",
     }

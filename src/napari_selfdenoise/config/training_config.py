@@ -21,6 +21,7 @@ from pydantic import (
 
 from napari_selfdenoise.config.rules import broken_rule
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.parts.channels import Channels, IndependentChannels
 from napari_selfdenoise.parts.context import Context, NoContext
 from napari_selfdenoise.parts.estimators import Estimator, SinglePass
 from napari_selfdenoise.parts.masking import AutomaticMask, Masking
@@ -58,6 +59,12 @@ class TrainingConfig(BaseModel):
         title="Planes of a stack",
         description="Whether a pixel of a stack is predicted from its own frame or "
         "plane alone, or from those before and after it, too.",
+    )
+    channels: Channels = Field(
+        IndependentChannels(),
+        title="Channels",
+        description="Whether a pixel of a channel is predicted from that channel "
+        "alone, or from the others, too.",
     )
     signal: Signal = Field(
         PointSignal(),
@@ -209,7 +216,7 @@ class TrainingConfig(BaseModel):
     def build_network(self) -> NetworkModule:
         """Make the network, with as many outputs as the signal head reads.
 
-        Its inputs are the image and the planes of its context.
+        Its inputs are the image, the planes of its context, and other channels.
 
         Without smoothing where there is a point spread function, as a phantom is to be
         sharp, and where pixels that share noise are masked: there, it cost 0.1 to
@@ -222,8 +229,13 @@ class TrainingConfig(BaseModel):
         if not isinstance(network, UNet):
             return network.build(self.signal.outputs)
         network = network.sharp if sharp else network
-        inputs, merges = 1 + self.context.count, self.context.merges(network.depth)
-        return network.build(self.signal.outputs, inputs, merges)
+        merges = self.context.merges(network.depth)
+        return network.build(self.signal.outputs, self.inputs, merges)
+
+    @property
+    def inputs(self) -> int:
+        """Number of images that the network gets: one, its context, other channels."""
+        return 1 + self.context.count + self.channels.count
 
     @property
     def stride(self) -> int:

@@ -1,4 +1,4 @@
-"""Which planes around a plane of a stack its context is, and whether they help.
+"""Which other planes and channels a plane is predicted from, and whether they help.
 
 Knows images, defects and parts. For training, prediction and what stands above them.
 """
@@ -9,7 +9,9 @@ from napari_selfdenoise.context.context_planes import (
     neighbour_places,
     stack_axis,
 )
+from napari_selfdenoise.context.context_sources import ContextSources
 from napari_selfdenoise.context.motion import Motion, measure_motion, moved_back
+from napari_selfdenoise.context.other_channels import OtherChannels
 from napari_selfdenoise.context.plane_pairs import (
     Brightness,
     PairOfPlanes,
@@ -26,7 +28,9 @@ __all__ = [
     "Benefit",
     "Brightness",
     "ContextPlanes",
+    "ContextSources",
     "Motion",
+    "OtherChannels",
     "PairOfPlanes",
     "PlaneWaves",
     "Slab",

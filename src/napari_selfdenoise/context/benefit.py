@@ -1,7 +1,7 @@
-"""Whether neighbouring planes help to predict the pixels of a plane.
+"""Whether neighbouring planes or other channels help to predict the pixels of a plane.
 
 Two linear predictions of a pixel that leave it out are compared, both fitted by least
-squares: from its surroundings in the plane, and from those and the planes around. They
+squares: from its surroundings in the plane, and from those and the other planes. They
 are fitted to one half of the pixels and judged on the other one, by the squared
 distance to the observation: noise that is independent adds the same to both. Where the
 mean of a still scene may be used, a third prediction has that as well.
@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from napari_selfdenoise.context.context_planes import ContextPlanes
+from napari_selfdenoise.context.context_sources import ContextSources
+from napari_selfdenoise.context.plane_pairs import PairOfPlanes
+from napari_selfdenoise.defects import CleanPlane
 from napari_selfdenoise.images import PlaneIndex
 
 Array = NDArray[np.float64]
@@ -43,7 +45,7 @@ _MOST_ALONE = 0.5
 
 
 class Benefit(NamedTuple):
-    """What planes around add to the prediction of pixels.
+    """What planes around, or other channels, add to the prediction of pixels.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ class Benefit(NamedTuple):
     shared_noise : float
         Correlation of the noise of planes that would be used.
     alone : float
-        Share of the planes without any that may be used.
+        Share of the planes without enough that may be used.
     gain_of_mean, error_of_mean : float
         What the mean of the scene adds to that, and its standard error.
     gain_with_mean, error_with_mean : float
@@ -86,38 +88,76 @@ class Benefit(NamedTuple):
         """Why planes around are not used, in words that follow "as"; else empty."""
         if self.alone > _MOST_ALONE:
             return "those around it show other scenes, or share its noise"
-        if self.shared_noise > _SHARED:
-            return (
-                f"those around it share its noise (correlation {self.shared_noise:.2f})"
-            )
+        return self.why_not("those around it", "its")
+
+    def why_not(self, others: str, its: str) -> str:
+        """Why others do not help, in words that follow "as"; empty where they do.
+
+        Parameters
+        ----------
+        others, its : str
+            What others are called, and whose pixels are predicted.
+        """
+        if abs(self.shared_noise) > _SHARED:
+            return f"{others} share {its} noise (correlation {self.shared_noise:.2f})"
         if self.gain < max(_WORTH, _SURE * self.standard_error):
-            return "those around it do not help to predict its pixels"
+            return f"{others} do not help to predict {its} pixels"
         return ""
 
 
+class Around(Protocol):
+    """What finds other planes that may help: neighbours, or other channels."""
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns of a plane, or of what is known of each."""
+
+    def of(self, plane: PlaneIndex) -> list[PlaneIndex | None]:
+        """The others; None in place of those that may not be used."""
+
+    def has_enough(self, plane: PlaneIndex) -> bool:
+        """Whether there are as many as are needed."""
+
+    def pair(self, one: PlaneIndex, other: PlaneIndex) -> PairOfPlanes | None:
+        """How two planes are alike; None where one of them is blank."""
+
+    def read(self, plane: PlaneIndex, rows: slice, columns: slice) -> CleanPlane:
+        """Read a region of a plane."""
+
+    def stack(
+        self, plane: PlaneIndex, rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """Pixels of the others, and of the mean of the scene, (N, Y, X)."""
+
+
 def measure_benefit(
-    around: ContextPlanes, planes: Sequence[PlaneIndex], seed: int = 0
+    around: Around,
+    planes: Sequence[PlaneIndex],
+    seed: int = 0,
+    beyond: ContextSources | None = None,
 ) -> Benefit:
-    """Measure what planes around add to the prediction of the pixels of some planes.
+    """Measure what others add to the prediction of the pixels of some planes.
 
     Parameters
     ----------
-    around : ContextPlanes
-        Of the image.
+    around : Around
+        Finds planes around them, or their other channels.
     planes : sequence of tuple of int
         Of one channel, none of them blank, in their order.
     seed : int
         Of the pixels that are chosen.
+    beyond : ContextSources, optional
+        What is known already, besides the plane itself.
     """
     chosen = planes[:: max(1, len(planes) // _PLANES)][:_PLANES]
     found = {plane: around.of(plane) for plane in chosen}
-    complete = [plane for plane in chosen if None not in found[plane]]
+    complete = [plane for plane in chosen if around.has_enough(plane)]
     alone = 1 - len(complete) / max(1, len(chosen))
     if not complete:
         return Benefit(0.0, 0.0, 0.0, 1.0)
     rng = np.random.default_rng(seed)
     each = max(1, _PIXELS // len(complete))
-    samples = [_sample(around, plane, each, rng) for plane in complete]
+    samples = [_sample(around, beyond, plane, each, rng) for plane in complete]
     gains = _gains(_Sample(*(np.concatenate(v) for v in zip(*samples, strict=True))))
     of_planes, of_mean, with_mean = map(_with_error, gains)
     pairs = (around.pair(p, other) for p in complete for other in found[p] if other)
@@ -139,7 +179,8 @@ class _Sample(NamedTuple):
     observed : ndarray
         (n,), raw units without their level.
     own, others, scene : ndarray
-        What surrounds them in their plane, in the others, and in the mean of the scene,
+        What surrounds them in their plane and what else is known, in the others, and in
+        the mean of the scene,
         (n, k), (n, l), (n, m); m is 0 where there is no such mean.
     block : ndarray
         Number of the square that they lie in, (n,).
@@ -153,10 +194,14 @@ class _Sample(NamedTuple):
 
 
 def _sample(
-    around: ContextPlanes, plane: PlaneIndex, count: int, rng: np.random.Generator
+    around: Around,
+    beyond: ContextSources | None,
+    plane: PlaneIndex,
+    count: int,
+    rng: np.random.Generator,
 ) -> _Sample:
-    """Some pixels of a plane and what surrounds them, there and in planes around."""
-    rows, columns = (_middle(length) for length in around.image.plane_shape)
+    """Some pixels of a plane and what surrounds them, there and in other planes."""
+    rows, columns = (_middle(length) for length in around.plane_shape)
     clean = around.read(plane, rows, columns)
     inside = np.zeros(clean.good.shape, bool)
     inside[_REACH:-_REACH, _REACH:-_REACH] = True
@@ -165,13 +210,20 @@ def _sample(
     y, x = y[picked], x[picked]
     pixels = clean.pixels.astype(float)
     level = float(np.median(pixels[clean.good]))
-    found = np.nan_to_num(around.stack(plane, *_inside(rows, columns, pixels)) - level)
-    others = [_features(p.astype(float), y, x, hollow=False) for p in found]
-    planes = 2 * around.count
+    own = [_features(pixels - level, y, x, hollow=True)]
+    region = _inside(rows, columns, pixels)
+    others, known = (
+        [
+            _features(np.nan_to_num(p - level).astype(float), y, x, hollow=False)
+            for p in (source.stack(plane, *region) if source else ())
+        ]
+        for source in (around, beyond)
+    )
+    planes = len(around.of(plane))
     width = -(-pixels.shape[1] // _BLOCK)
     return _Sample(
         pixels[y, x] - level,
-        _features(pixels - level, y, x, hollow=True),
+        np.concatenate([*own, *known], axis=1),
         np.concatenate(others[:planes], axis=1),
         np.concatenate([np.empty((len(y), 0)), *others[planes:]], axis=1),
         (y // _BLOCK) * width + x // _BLOCK,

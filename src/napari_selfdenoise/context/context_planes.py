@@ -13,17 +13,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_selfdenoise.context.compared_planes import KEPT, ComparedPlanes
 from napari_selfdenoise.context.motion import (
     Motion,
     measure_motion,
     moved_back,
     noise_share,
 )
-from napari_selfdenoise.context.plane_pairs import (
-    Brightness,
-    PairOfPlanes,
-    PlaneWaves,
-)
+from napari_selfdenoise.context.plane_pairs import Brightness, PairOfPlanes
 from napari_selfdenoise.context.scene_mean import (
     mean_of,
     most_that_fit,
@@ -34,16 +31,11 @@ from napari_selfdenoise.images import (
     UNNAMED_AXES,
     Image,
     PlaneIndex,
-    Tile,
-    sources,
 )
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 
-_KEPT = 48  # planes whose waves and motions are kept: more than a scene's mean has
 _FURTHER = 2  # planes beyond the furthest neighbour that may take another's place
-_WHOLE_PIXELS = 2**22  # of larger planes, squares are compared
 _SMALL_PIXELS = 2**20
-_SQUARES, _SQUARE = 2, 256  # along each axis; side in px
 
 
 def stack_axis(image: Image, wanted: str = "") -> str:
@@ -121,8 +113,7 @@ class ContextPlanes:
         self._of_scene = most_that_fit(context.still_planes or 0, pixels)
         kept = max(2 * kept if pixels <= _SMALL_PIXELS else kept, self._of_scene + 1)
         image.kept_planes = max(image.kept_planes, kept)
-        self._waves: OrderedDict[PlaneIndex, PlaneWaves | None] = OrderedDict()
-        self._pairs: dict[tuple[PlaneIndex, PlaneIndex], PairOfPlanes | None] = {}
+        self._compared = ComparedPlanes(image, known)
         self._follows = context.motion
         self._motions: OrderedDict[PlaneIndex, dict[PlaneIndex, Motion]] = OrderedDict()
 
@@ -136,6 +127,10 @@ class ContextPlanes:
             None if at is None else self._moved(plane, at)
             for at in neighbour_places(place, self.count, usable)
         ]
+
+    def has_enough(self, plane: PlaneIndex) -> bool:
+        """Whether all neighbours of a plane were found."""
+        return None not in self.of(plane)
 
     def of_scene(self, plane: PlaneIndex) -> list[PlaneIndex]:
         """Planes whose mean is used as well, if the scene stands still."""
@@ -178,20 +173,6 @@ class ContextPlanes:
             found.append(nothing if mean is None else mean)
         return np.stack(found)
 
-    def read_padded(self, tile: Tile, margin: int, stride: int) -> NDArray[np.float32]:
-        """Padded pixels of the neighbours of a tile's plane; as `images.read_padded`.
-
-        Returns
-        -------
-        ndarray
-            As `stack`.
-        """
-        y, x = sources(tile, self.image.plane_shape, margin, stride)
-        top, left = int(y.min()), int(x.min())
-        rows, columns = slice(top, int(y.max()) + 1), slice(left, int(x.max()) + 1)
-        found = self.stack(tile.plane, rows, columns)
-        return np.ascontiguousarray(found[:, (y - top)[:, None], x - left])
-
     def noise_shares(self, plane: PlaneIndex) -> NDArray[np.float32]:
         """Std of the noise of what `stack` gives, over that of the plane, one each."""
         motions = self._motions_of(plane)
@@ -214,6 +195,14 @@ class ContextPlanes:
         number = self._number
         return (*plane[:number], *plane[number + 1 :], plane[number])
 
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns of what is known of each plane."""
+        if not self._known:
+            return self.image.plane_shape
+        height, width = next(iter(self._known.values())).pixels.shape
+        return height, width
+
     def read(self, plane: PlaneIndex, rows: slice, columns: slice) -> CleanPlane:
         """Read a region of a plane, or of what is known of it."""
         if self._known is not None:
@@ -221,14 +210,8 @@ class ContextPlanes:
         return self.image.read(plane, rows, columns)
 
     def pair(self, one: PlaneIndex, other: PlaneIndex) -> PairOfPlanes | None:
-        """How two planes are alike; None where one of them is blank. Measured once."""
-        first, second = sorted((one, other))
-        if (first, second) not in self._pairs:
-            waves = self._waves_of(first), self._waves_of(second)
-            self._pairs[first, second] = (
-                PairOfPlanes.of(waves[0], waves[1]) if waves[0] and waves[1] else None
-            )
-        return self._pairs[first, second]
+        """How two planes are alike; None where one of them is blank."""
+        return self._compared.pair(one, other)
 
     @property
     def _number(self) -> int:
@@ -248,7 +231,7 @@ class ContextPlanes:
         if motion is None:
             return brightness.matched(self.read(other, rows, columns).pixels)
         steps = motion.at(rows, columns)
-        shape = self._shape(other)
+        shape = self.plane_shape
         part, corner = [], []
         for span, apart, length in zip((rows, columns), steps, shape, strict=True):
             first = max(0, span.start + math.floor(float(apart.min())))
@@ -273,7 +256,7 @@ class ContextPlanes:
             pixels = [self._whole(other) for other in others]
             found = measure_motion(self._whole(plane), pixels) if others else []
             self._motions[plane] = dict(zip(others, found, strict=True))
-            if len(self._motions) > _KEPT:
+            if len(self._motions) > KEPT:
                 self._motions.popitem(last=False)
         return self._motions[plane]
 
@@ -282,12 +265,6 @@ class ContextPlanes:
         if self._known is not None:
             return self._known[plane].pixels
         return self.image.read(plane).pixels
-
-    def _shape(self, plane: PlaneIndex) -> tuple[int, int]:
-        if self._known is None:
-            return self.image.plane_shape
-        height, width = self._known[plane].pixels.shape
-        return height, width
 
     def _moved(self, plane: PlaneIndex, place: int) -> PlaneIndex:
         """The plane at another place along the axis."""
@@ -301,37 +278,3 @@ class ContextPlanes:
             return False
         pair = self.pair(plane, self._moved(plane, place))
         return pair is not None and pair.usable
-
-    def _waves_of(self, plane: PlaneIndex) -> PlaneWaves | None:
-        """Waves of a plane; None where it is blank, or not known."""
-        if plane not in self._waves:
-            pixels = self._pixels(plane)
-            self._waves[plane] = None if pixels is None else PlaneWaves.of(pixels)
-            if len(self._waves) > _KEPT:
-                self._waves.popitem(last=False)
-        self._waves.move_to_end(plane)
-        return self._waves[plane]
-
-    def _pixels(self, plane: PlaneIndex) -> NDArray[np.float32] | None:
-        if self._known is not None:
-            return self._known[plane].recorded if plane in self._known else None
-        return None if self.image.is_blank(plane) else _sample(self.image, plane)
-
-
-def _sample(image: CleanImage, plane: PlaneIndex) -> NDArray[np.float32]:
-    """A plane, or squares all over a large one below each other, (Y, X), raw units."""
-    height, width = image.plane_shape
-    if height * width <= _WHOLE_PIXELS:
-        return image.read(plane).recorded
-    side = min(_SQUARE, height, width)
-    starts = (
-        np.linspace(0, length - side, _SQUARES).astype(int)
-        for length in (height, width)
-    )
-    tops, lefts = (values.tolist() for values in starts)
-    squares = [
-        image.read(plane, slice(y, y + side), slice(x, x + side)).recorded
-        for y in tops
-        for x in lefts
-    ]
-    return np.concatenate(squares)

@@ -76,6 +76,12 @@ class PlaneWaves(NamedTuple):
         blocks = blocks[_middle(rows, columns), _middle(columns, rows)]
         return cls(blocks.mean((2, 3)), dctn(blocks, axes=(2, 3), norm="ortho"))
 
+    @property
+    def noise_std(self) -> float:
+        """Std of the noise, as the shortest waves of all blocks show it, raw units."""
+        known = self.waves[np.isfinite(self.means)]
+        return math.sqrt((known[:, _SHORT] ** 2).mean()) if len(known) else 0.0
+
 
 class Brightness(NamedTuple):
     """How bright a plane is where another one shows the same.
@@ -147,6 +153,14 @@ class PairOfPlanes(NamedTuple):
     def independent(self) -> bool:
         """Whether their noise is independent, as far as can be measured."""
         return self.shared_noise <= max(_SHARED, self.chance)
+
+    @property
+    def unrelated(self) -> bool:
+        """Whether their noise is neither alike nor opposite.
+
+        Dyes that were unmixed have noise that is opposite.
+        """
+        return abs(self.shared_noise) <= max(_SHARED, self.chance)
 
     @property
     def usable(self) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.config import PlanesReach
-from napari_selfdenoise.context import ContextPlanes, Volumes
+from napari_selfdenoise.context import ContextSources, Volumes
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import (
     UNTURNED,
@@ -25,7 +25,6 @@ from napari_selfdenoise.images import (
 from napari_selfdenoise.model import TrainedModel, run
 from napari_selfdenoise.parts.context import (
     FullVolume,
-    NeighbouringPlanes,
     NetworkInput,
 )
 from napari_selfdenoise.parts.masking import Mask, RandomMask
@@ -77,11 +76,7 @@ class TileViews:
         self.precision, self.hardly_trained = model.precision, model.hardly_trained
         self.generator, self.margin = generator, margin
         context = self.config.context
-        self._around = (
-            ContextPlanes(image, context)
-            if isinstance(context, NeighbouringPlanes)
-            else None
-        )
+        self._around = ContextSources.of(image, context, self.config.channels)
         self._volumes = (
             Volumes(image, context, *PlanesReach.of(self.config))
             if isinstance(context, FullVolume)

@@ -111,6 +111,8 @@ def methods_paragraph(model: TrainedModel) -> tuple[str, tuple[str, ...]]:
     )
     if config.context.kind != "none":
         text += f" The context of each plane was {_word(config.context)}."
+    if config.channels.together:
+        text += " Each channel was predicted together with the other channels."
     if model.noise_curves and (line := model.noise_curves[0].poisson_gaussian):
         text += (
             f" The noise variance was {line[0]:.4g} times the signal plus "

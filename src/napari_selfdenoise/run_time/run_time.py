@@ -342,7 +342,7 @@ def _pixel_seconds(config: TrainingConfig) -> float:
     side = math.sqrt(_PASS_FLOP / config.network.flops_per_pixel)
     side = config.stride * max(1, round(min(max(side, 128), 512) / config.stride))
     planes = config.context.depth
-    image = torch.zeros((planes, 1 + config.context.count, side, side), device=device)
+    image = torch.zeros((planes, config.inputs, side, side), device=device)
     size = config.masking.binning
     took: list[float] = []
     for _ in range(1 + _PASSES):

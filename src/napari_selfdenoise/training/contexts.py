@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 
-from napari_selfdenoise.context import ContextPlanes
+from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import STOP, Command
-from napari_selfdenoise.parts.context import Context, NeighbouringPlanes
-from napari_selfdenoise.training.patches import planes_around
+from napari_selfdenoise.training.patches import FindContext, context_of
 from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.progress import FOLLOWING, TrainingProgress
-from napari_selfdenoise.training.training_data import FIRST_PIXELS, TrainingData
-from napari_selfdenoise.training.volume_patches import Place
+from napari_selfdenoise.training.training_data import (
+    FIRST_PIXELS,
+    Reader,
+    TrainingData,
+)
 
 _EVERY_S = 0.5
 
@@ -27,7 +29,7 @@ Sent = Command | FieldOfView | None
 
 
 def read_contexts(
-    data: TrainingData, context: Context
+    data: TrainingData, config: TrainingConfig
 ) -> Generator[TrainingProgress, Sent, Sent]:
     """Give the planes that are learned from their context, if there is to be one.
 
@@ -36,9 +38,10 @@ def read_contexts(
     Parameters
     ----------
     data : TrainingData
-        Its planes get the pixels of the planes around them; its readers read the rest.
-    context : Context
-        Not automatic.
+        Its planes get the pixels of the planes around them and of other channels; its
+        readers read the rest.
+    config : TrainingConfig
+        With context and channels that are not automatic.
 
     Yields
     ------
@@ -52,11 +55,12 @@ def read_contexts(
         not learned from.
     """
     command: Sent = None
-    if not isinstance(context, NeighbouringPlanes):
-        return command
     began = time.perf_counter()
     for number, planes in enumerate(data.planes):
-        reader = ContextReader(planes, planes_around(planes, context))
+        find = context_of(planes, config)
+        if find is None:
+            continue
+        reader = ContextReader(planes, find, data.readers[number])
         found: list[TrainingPlane] = []
         for _ in range(reader.first):
             if found and command is STOP:
@@ -76,8 +80,10 @@ class ContextReader:
     ----------
     planes : sequence of TrainingPlane
         Of one channel, in any order.
-    around : mapping
-        From `planes_around`.
+    find : callable
+        From `context_of`.
+    rest : Reader
+        Reads more planes once all of these have their context.
 
     Attributes
     ----------
@@ -86,39 +92,40 @@ class ContextReader:
     """
 
     def __init__(
-        self, planes: Sequence[TrainingPlane], around: Mapping[Place, ContextPlanes]
+        self, planes: Sequence[TrainingPlane], find: FindContext, rest: Reader
     ) -> None:
         # As they follow each other: what was measured of planes is used again.
-        order = sorted(planes, key=lambda p: around[p.place].sequence(p.plane))
+        order = sorted(planes, key=lambda one: find(one).sequence(one.plane))
         pixels = max((one.clean.pixels.size for one in planes), default=1)
         self.first = min(len(order), max(_FIRST_PLANES, FIRST_PIXELS // pixels))
         spread = {n * len(order) // max(1, self.first) for n in range(self.first)}
         chosen = sorted(range(len(order)), key=lambda n: n not in spread)
         self._waiting = deque(order[n] for n in chosen)
-        self._around = around
+        self._find, self._rest = find, rest
 
     @property
     def is_over(self) -> bool:
-        """Whether all planes have their context."""
-        return not self._waiting
+        """Whether all planes are read and have their context."""
+        return not self._waiting and self._rest.is_over
 
     @property
     def pixels_left(self) -> int:
-        """Pixels of the planes without."""
-        return sum(one.clean.pixels.size for one in self._waiting)
+        """Pixels of the planes without, and of those to be read."""
+        waiting = sum(one.clean.pixels.size for one in self._waiting)
+        return waiting + self._rest.pixels_left
 
     @property
     def runs_left(self) -> int:
-        """How many planes are without."""
-        return len(self._waiting)
+        """How many times `read_run` still reads something, at most."""
+        return len(self._waiting) + self._rest.runs_left
 
     def read_run(self) -> list[TrainingPlane]:
-        """The next plane with its context."""
-        one = self._waiting.popleft()
-        return [_with_context(one, self._around[one.place])]
+        """The next planes with their context."""
+        planes = [self._waiting.popleft()] if self._waiting else self._rest.read_run()
+        return [self._with_context(one) for one in planes]
 
-
-def _with_context(one: TrainingPlane, around: ContextPlanes) -> TrainingPlane:
-    height, width = one.clean.pixels.shape
-    pixels = around.stack(one.plane, slice(0, height), slice(0, width))
-    return one._replace(around=pixels, noise_shares=around.noise_shares(one.plane))
+    def _with_context(self, one: TrainingPlane) -> TrainingPlane:
+        (height, width), found = one.clean.pixels.shape, self._find(one)
+        pixels = found.stack(one.plane, slice(0, height), slice(0, width))
+        shares = found.noise_shares(one.plane)
+        return one._replace(around=pixels, noise_shares=shares)

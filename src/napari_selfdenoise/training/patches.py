@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_selfdenoise.context import ContextPlanes
+from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.context import ContextPlanes, ContextSources, OtherChannels
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import (
     Image,
     Normalization,
     sliding_means,
 )
+from napari_selfdenoise.parts.channels import JointChannels
 from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.parts.masking import Mask
 from napari_selfdenoise.training.plane_reader import MIN_PATCH, TrainingPlane
@@ -37,6 +39,46 @@ def planes_around(
         place: ContextPlanes(found[0].image, context, {p.plane: p.clean for p in found})
         for place, found in above.items()
     }
+
+
+FindContext = Callable[[TrainingPlane], ContextSources]
+"""What finds the context of a plane that was read, or of the region that was."""
+
+
+def context_of(
+    planes: Sequence[TrainingPlane], config: TrainingConfig
+) -> FindContext | None:
+    """What finds the context of planes that were read; None where they have none.
+
+    Planes around are found among those given; other channels are read.
+
+    Parameters
+    ----------
+    planes : sequence of TrainingPlane
+        Of one channel.
+    config : TrainingConfig
+        With context and channels that are not automatic.
+    """
+    context, channels = config.context, config.channels
+    joint = isinstance(channels, JointChannels) and bool(channels.count)
+    if not planes or not (joint or isinstance(context, NeighbouringPlanes)):
+        return None
+    above: dict[Place, ContextPlanes] = {}
+    if isinstance(context, NeighbouringPlanes):
+        above = planes_around(planes, context)
+    others: dict[int, OtherChannels] = {}
+
+    def find(one: TrainingPlane) -> ContextSources:
+        found: list[ContextPlanes | OtherChannels] = []
+        if isinstance(context, NeighbouringPlanes):
+            found.append(above[one.place])
+        if isinstance(channels, JointChannels) and joint:
+            if id(one.image) not in others:
+                others[id(one.image)] = OtherChannels(one.image, channels)
+            found.append(others[id(one.image)].at(*one.region))
+        return ContextSources(found)
+
+    return find
 
 
 class Patches(NamedTuple):

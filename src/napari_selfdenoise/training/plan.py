@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.compute import resolve_precision
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.noise import NoiseLevel
+from napari_selfdenoise.training.channel_choice import resolve_channels
 from napari_selfdenoise.training.findings import describe_data, describe_supervision
 from napari_selfdenoise.training.messages import Message, MessageKind
 from napari_selfdenoise.training.patches import resolve_patch_size
@@ -89,6 +90,7 @@ def make_plan(
     """
     recorded = data.recorded()
     config, on_context = resolve_context(config, data)
+    config, on_channels = resolve_channels(config, data)
     config, on_masking = resolve_masking(config, data.clean, recorded)
     config, on_width = resolve_width(config, data.least_pixels)
     config, levels, on_objective = resolve_objective(config, recorded)
@@ -98,6 +100,7 @@ def make_plan(
     found = (
         describe_supervision(config),
         on_context,
+        on_channels,
         on_masking,
         on_width,
         on_objective,

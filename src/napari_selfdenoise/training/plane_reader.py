@@ -55,9 +55,9 @@ class TrainingPlane(NamedTuple):
     target : CleanPlane or None
         The same place of what is to be predicted, where that is another image.
     around : ndarray or None
-        Its context, (N, Y, X), as of `ContextPlanes.stack`.
+        Its context, (N, Y, X), as of `ContextSources.stack`.
     noise_shares : ndarray or None
-        As of `ContextPlanes.noise_shares`, (N,).
+        As of `ContextSources.noise_shares`, (N,).
     """
 
     clean: CleanPlane
@@ -67,6 +67,12 @@ class TrainingPlane(NamedTuple):
     target: CleanPlane | None = None
     around: NDArray[np.float32] | None = None
     noise_shares: NDArray[np.float32] | None = None
+
+    @property
+    def region(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Corner of the region, and how many rows and columns it has."""
+        height, width = self.clean.pixels.shape
+        return self.corner, (height, width)
 
     @property
     def place(self) -> Place:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_selfdenoise.config import PlanesReach
-from napari_selfdenoise.context import ContextPlanes, Volumes
+from napari_selfdenoise.context import ContextSources, Volumes
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import FieldOfView, Image, Tile, read_padded
-from napari_selfdenoise.parts.context import FullVolume, NeighbouringPlanes
+from napari_selfdenoise.parts.context import FullVolume
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 
 
@@ -61,9 +61,9 @@ def show(
     padded, inner = read_padded(image, tile, margin, config.stride, fill)
     observed = norm.apply(torch.from_numpy(padded)[None, None].to(trainer.device))
     context = None
-    if isinstance(config.context, NeighbouringPlanes):
-        around = ContextPlanes(image, config.context)
-        planes = torch.from_numpy(around.read_padded(tile, margin, config.stride))
+    sources = ContextSources.of(image, config.context, config.channels)
+    if sources:
+        planes = torch.from_numpy(sources.read_padded(tile, margin, config.stride))
         context = norm.apply(planes[None].to(trainer.device))
     if isinstance(config.context, FullVolume):
         volumes = Volumes(image, config.context, *PlanesReach.of(config))

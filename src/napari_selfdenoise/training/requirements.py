@@ -118,6 +118,8 @@ def continued(config: TrainingConfig, made: TrainingConfig) -> TrainingConfig:
         changes["network"] = made.network
     if config.context.measured or _alike(config.context, made.context):
         changes["context"] = made.context
+    if config.channels.measured or config.channels.kind == made.channels.kind:
+        changes["channels"] = made.channels
     return config.model_copy(update=changes)
 
 
@@ -134,7 +136,7 @@ def _alike(context: Context, made: Context) -> bool:
 def _differing(made: TrainingConfig, config: TrainingConfig) -> str:
     """Settings of a network that differ, such as "width 4 (16 in the model)"."""
     found = []
-    for part in ("network", "context", "signal", "noise_model", "psf"):
+    for part in ("network", "context", "channels", "signal", "noise_model", "psf"):
         old, new = getattr(made, part), getattr(config, part)
         title = str(TrainingConfig.model_fields[part].title).lower()
         if type(old) is not type(new):

@@ -191,12 +191,13 @@ def may_grow(config: TrainingConfig) -> bool:
 def _readers(images: list[CleanImage], config: TrainingConfig) -> list[PlaneReader]:
     rng = np.random.default_rng(config.seed)
     side = config.patch_size * LARGEST_BIN
-    run, copies = 1, 1
+    channels = images[0].image.channels
+    run, copies = 1, channels if config.channels.kind != "independent" else 1
     if isinstance(config.context, NeighbouringPlanes | AutomaticContext):
-        run, copies = _RUN, 2 + 2 * config.context.planes
+        run, copies = _RUN, copies + 1 + 2 * config.context.planes
     elif isinstance(config.context, FullVolume):
         run = _RUN
-    grows, channels = may_grow(config), images[0].image.channels
+    grows = may_grow(config)
     return [
         PlaneReader(images, channel, generator, side, run, copies, grows)
         for channel, generator in enumerate(rng.spawn(channels))

@@ -119,7 +119,7 @@ def _train(
     device = resolve_device(config.device)
     data = TrainingData.read(images, config, taught.targets(images))
     plan = make_plan(data, config, device)
-    command = (yield from read_contexts(data, plan.config.context)) or command
+    command = (yield from read_contexts(data, plan.config)) or command
     trainers = _make_trainers(data, plan, start)
     data.planes.clear()  # the trainers hold the pixels on the device
 

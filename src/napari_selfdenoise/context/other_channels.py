@@ -1,0 +1,138 @@
+"""The other channels of a plane, as further inputs of the network that predicts it.
+
+They are brought to the level and spread of the channel that is predicted by two fixed
+numbers each, so that a plane on which one of them is dark stays dark there: measured
+plane by plane, its noise would become as strong as structure.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_selfdenoise.context.compared_planes import ComparedPlanes
+from napari_selfdenoise.context.plane_pairs import Brightness, PairOfPlanes
+from napari_selfdenoise.defects import CleanImage, CleanPlane
+from napari_selfdenoise.images import PlaneIndex
+from napari_selfdenoise.parts.channels import JointChannels
+
+
+class OtherChannels:
+    """Finds the other channels of planes of an image.
+
+    Parameters
+    ----------
+    image : CleanImage
+        With channels.
+    channels : JointChannels
+        As they were measured before the training.
+
+    Attributes
+    ----------
+    plane_shape : tuple of int
+        Rows and columns of the region that is asked for.
+    """
+
+    def __init__(self, image: CleanImage, channels: JointChannels) -> None:
+        self.image, self._channels = image, channels
+        self._corner, self.plane_shape = (0, 0), image.plane_shape
+        image.kept_planes = max(image.kept_planes, channels.count + 1)
+        self._compared = ComparedPlanes(image)
+
+    def at(
+        self, corner: tuple[int, int], plane_shape: tuple[int, int]
+    ) -> OtherChannels:
+        """The same of a region; what was measured of planes is used again."""
+        found = copy.copy(self)
+        found._corner, found.plane_shape = corner, plane_shape
+        return found
+
+    def of(self, plane: PlaneIndex) -> list[PlaneIndex | None]:
+        """The other channels at a plane's place, in order; None where not usable."""
+        own = self.image.image.channel_of(plane)
+        helped = own in self._channels.helped
+        return [
+            self._at(plane, other) if helped and self._helps(plane, other) else None
+            for other in range(self.image.image.channels)
+            if other != own
+        ]
+
+    def has_enough(self, plane: PlaneIndex) -> bool:
+        """Whether any channel may help to predict a plane."""
+        return any(self.of(plane))
+
+    def stack(
+        self, plane: PlaneIndex, rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """Pixels of the other channels at a region of a plane, about as bright.
+
+        Returns
+        -------
+        ndarray
+            (C - 1, Y, X), raw units of the plane's channel; NaN where a channel is not
+            used.
+        """
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        nothing = np.full(shape, np.nan, np.float32)
+        return np.stack(
+            [
+                nothing
+                if other is None
+                else self._brightness(plane, other).matched(
+                    self.read(other, rows, columns).pixels
+                )
+                for other in self.of(plane)
+            ]
+        )
+
+    def noise_shares(self, plane: PlaneIndex) -> NDArray[np.float32]:
+        """Std of the noise of what `stack` gives, over that of the plane, one each."""
+        shares = np.ones(self._channels.count, np.float32)
+        for number, other in enumerate(self.of(plane)):
+            if other is not None:
+                noises = [self._noise(one) for one in (plane, other)]
+                gain = self._brightness(plane, other).gain
+                shares[number] = gain * noises[1] / noises[0] if noises[0] else 1.0
+        return shares
+
+    def sequence(self, plane: PlaneIndex) -> PlaneIndex:
+        """Sort key by which planes follow each other."""
+        return plane
+
+    def read(self, plane: PlaneIndex, rows: slice, columns: slice) -> CleanPlane:
+        """Read a region of a plane; rows and columns are counted from the corner."""
+        y, x = (
+            slice(span.start + first, span.stop + first)
+            for span, first in zip((rows, columns), self._corner, strict=True)
+        )
+        return self.image.read(plane, y, x)
+
+    def pair(self, one: PlaneIndex, other: PlaneIndex) -> PairOfPlanes | None:
+        """How two planes are alike; None where one of them is blank."""
+        return self._compared.pair(one, other)
+
+    def _at(self, plane: PlaneIndex, channel: int) -> PlaneIndex:
+        """The same place in another channel."""
+        number = self.image.image.outer_axes.index("C")
+        return (*plane[:number], channel, *plane[number + 1 :])
+
+    def _helps(self, plane: PlaneIndex, other: int) -> bool:
+        """Whether another channel is recorded there, with noise of its own."""
+        if not self._channels.scales[other]:
+            return False
+        pair = self.pair(plane, self._at(plane, other))
+        return pair is not None and pair.unrelated
+
+    def _brightness(self, plane: PlaneIndex, other: PlaneIndex) -> Brightness:
+        """How bright a channel is where another is as bright as it mostly is."""
+        own, of_other = (self.image.image.channel_of(p) for p in (plane, other))
+        scales, offsets = self._channels.scales, self._channels.offsets
+        gain = scales[own] / scales[of_other]
+        return Brightness(gain, offsets[own] - gain * offsets[of_other])
+
+    def _noise(self, plane: PlaneIndex) -> float:
+        """Std of the noise of a plane, raw units, as its shortest waves show it."""
+        waves = self._compared.waves(plane)
+        return waves.noise_std if waves else 0.0
