@@ -29,6 +29,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_selfdenoise import Image, NoiseCurve, denoise, recipe, train
 from napari_selfdenoise.compute import resolve_device
+from napari_selfdenoise.config import with_estimator
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import Tile
 from napari_selfdenoise.long_work import run_to_end
@@ -175,7 +176,7 @@ def _posterior(
 
 def _denoised(image: Image, model: TrainedModel, device: str) -> tuple[Pixels, Pixels]:
     """The layers "denoised" and "posterior std"."""
-    config = model.config.estimating(PosteriorMean())
+    config = with_estimator(model.config, PosteriorMean())
     result = denoise(image, replace(model, config=config), device=device)
     assert result.posterior_std is not None
     return result.denoised.data, result.posterior_std.data

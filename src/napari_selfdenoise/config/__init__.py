@@ -14,6 +14,7 @@ from napari_selfdenoise.config.training_config import (
     noise_model,
     parse_config,
     why_not,
+    with_estimator,
 )
 from napari_selfdenoise.config.volumes import PlanesReach, patches_a_step
 
@@ -35,4 +36,5 @@ __all__ = [
     "resolve_files",
     "supervised",
     "why_not",
+    "with_estimator",
 ]

@@ -283,17 +283,18 @@ class TrainingConfig(BaseModel):
         """
         return parse_config(_changed(self.model_dump(), changes))
 
-    def estimating(self, estimator: Estimator) -> TrainingConfig:
-        """Return the config of a trained model with another estimator.
 
-        Raises
-        ------
-        RequestError
-            If what was learned is not enough for it.
-        """
-        if self.uses_own_value and estimator.masks_pixels:
-            raise _not_blind()
-        return self.override({"estimator": estimator.model_dump()})
+def with_estimator(config: TrainingConfig, estimator: Estimator) -> TrainingConfig:
+    """Return the config of a trained model with another estimator.
+
+    Raises
+    ------
+    RequestError
+        If what was learned is not enough for it.
+    """
+    if config.uses_own_value and estimator.masks_pixels:
+        raise _not_blind()
+    return config.override({"estimator": estimator.model_dump()})
 
 
 def _not_blind() -> RequestError:

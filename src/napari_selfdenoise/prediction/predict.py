@@ -18,6 +18,7 @@ from napari_selfdenoise.compute import (
     memory_errors_as_sentences,
     resolve_device,
 )
+from napari_selfdenoise.config import with_estimator
 from napari_selfdenoise.defects import (
     CleanImage,
     DefectCount,
@@ -155,7 +156,7 @@ def predict_tiles(
     second, found = _second(image, pair, model)
     found += rounding_notes(image)
     if estimator is not None:
-        model = replace(model, config=model.config.estimating(estimator))
+        model = replace(model, config=with_estimator(model.config, estimator))
     target = resolve_device(device)
     model = model.to(target)
     shapes = result_shapes(image, model.config)

@@ -3,6 +3,7 @@
 For prediction (previews), run_time, demo, command line and window.
 """
 
+from napari_selfdenoise.training.channel_choice import CHANNELS_ALONE
 from napari_selfdenoise.training.plane_reader import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.preview import Preview
 from napari_selfdenoise.training.progress import FINISHING, LEARNING, TrainingProgress
@@ -20,6 +21,7 @@ from napari_selfdenoise.training.training_run import (
 )
 
 __all__ = [
+    "CHANNELS_ALONE",
     "FINISHING",
     "LEARNING",
     "MAX_TRAINING_PIXELS",

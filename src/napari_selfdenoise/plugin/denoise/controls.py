@@ -32,6 +32,7 @@ from napari_selfdenoise.config import (
 )
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.parts.channels import Channels
 from napari_selfdenoise.parts.context import Context
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.masking import Masking
@@ -77,7 +78,7 @@ from napari_selfdenoise.training import TrainingProgress
 
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 
-_PARTS = ("masking", "noise_model", "context", "psf", "estimator")
+_PARTS = ("masking", "noise_model", "context", "channels", "psf", "estimator")
 _BASIC = ("recipe", *_PARTS, "supervision", "budget_s", "device")
 
 
@@ -216,7 +217,7 @@ class Controls(Panel):
         """Choose what a training that continues a model must have in common with it."""
         for name in ("network", "signal"):
             self.advanced.editor(name).value = getattr(config, name)
-        for name in ("masking", "noise_model", "context", "psf"):
+        for name in ("masking", "noise_model", "context", "channels", "psf"):
             self.part(name).value = getattr(config, name)
         self._greying.later()
 
@@ -437,16 +438,18 @@ class Controls(Panel):
     def _make_parts(self, offers: Offers | None) -> None:
         unions = zip(
             _PARTS,
-            ("Masking", "Noise model", "Stack", "PSF", "Estimator"),
-            (Masking, NoiseModel, Context, PSF, Estimator),
+            ("Masking", "Noise model", "Stack", "Channels", "PSF", "Estimator"),
+            (Masking, NoiseModel, Context, Channels, PSF, Estimator),
             strict=True,
         )
         self._parts = {
             name: Part(name, title, union, offers, self)
             for name, title, union in unions
         }
-        combos = [part.choice.combo for part in self._parts.values()]
-        self.masking, self.noise_model, self.context, self.psf, self.estimator = combos
+        combos = {name: part.choice.combo for name, part in self._parts.items()}
+        self.masking, self.noise_model = combos["masking"], combos["noise_model"]
+        self.context, self.channels = combos["context"], combos["channels"]
+        self.psf, self.estimator = combos["psf"], combos["estimator"]
         for part in self._parts.values():
             part.choice.refused.connect(self.refused.emit)
 

@@ -7,7 +7,7 @@ from napari_selfdenoise.context import stack_axis
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.context import NoContext
 from napari_selfdenoise.prediction import Denoised, in_words
-from napari_selfdenoise.training import PLANES_ALONE
+from napari_selfdenoise.training import CHANNELS_ALONE, PLANES_ALONE
 
 _CHANGED = "The image was changed during the run: the result is of the image as it was."
 
@@ -57,7 +57,8 @@ def outcome(
     text = done if result.complete else _unfinished(result, as_chosen)
     blended = f"How it was blended: {result.chosen}." if result.chosen else ""
     shown = _joined(text, changed_note, in_words(result.blends), *notes)
-    return shown, _joined(also, _alone(model, result), blended, finding)
+    alone = _alone(model, result), _channels_alone(model)
+    return shown, _joined(also, *alone, blended, finding)
 
 
 def _alone(model: TrainedModel, result: Denoised) -> str:
@@ -70,6 +71,19 @@ def _alone(model: TrainedModel, result: Denoised) -> str:
     return (
         "Each image of the stack was denoised by itself. Those around it may help: "
         "below Method, set Stack to Automatic."
+    )
+
+
+def _channels_alone(model: TrainedModel) -> str:
+    """A hint where channels were denoised by themselves, unasked."""
+    config, found = model.config, model.provenance.get("finding", "")
+    decided = config.channels.together or CHANNELS_ALONE in found
+    learned = sum(not channel.is_empty for channel in model.channels)
+    if decided or learned < 2 or why_not(config, "channels", "joint"):
+        return ""
+    return (
+        "Each channel was denoised by itself. Where channels show the same structure, "
+        "they may help each other: below Method, set Channels to Automatic."
     )
 
 

@@ -18,6 +18,7 @@ from napari_selfdenoise.config import (
     TrainingConfig,
     parse_config,
     supervised,
+    with_estimator,
 )
 from napari_selfdenoise.defects import Corrections, ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
@@ -756,7 +757,7 @@ def _axes_text(layer: ImageLayer | None, image: Image | None) -> str:
 def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:
     """The model's settings with another estimator, where it can do that."""
     try:
-        return model.config.estimating(estimator)
+        return with_estimator(model.config, estimator)
     except RequestError as error:
         name = member_title(type(estimator))
         if estimator.fuses and not model.config.signal.spreads:
