@@ -80,7 +80,8 @@ class Desk:
 
     def choices(self, part: str) -> Any:
         """The editor of a choice such as "psf" or "objective"."""
-        if part in ("masking", "noise_model", "context", "psf", "estimator"):
+        parts = "masking", "noise_model", "context", "channels", "psf", "estimator"
+        if part in parts:
             return self.controls.part(part)
         return self.controls.advanced.editor(part)
 

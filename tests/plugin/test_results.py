@@ -506,6 +506,21 @@ def test_the_end_of_a_run_says_that_planes_around_may_help(desk, noisy):
     assert hint in desk.status()
 
 
+def test_channels_are_predicted_from_each_other_where_that_is_chosen(desk, noisy):
+    hint = "set Channels to Automatic"
+    dyes = np.stack([noisy, np.random.default_rng(5).permutation(noisy)])
+    desk.viewer.add_image(dyes, name="dyes", axis_labels=("c", "y", "x"))
+    desk.train()
+    assert hint in desk.status()
+    desk.pick(channels="joint")
+    desk.train()
+    assert hint not in desk.status()
+    assert "predicted together with the others" in desk.status()
+    assert desk.widget.model.config.channels.helped == (0, 1)
+    desk.pick(channels="independent", network="half_plane")
+    assert "looks past the pixel" in desk.why_not("channels", "joint")
+
+
 def test_the_forecast_is_of_the_chosen_frames(desk, noisy, monkeypatch):
     monkeypatch.setattr(forecast, "WAIT_MS", 10)
     desk.endless()

@@ -88,20 +88,20 @@ class Benefit(NamedTuple):
         """Why planes around are not used, in words that follow "as"; else empty."""
         if self.alone > _MOST_ALONE:
             return "those around it show other scenes, or share its noise"
-        return self.why_not("those around it", "its")
+        return self.why_not("those around it")
 
-    def why_not(self, others: str, its: str) -> str:
+    def why_not(self, others: str) -> str:
         """Why others do not help, in words that follow "as"; empty where they do.
 
         Parameters
         ----------
-        others, its : str
-            What others are called, and whose pixels are predicted.
+        others : str
+            What they are called.
         """
         if abs(self.shared_noise) > _SHARED:
-            return f"{others} share {its} noise (correlation {self.shared_noise:.2f})"
+            return f"{others} share its noise (correlation {self.shared_noise:.2f})"
         if self.gain < max(_WORTH, _SURE * self.standard_error):
-            return f"{others} do not help to predict {its} pixels"
+            return f"{others} do not help to predict its pixels"
         return ""
 
 

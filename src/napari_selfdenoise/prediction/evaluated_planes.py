@@ -74,12 +74,14 @@ def of_channel(model: TrainedModel, channel: int) -> TrainedModel:
     Raises
     ------
     RequestError
-        If it predicts planes together with those around, as one plane is changed here.
+        If it predicts planes together with others, as one plane is changed here.
     """
-    if model.config.context.needs_stack:
+    others = "those around it" if model.config.context.needs_stack else ""
+    others = others or ("other channels" if model.config.channels.together else "")
+    if others:
         raise RequestError(
             "This figure is measured on one plane at a time, but the model predicts "
-            "each plane together with those around it.",
+            f"each plane together with {others}.",
             "Compare with a reference instead.",
         )
     return replace(model, channels=(model.channels[channel],))

@@ -55,12 +55,11 @@ def resolve_channels(
         return _with_channels(config, IndependentChannels(), text)
     joint = _measured(data)
     found = {n: _benefit(config, joint, data.planes[n]) for n in learned}
-    reasons = {n: _why_not(one, n) for n, one in found.items()}
     if channels.measured:
-        return _automatic(config, joint, found, reasons)
-    though = "; ".join(filter(None, reasons.values()))
-    though = f", though {though}: better choose automatic" if though else ""
-    text = f"Each channel is predicted together with the others{though}."
+        return _automatic(config, joint, found)
+    doubts = _doubts(found)
+    doubts = f"{doubts} Better choose automatic." if doubts else ""
+    text = f"Each channel is predicted together with the others. {doubts}".strip()
     return _with_channels(config, joint, text)
 
 
@@ -102,38 +101,45 @@ def _benefit(
     return measure_benefit(others, known, beyond=find(first) if find else None)
 
 
-def _why_not(found: Benefit, number: int) -> str:
-    """Why the others do not help a channel, in words that follow "as"."""
-    its = f"channel {number + 1}’s"
+def _automatic(
+    config: TrainingConfig, joint: JointChannels, found: Mapping[int, Benefit]
+) -> tuple[TrainingConfig, str]:
+    """A config in which those channels are helped that the others help."""
+    helped = tuple(number for number, one in found.items() if not _why_not(one))
+    doubts = _doubts(found)
+    if not helped:
+        text = f"{CHANNELS_ALONE}. {doubts}"
+        return _with_channels(config, IndependentChannels(), text)
+    gains = ", ".join(f"{n + 1} ({found[n].gain:.1%} closer)" for n in helped)
+    text = (
+        "By a simple prediction of pixels, the other channels help to predict channel "
+        f"{gains}. {doubts}"
+    )
+    chosen = joint.model_copy(update={"helped": helped})
+    return _with_channels(config, chosen, text.strip())
+
+
+def _doubts(found: Mapping[int, Benefit]) -> str:
+    """Sentences on the channels that the others do not help."""
+    by_reason: dict[str, list[str]] = {}
+    for number, one in found.items():
+        by_reason.setdefault(_why_not(one), []).append(str(number + 1))
+    by_reason.pop("", None)
+    return " ".join(
+        f"Channel{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {reason}."
+        for reason, numbers in by_reason.items()
+    )
+
+
+def _why_not(found: Benefit) -> str:
+    """Why the others do not help a channel; empty where they do."""
     if found.alone > _MOST_ALONE:
-        return f"the others are blank, or share {its} noise"
-    return found.why_not("the others", its)
+        return "the others are blank, or share its noise"
+    return found.why_not("the others")
 
 
 _MOST_ALONE = 0.5
 """Share of the planes without any other channel from which on none is used."""
-
-
-def _automatic(
-    config: TrainingConfig,
-    joint: JointChannels,
-    found: Mapping[int, Benefit],
-    reasons: Mapping[int, str],
-) -> tuple[TrainingConfig, str]:
-    """A config in which those channels are helped that the others help."""
-    helped = tuple(number for number, reason in reasons.items() if not reason)
-    if not helped:
-        text = f"{CHANNELS_ALONE}, as {'; '.join(reasons.values())}."
-        return _with_channels(config, IndependentChannels(), text)
-    gains = ", ".join(f"{n + 1} ({found[n].gain:.1%} closer)" for n in helped)
-    left = "; ".join(filter(None, reasons.values()))
-    rest = f" Not the other ones, as {left}." if left else ""
-    text = (
-        f"Predicted together with the other channels: channel {gains} by a simple "
-        f"prediction of pixels.{rest}"
-    )
-    chosen = joint.model_copy(update={"helped": helped})
-    return _with_channels(config, chosen, text)
 
 
 def _with_channels(

@@ -9,9 +9,10 @@ from collections.abc import Generator, Sequence
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import STOP, Command
+from napari_selfdenoise.parts.context import NeighbouringPlanes
 from napari_selfdenoise.training.patches import FindContext, context_of
 from napari_selfdenoise.training.plane_reader import TrainingPlane
-from napari_selfdenoise.training.progress import FOLLOWING, TrainingProgress
+from napari_selfdenoise.training.progress import FOLLOWING, JOINING, TrainingProgress
 from napari_selfdenoise.training.training_data import (
     FIRST_PIXELS,
     Reader,
@@ -67,10 +68,16 @@ def read_contexts(
                 break
             found += reader.read_run()
             if time.perf_counter() - began > _EVERY_S:
-                command = (yield TrainingProgress(FOLLOWING)) or command
+                command = (yield TrainingProgress(_doing(config))) or command
                 began = time.perf_counter()
         data.planes[number], data.readers[number] = found, reader
     return command
+
+
+def _doing(config: TrainingConfig) -> str:
+    """What a user reads while contexts are found."""
+    around = isinstance(config.context, NeighbouringPlanes)
+    return FOLLOWING if around else JOINING
 
 
 class ContextReader:

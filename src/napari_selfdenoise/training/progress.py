@@ -19,6 +19,7 @@ from napari_selfdenoise.training.preview import Preview
 # What is being done, of most progress; before it, the image is read.
 READING = "Reading the image and measuring its noise"
 FOLLOWING = "Following what moves between frames"
+JOINING = "Reading the other channels"
 LEARNING = "Learning"
 FITTING = "Fitting the noise model"
 FINISHING = "Finishing: fitting the noise"
