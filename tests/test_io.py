@@ -120,6 +120,17 @@ def test_an_unknown_pixel_size_stays_unknown(tmp_path, name):
     assert found.pixel_size == (1,) * 3
 
 
+def test_an_unknown_distance_of_planes_is_not_written(tmp_path):
+    # Bio-Formats would take its unit, "pixel", for that of rows and columns.
+    units = ("pixel", "µm", "µm")
+    image = Image(np.zeros((3, 8, 9), np.uint16), "ZYX", (1.0, 0.1, 0.1), units)
+    path = write_image(image, tmp_path / "stack.tif")
+    with tifffile.TiffFile(path) as file:
+        assert not {"spacing", "zunit"} & set(file.imagej_metadata)
+    again = read_image(path)
+    assert (again.pixel_size, again.units) == (image.pixel_size, units)
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
 def test_units_that_differ_are_kept(tmp_path, name):
     units = ("min", "µm", "nm", "Å")

@@ -239,7 +239,8 @@ def _imagej_options(axes: str, steps: Steps) -> dict[str, Any]:
     metadata: dict[str, Any] = {"axes": axes, "unit": ascii_unit(unit_x)}
     if unit_y != unit_x:
         metadata["yunit"] = ascii_unit(unit_y)
-    if "Z" in steps:
+    if "Z" in steps and (steps["Z"][1] != "pixel" or unit_x == "pixel"):
+        # Not where depth is not known: Bio-Formats takes its unit for that of rows.
         size, unit = steps["Z"]
         metadata |= {"spacing": size}
         metadata |= {"zunit": ascii_unit(unit)} if unit != unit_x else {}
