@@ -22,7 +22,7 @@ from napari_selfdenoise import (
     save_model,
     write_image,
 )
-from napari_selfdenoise.cli import runs
+from napari_selfdenoise.cli import runs, screen
 from napari_selfdenoise.noise.calibration import fit_noise
 from napari_selfdenoise.parts.noise_models import (
     GaussianMixtureNoise,
@@ -587,7 +587,7 @@ def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
         said.append(line)
 
     monkeypatch.setattr(runs, "say", interrupt_once)
-    monkeypatch.setattr(runs, "_SAY_S", 0)
+    monkeypatch.setattr(screen, "_LINE_S", 0)
     before = signal.getsignal(signal.SIGINT)
     out = folder / "out.tif"
     endless = [*QUICK[2:], "--budget", "until I stop"]
@@ -603,7 +603,7 @@ def test_ctrl_c_keeps_what_is_denoised(folder, selfdenoise, monkeypatch):
     """The rest is NaN, and it is said how much is there."""
     out = folder / "out"
     out.mkdir()
-    monkeypatch.setattr(runs, "_SAY_S", 0)
+    monkeypatch.setattr(screen, "_LINE_S", 0)
 
     def interrupt(line):
         if line.startswith("stack: denoising") and "33%" in line:  # one of three
@@ -623,7 +623,7 @@ def test_ctrl_c_keeps_what_is_denoised(folder, selfdenoise, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_a_second_ctrl_c_throws_it_away(folder, selfdenoise, monkeypatch):
-    monkeypatch.setattr(runs, "_SAY_S", 0)
+    monkeypatch.setattr(screen, "_LINE_S", 0)
 
     def interrupt(line):
         if line.startswith(("Learning", "Stopping")):
@@ -643,7 +643,7 @@ def test_ctrl_c_before_anything_is_denoised_keeps_the_older_file(
     """A file of NaN would take the place of an earlier result."""
     out = folder / "out.tif"
     out.write_bytes((folder / "noisy.tif").read_bytes())
-    monkeypatch.setattr(runs, "_SAY_S", 0)
+    monkeypatch.setattr(screen, "_LINE_S", 0)
 
     said = []
 

@@ -21,7 +21,7 @@ FLOORS = [
     {"model", "evaluation", "pairing"},
     {"training"},
     {"prediction"},
-    {"run_time", "report"},
+    {"run_time", "report", "batch"},
     {"diagnosis"},
     {"__init__", "former"},  # the public names, and import paths of before
     {"demo"},

@@ -9,12 +9,13 @@ import click
 
 from napari_selfdenoise.cli.calibrating import calibrate_verb
 from napari_selfdenoise.cli.checking import demo_verb, doctor_verb
-from napari_selfdenoise.cli.denoising import denoise_verb, predict_verb, train_verb
+from napari_selfdenoise.cli.denoising import denoise_verb, train_verb
 from napari_selfdenoise.cli.diagnosing import diagnose_verb
 from napari_selfdenoise.cli.evaluating import evaluate_verb
 from napari_selfdenoise.cli.inspecting import inspect_verb
 from napari_selfdenoise.cli.intervals import intervals_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
+from napari_selfdenoise.cli.predicting import predict_verb
 from napari_selfdenoise.cli.probing import probe_verb
 from napari_selfdenoise.cli.report import complain
 from napari_selfdenoise.cli.settings import run_config

@@ -10,8 +10,9 @@ import click
 from napari_selfdenoise.cli.flags import help_named, member_changes, member_options
 from napari_selfdenoise.cli.inputs import axes_option, series_option
 from napari_selfdenoise.cli.outputs import require_writable
-from napari_selfdenoise.cli.report import curve_report, reports, say
+from napari_selfdenoise.cli.report import curve_report, reports
 from napari_selfdenoise.cli.runs import drive
+from napari_selfdenoise.cli.screen import Shown, say
 from napari_selfdenoise.config import noise_model
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.long_work import STOP
@@ -179,5 +180,5 @@ def _require_comparable(signal: str | None, changes: dict[str, Any]) -> None:
         )
 
 
-def _share_line(share: float) -> str:
-    return f"Calibrating: {share:.0%}"
+def _share_line(share: float) -> Shown:
+    return Shown(f"Calibrating: {share:.0%}", share)

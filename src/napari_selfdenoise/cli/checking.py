@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from napari_selfdenoise.cli.report import reports, say
+from napari_selfdenoise.cli.report import reports
+from napari_selfdenoise.cli.screen import say
 from napari_selfdenoise.config import parse_budget, recipe
 
 

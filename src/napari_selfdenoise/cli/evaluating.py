@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from napari_selfdenoise.cli.inputs import axes_option, series_option
-from napari_selfdenoise.cli.report import reports, say
+from napari_selfdenoise.cli.report import reports
+from napari_selfdenoise.cli.screen import say
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
 

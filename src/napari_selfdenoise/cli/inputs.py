@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from napari_selfdenoise.cli.report import say
+from napari_selfdenoise.cli.screen import say
 from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import Image, require_denoisable

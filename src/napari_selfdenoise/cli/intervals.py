@@ -13,6 +13,7 @@ from napari_selfdenoise.cli.inputs import Inputs, input_options
 from napari_selfdenoise.cli.outputs import require_new, require_writable
 from napari_selfdenoise.cli.report import reports
 from napari_selfdenoise.cli.runs import drive
+from napari_selfdenoise.cli.screen import Shown
 from napari_selfdenoise.long_work import STOP
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def _driven(steps: Generator[Any, Any, Any]) -> Any:
     return drive(steps, STOP, _line, lambda _: False, (_STOPPED, _STOPPED))
 
 
-def _line(progress: Any) -> str:
-    return f"Holding pixels out: {progress.fraction:.0%}"
+def _line(progress: Any) -> Shown:
+    fraction = progress.fraction
+    return Shown(f"Holding pixels out: {fraction:.0%}", fraction)
 
 
 def _report(found: Intervals) -> dict[str, Any]:

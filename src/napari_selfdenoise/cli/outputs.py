@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import click
+
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import file_stem, require_folder
@@ -21,6 +23,29 @@ OUTPUTS = (
     "posterior-samples",
 )
 """What can be written, as `--outputs` names it."""
+
+outputs_option = click.option(
+    "--outputs",
+    default="denoised",
+    show_default=True,
+    help=f"What to write, separated by commas: {', '.join(OUTPUTS)}.",
+)
+
+type_option = click.option(
+    "--type-of-source",
+    "as_source",
+    is_flag=True,
+    help="Round images to whole numbers of the type of INPUT, and report what is "
+    "clipped; else they are 32-bit floats.",
+)
+
+
+def inputs_and_output(paths: Sequence[str]) -> tuple[list[str], str]:
+    """INPUTs and OUTPUT of a verb, of which at least one each is needed."""
+    *sources, target = paths
+    if not sources:
+        raise RequestError("An output is missing.", "Name INPUT and OUTPUT.")
+    return sources, target
 
 
 def output_paths(target: Path, outputs: str) -> dict[str, Path]:
@@ -38,9 +63,14 @@ def output_paths(target: Path, outputs: str) -> dict[str, Path]:
     RequestError
         If an output is not known, or OUTPUT cannot be written.
     """
+    require_writable(target)
+    return result_paths(target, outputs)
+
+
+def result_paths(target: Path, outputs: str) -> dict[str, Path]:
+    """As `output_paths`, of a folder that need not be there yet."""
     names = _output_names(outputs)
     stem, ending = _split_name(target)
-    require_writable(target)
     return {
         name: target
         if name == "denoised"

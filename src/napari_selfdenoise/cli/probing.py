@@ -9,7 +9,8 @@ import click
 
 from napari_selfdenoise.cli.inputs import Inputs, input_options
 from napari_selfdenoise.cli.outputs import require_new, require_writable
-from napari_selfdenoise.cli.report import reports, say
+from napari_selfdenoise.cli.report import reports
+from napari_selfdenoise.cli.screen import say
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, PlaneIndex, saving
 

@@ -21,11 +21,6 @@ _ONLY_IN_JSON = (
 )
 
 
-def say(line: str) -> None:
-    """Print a line of progress to stderr."""
-    click.echo(line, err=True)
-
-
 def complain(message: str, hint: str, as_json: bool, status: int) -> int:
     """Print what went wrong and what to try; returns the exit status."""
     click.echo(f"Error: {message} {hint}".rstrip(), err=True)

@@ -1,9 +1,8 @@
-"""Generators driven by a loop: progress every two seconds, Ctrl-C stops them."""
+"""Generators driven by a loop that shows their progress; Ctrl-C stops them."""
 
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from napari_selfdenoise.cli.report import say
+from napari_selfdenoise.cli.screen import Shown, progress_bar, say
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
@@ -23,13 +22,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_SAY_S = 2
-
-
 _AGAIN = "Ctrl-C again to throw it away."
 _LEARNED = f"Stopping: keeping what was learned. {_AGAIN}"
 _REST = f"Stopping: keeping what is denoised; the rest is NaN. {_AGAIN}"
 _NOT_LEARNED = "Stopping: nothing is learned yet, so nothing is kept."
+_NOT_WHOLE = "Stopping: the image that was begun is not written."
 _NOT_DENOISED = "Stopping: nothing is denoised yet, so no image is written."
 
 
@@ -57,7 +54,7 @@ class Written(NamedTuple):
 def drive(
     steps: Generator[Any, Any, Result],
     stop: Any,
-    line: Callable[[Any], str],
+    line: Callable[[Any], Shown],
     keeps: Callable[[Any], bool],
     sentences: tuple[str, str],
 ) -> Result:
@@ -70,7 +67,7 @@ def drive(
     stop : object
         Value that ends it by `send`.
     line : callable
-        Makes a line of text from its progress.
+        Makes what is shown from its progress.
     keeps : callable
         Returns whether there is something to keep, from the last progress.
     sentences : tuple of str
@@ -91,21 +88,21 @@ def drive(
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, _interrupt)
-    last_report, command, last_text = 0.0, None, ""
     try:
-        while True:
-            progress = steps.send(command)
-            found = getattr(progress, "finding", "")
-            if found != last_text:
-                last_text = found
-                say(found)
-            if time.perf_counter() - last_report > _SAY_S:
-                last_report = time.perf_counter()
-                say(line(progress))
-            command = stop if interrupts else None
-    except StopIteration as end:
-        result: Result = end.value
-        return result
+        with progress_bar() as show:
+            command, last_text = None, ""
+            while True:
+                try:
+                    progress = steps.send(command)
+                except StopIteration as end:
+                    result: Result = end.value
+                    return result
+                found = getattr(progress, "finding", "")
+                if found != last_text:
+                    last_text = found
+                    say(found)
+                show(line(progress))
+                command = stop if interrupts else None
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -165,6 +162,7 @@ def predict_with_progress(
     clock: RunClock | None = None,
     pair: Image | None = None,
     dtype: Any = None,
+    whole: bool = False,
 ) -> Written:
     """Denoise straight into files, and print the progress; NaN where it is stopped.
 
@@ -188,10 +186,15 @@ def predict_with_progress(
         A second exposure, which is denoised together with the image.
     dtype : dtype, optional
         Whole numbers that images are rounded to.
+    whole : bool
+        Whether nothing is written of an image that is stopped.
     """
+    from napari_selfdenoise.defects import require_numbers
     from napari_selfdenoise.prediction import predict_tiles
     from napari_selfdenoise.run_time import RunClock
 
+    if whole:
+        require_numbers(image)
     line = partial(_tile_line, image.name, clock or RunClock(image))
     estimator = estimator or model.config.estimator
     tiles: list[Any] = []
@@ -204,14 +207,20 @@ def predict_with_progress(
         how = {"into": into, "estimator": estimator, "device": device, "pair": pair}
         steps = predict_tiles(image, model, max_memory=memory, **how)
         counted = _counted(steps, tiles)
-        sentences = _REST, _NOT_DENOISED
-        result = drive(counted, STOP, line, lambda _: bool(tiles), sentences)
+        sentences = _REST, _NOT_WHOLE if whole else _NOT_DENOISED
+        keeps = partial(_keeps, tiles, whole)
+        result = drive(counted, STOP, line, keeps, sentences)
         if not (result.complete or result.done_fraction):
             raise KeyboardInterrupt  # no file of NaN takes the place of an older one
         if not result.complete:
             for data in into.values():
                 result.coverage.blank_rest(data)
     return _written(len(tiles), image.name, result, _rounding_notes(writers))
+
+
+def _keeps(tiles: list[Any], whole: bool, progress: Any) -> bool:
+    """Whether what is denoised so far is worth a file."""
+    return bool(tiles) and not whole
 
 
 def _written(tiles: int, name: str, result: Any, more: list[str]) -> Written:
@@ -280,25 +289,26 @@ def _rounding_notes(writers: dict[str, ImageWriter]) -> list[str]:
     ]
 
 
-def _tile_line(name: str, clock: RunClock, tile: Any) -> str:
+def _tile_line(name: str, clock: RunClock, tile: Any) -> Shown:
     """Such as "cells: denoising image 7 of 20 (40 s left)"."""
     from napari_selfdenoise.run_time import denoising_text
 
     left = _left(clock.denoising(tile.fraction).left_s, f"{tile.fraction:.0%}")
     text = denoising_text(tile.fraction, clock).rstrip(".")
-    return f"{name}: {text[0].lower()}{text[1:]}{left}"
+    return Shown(f"{name}: {text[0].lower()}{text[1:]}{left}", tile.fraction)
 
 
-def _training_line(clock: RunClock, progress: Any) -> str:
+def _training_line(clock: RunClock, progress: Any) -> Shown:
     """Such as "Learning, 12 %, then about 10 s more (53 s left; step 80, …)"."""
     from napari_selfdenoise.run_time import learning_text
 
     moment = clock.learning(progress)
     text = learning_text(progress, clock).rstrip(".")
     if not progress.step:
-        return text
+        return Shown(text)
     more = f"step {progress.step}, loss {progress.loss:.4g}"
-    return text.replace("you stop it", "Ctrl-C") + _left(moment.left_s, more)
+    text = text.replace("you stop it", "Ctrl-C") + _left(moment.left_s, more)
+    return Shown(text, progress.fraction)
 
 
 def _left(seconds: float | None, more: str) -> str:

@@ -39,6 +39,7 @@ from napari_selfdenoise.defects.summary import (
     DefectCount,
     describe_defects,
     nothing_to_learn,
+    require_numbers,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "measure_defects",
     "near_zero_steps",
     "nothing_to_learn",
+    "require_numbers",
     "rounding_notes",
     "spread_planes",
     "ways_out",

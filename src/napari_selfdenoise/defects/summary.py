@@ -117,6 +117,26 @@ def nothing_to_learn(image: Image) -> RequestError:
     )
 
 
+def require_numbers(image: Image) -> None:
+    """Raise the error of an image in which no pixel holds a number.
+
+    Parameters
+    ----------
+    image : Image
+        Planes are read until one holds a number.
+
+    Raises
+    ------
+    RequestError
+        If none does: such a file was begun, and never written to.
+    """
+    whole = np.dtype(image.dtype).kind in "biu"
+    if not whole and not any(
+        np.isfinite(image.read_plane(plane)).any() for plane in image.planes()
+    ):
+        raise nothing_to_learn(image)
+
+
 _TOO_FEW = RequestError(
     "Too few pixels were recorded next to each other: a network learns what a pixel is "
     "from the pixels around it.",

@@ -1,0 +1,226 @@
+"""Files that are to be denoised, and the file that each result goes to."""
+
+from __future__ import annotations
+
+import glob
+import re
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import FORMATS, file_stem
+
+IMAGE_ENDINGS = (".tif", ".tiff", *(end for one in FORMATS for end in one.suffixes))
+"""Ends of the names of files that are taken out of a folder, in lower case."""
+
+NAME = "{name} denoised.tif"
+"""Name of a result, if none is given."""
+
+_FIELDS = ("name", "folder", "number")
+
+
+class Found(NamedTuple):
+    """A file that was found.
+
+    Parameters
+    ----------
+    path : Path
+        Of it.
+    folder : Path
+        Where it lies below the folder that was given, or below what a pattern leaves
+        open; empty for a file that was named.
+    """
+
+    path: Path
+    folder: Path = Path()
+
+
+class Job(NamedTuple):
+    """A file to denoise, and the file that the result goes to."""
+
+    source: Path
+    target: Path
+
+
+def find_images(given: Sequence[str | Path], recursive: bool = False) -> list[Found]:
+    """List the images that files, folders and patterns name, each once.
+
+    Parameters
+    ----------
+    given : sequence of str or Path
+        Files are taken whatever they are called; of folders and patterns those whose
+        names end as those of images do. A folder that is an OME-Zarr is an image.
+    recursive : bool
+        Whether sub-folders of folders are looked through.
+
+    Raises
+    ------
+    RequestError
+        If a folder or a pattern names no image.
+    """
+    found: dict[Path, Found] = {}
+    for one in given:
+        images = list(_images_of(str(one), recursive))
+        if not images:
+            raise _nothing_found(str(one), recursive)
+        found |= {image.path: image for image in images if image.path not in found}
+    return list(found.values())
+
+
+def find_jobs(
+    given: Sequence[str | Path],
+    target: Path,
+    name: str = NAME,
+    recursive: bool = False,
+) -> list[Job]:
+    """List what is to be denoised, and where the results go: nothing is made yet.
+
+    Results of earlier runs, which lie among the images, are no images to denoise.
+
+    Parameters
+    ----------
+    given : sequence of str or Path
+        As of `find_images`.
+    target : Path
+        Folder of the results. Sub-folders are as they were.
+    name : str
+        Of each result: `{name}` stands for that of the image without its ending,
+        `{folder}` for that of its folder, `{number}` for its number, from 1.
+    recursive : bool
+        As of `find_images`.
+
+    Raises
+    ------
+    RequestError
+        If there is no image, the name cannot be made, or two results have one name.
+    """
+    require_name(name)
+    images = find_images(given, recursive)
+    images = [one for one in images if not _lies_in(one.path, target, given)]
+    jobs = _named(images, target, name)
+    made = {job.target.resolve() for job in jobs}
+    left = [one for one in images if one.path.resolve() not in made]
+    if len(left) < len(images):
+        jobs = _named(left, target, name)
+    if not jobs:
+        raise RequestError("All images that were found are results of earlier runs.")
+    _require_different(jobs)
+    return jobs
+
+
+def require_name(name: str) -> None:
+    """Refuse a name of results that cannot be made.
+
+    Raises
+    ------
+    RequestError
+        If a field is not known, or it does not end as an image that can be written.
+    """
+    try:
+        fields = [field for _, field, *_ in string.Formatter().parse(name) if field]
+    except ValueError:
+        fields = ["?"]
+    unknown = [field for field in fields if field not in _FIELDS]
+    if unknown or not re.search(r"\.(tiff?|zarr)$", name, re.IGNORECASE):
+        raise RequestError(
+            f"{name!r} cannot be the name of results.",
+            f'Give one such as "{NAME}", made of text and '
+            f"{', '.join(f'{{{field}}}' for field in _FIELDS)}; it ends in .tif, "
+            ".ome.tif or .ome.zarr.",
+        )
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a name stands for several files."""
+    return glob.has_magic(text) and not Path(text).exists()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder of images, and no image that is stored as one."""
+    return path.is_dir() and not path.name.lower().endswith(IMAGE_ENDINGS)
+
+
+def _images_of(given: str, recursive: bool) -> Iterator[Found]:
+    path = Path(given)
+    if is_pattern(given):
+        start = _fixed_part(path)
+        matches = start.glob(str(path.relative_to(start)))
+        for one in sorted(matches, key=lambda p: natural(str(p))):
+            if _is_image(one):
+                yield Found(one, one.parent.relative_to(start))
+    elif is_folder(path):
+        for one in sorted(_files_of(path, recursive), key=lambda p: natural(str(p))):
+            yield Found(one, one.parent.relative_to(path))
+    else:
+        yield Found(path)  # whatever it is: reading it says what is wrong
+
+
+def _files_of(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Images in a folder; what lies within an image that is a folder is none."""
+    for one in folder.iterdir():
+        if _is_image(one):
+            yield one
+        elif recursive and one.is_dir() and not one.name.startswith("."):
+            yield from _files_of(one, recursive)
+
+
+def _is_image(path: Path) -> bool:
+    named = path.name.lower().endswith(IMAGE_ENDINGS)
+    return named and not path.name.startswith(".")
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder that a pattern begins in."""
+    parts = []
+    for part in pattern.parent.parts:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sort key by which 2 comes before 10."""
+    parts = re.split(r"(\d+)", text)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _lies_in(path: Path, target: Path, given: Iterable[str | Path]) -> bool:
+    """Whether an image lies in the folder of the results, and was not named itself."""
+    folder = target.resolve()
+    if any(Path(one).resolve() in (folder, path.resolve()) for one in given):
+        return False
+    return path.resolve().is_relative_to(folder)
+
+
+def _named(images: Sequence[Found], target: Path, name: str) -> list[Job]:
+    jobs = []
+    for number, (path, folder) in enumerate(images, 1):
+        fields = {
+            "name": file_stem(path),
+            "folder": path.resolve().parent.name,
+            "number": number,
+        }
+        jobs.append(Job(path, target / folder / name.format(**fields)))
+    return jobs
+
+
+def _require_different(jobs: Sequence[Job]) -> None:
+    by_target: dict[Path, Path] = {}
+    for source, target in jobs:
+        other = by_target.setdefault(target, source)
+        if other != source:
+            raise RequestError(
+                f"The results of {other} and {source} would have the same name: one "
+                "would overwrite the other.",
+                'Give another name, such as --name "{folder} {name}.tif".',
+            )
+
+
+def _nothing_found(given: str, recursive: bool) -> RequestError:
+    hint = f"Their names end in {', '.join(IMAGE_ENDINGS[:2])} or as other formats do."
+    if Path(given).is_dir() and not recursive:
+        hint += " With --recursive, sub-folders are looked through, too."
+    return RequestError(f"There is no image in {given}.", hint)

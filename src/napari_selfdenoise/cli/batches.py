@@ -1,0 +1,241 @@
+"""Flags for many inputs, and what is done with them one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from napari_selfdenoise.batch import (
+    IMAGE_ENDINGS,
+    NAME,
+    Job,
+    Outcome,
+    Outcomes,
+    find_jobs,
+    is_folder,
+    is_pattern,
+    require_name,
+    run_jobs,
+)
+from napari_selfdenoise.cli.outputs import require_writable, result_paths
+from napari_selfdenoise.cli.runs import Written
+from napari_selfdenoise.cli.screen import Shown, progress_bar, say
+from napari_selfdenoise.errors import RequestError
+
+Denoise = Callable[[str, dict[str, Path]], tuple[Written, Sequence[str]]]
+"""Denoises an input into files by the names of the results; returns notes as well."""
+
+_OPTIONS = (
+    click.option(
+        "--recursive", is_flag=True, help="Look through sub-folders of INPUT as well."
+    ),
+    click.option(
+        "--skip-existing",
+        is_flag=True,
+        help="Leave out what has a result: go on where a run has ended.",
+    ),
+    click.option(
+        "--name",
+        "name",
+        default=NAME,
+        show_default=True,
+        metavar="TEMPLATE",
+        help="Of each result, where OUTPUT is a folder: {name} is that of the input "
+        "without its ending, {folder} that of its folder, {number} its number. An "
+        "ending .ome.zarr writes OME-Zarr.",
+    ),
+    click.option(
+        "--log",
+        metavar="FILE",
+        help="Append one line of JSON for each input to FILE, as soon as it is done.",
+    ),
+)
+
+
+def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the flags for many inputs."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+class BatchOptions(NamedTuple):
+    """What the flags of `batch_options` say."""
+
+    recursive: bool
+    skip_existing: bool
+    name: str
+    log: str | None
+
+    @classmethod
+    def take(cls, values: dict[str, Any]) -> BatchOptions:
+        """Take them out of a verb's values."""
+        return cls(*(values.pop(name) for name in cls._fields))
+
+    def are_for(self, sources: Sequence[str]) -> bool:
+        """Whether there may be several inputs, or flags that are for many are given."""
+        several = len(sources) > 1 or any(map(_may_be_many, sources))
+        return several or self != BatchOptions(False, False, NAME, None)
+
+
+def _may_be_many(source: str) -> bool:
+    return is_pattern(source) or is_folder(Path(source))
+
+
+class Batch:
+    """Inputs of a verb, and the files of their results.
+
+    Parameters
+    ----------
+    options : BatchOptions
+        Of the verb.
+    sources : sequence of str
+        Files, folders and patterns.
+    target : str
+        Folder of the results; it is made where it is not there.
+    outputs : str
+        Names of the results, separated by commas.
+    read : iterable of str
+        What else is read, and must stay.
+
+    Raises
+    ------
+    RequestError
+        If there is nothing to denoise, or results would replace each other or what is
+        read, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        options: BatchOptions,
+        sources: Sequence[str],
+        target: str,
+        outputs: str,
+        read: Iterable[str] = (),
+    ) -> None:
+        self._options, self._outputs = options, outputs
+        require_name(options.name)
+        require_writable(options.log)
+        folder = _results_folder(target)
+        self.jobs = find_jobs(sources, folder, options.name, options.recursive)
+        # Other results of earlier runs lie among the images, too.
+        made = {file.resolve() for job in self.jobs for file in self._files(job)}
+        self.jobs = [job for job in self.jobs if job.source.resolve() not in made]
+        self._require_kept(read)
+
+    @property
+    def to_do(self) -> list[Job]:
+        """Jobs that are not skipped."""
+        return [job for job in self.jobs if not self._skips(job)]
+
+    def run(self, denoise: Denoise) -> Outcomes:
+        """Denoise one after the other; say and log how each ended.
+
+        Parameters
+        ----------
+        denoise : callable
+            Its results are written as a whole, or not at all.
+        """
+        outcomes = Outcomes()
+
+        def work(job: Job) -> Outcome:
+            began = time.monotonic()
+            files = result_paths(job.target, self._outputs)
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            result, notes = denoise(str(job.source), files)
+            seconds = time.monotonic() - began
+            every = (*notes, *result.notes)
+            return Outcome(job.source, "denoised", "", seconds, files, every)
+
+        with ExitStack() as stack:
+            show = stack.enter_context(progress_bar())
+            listeners = [outcomes.each.append, _teller(len(self.jobs), show)]
+            if self._options.log:
+                log = Path(self._options.log).open("a", encoding="utf-8")  # noqa: SIM115
+                stack.enter_context(log)
+                listeners.append(lambda one: _append(log, one))
+            try:
+                run_jobs(self.jobs, work, listeners, self._skips)
+            except KeyboardInterrupt:
+                say(outcomes.summary(len(self.jobs)))
+                raise
+        return outcomes
+
+    def report(self, outcomes: Outcomes) -> dict[str, Any]:
+        """Report of the verb; `failed` counts inputs without a result."""
+        notes = [
+            f"{one.source.name}: {note}" for one in outcomes.each for note in one.notes
+        ]
+        failed = [f"{one.source} was left out: {one.reason}" for one in outcomes.failed]
+        return {
+            "outputs": outcomes.outputs(),
+            "denoised": outcomes.count("denoised"),
+            "skipped": outcomes.count("skipped"),
+            "failed": len(failed),
+            "files": [one.row() for one in outcomes.each],
+            "warnings": [*failed, *dict.fromkeys(notes)],
+            "table": outcomes.summary(len(self.jobs)),
+        }
+
+    def _files(self, job: Job) -> list[Path]:
+        return list(result_paths(job.target, self._outputs).values())
+
+    def _skips(self, job: Job) -> bool:
+        there = self._options.skip_existing
+        return there and all(file.exists() for file in self._files(job))
+
+    def _require_kept(self, read: Iterable[str]) -> None:
+        """Raise an error if a result would replace what is read."""
+        kept = {Path(one).resolve() for one in read}
+        kept |= {job.source.resolve() for job in self.jobs}
+        for job in self.jobs:
+            for file in map(Path.resolve, self._files(job)):
+                lost = file if file in kept else None
+                lost = lost or next((one for one in kept if file in one.parents), None)
+                if lost:
+                    raise RequestError(
+                        f"The result would overwrite {lost}, which would be lost.",
+                        "Choose another folder or another --name for the results.",
+                    )
+
+
+def _results_folder(target: str) -> Path:
+    """OUTPUT as a folder, of several inputs."""
+    folder = Path(target)
+    named = not folder.exists() and folder.name.lower().endswith(IMAGE_ENDINGS)
+    if named or (folder.exists() and not is_folder(folder)):
+        raise RequestError(
+            f"There are several inputs, but {folder} is no folder.",
+            "Name a folder, or give one input at a time.",
+        )
+    return folder
+
+
+def _append(log: Any, outcome: Outcome) -> None:
+    log.write(f"{outcome.line()}\n")
+    log.flush()
+
+
+def _teller(total: int, show: Callable[[Shown], None]) -> Callable[[Outcome], None]:
+    """What says how far a batch is, and which inputs failed."""
+    from napari_selfdenoise.run_time import left_text
+
+    began, ended, worked = time.monotonic(), 0, 0
+
+    def tell(outcome: Outcome) -> None:
+        nonlocal ended, worked
+        ended += 1
+        worked += outcome.status != "skipped"
+        if outcome.status == "failed":
+            say(f"{outcome.source} was left out: {outcome.reason}")
+        each = (time.monotonic() - began) / max(1, worked)
+        left = left_text(each * (total - ended)) if worked else ""
+        text = f"{ended} of {total} files{f' ({left})' if left else ''}"
+        show(Shown(text, ended / total))
+
+    return tell
