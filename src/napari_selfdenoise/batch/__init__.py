@@ -14,7 +14,7 @@ from napari_selfdenoise.batch.files import (
     require_name,
 )
 from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, run_jobs
-from napari_selfdenoise.batch.sample import kind_of_most, spread
+from napari_selfdenoise.batch.sample import kind_of_most
 
 __all__ = [
     "IMAGE_ENDINGS",
@@ -29,5 +29,4 @@ __all__ = [
     "kind_of_most",
     "require_name",
     "run_jobs",
-    "spread",
 ]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from napari_selfdenoise.batch import kind_of_most, spread
+from napari_selfdenoise.batch import kind_of_most
 from napari_selfdenoise.cli.batches import Batch, Denoise
 from napari_selfdenoise.cli.inputs import Inputs
 from napari_selfdenoise.cli.report import training_report
@@ -22,6 +22,7 @@ from napari_selfdenoise.cli.runs import (
 from napari_selfdenoise.cli.screen import say
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import spread
 
 _ONCE, _CONTINUE, _ANEW = "once", "continue", "anew"
 _SAMPLE = 16

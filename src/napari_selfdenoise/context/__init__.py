@@ -3,7 +3,7 @@
 Knows images, defects and parts. For training, prediction and what stands above them.
 """
 
-from napari_selfdenoise.context.benefit import Benefit, measure_benefit
+from napari_selfdenoise.context.benefit import Benefit, measure_benefit, pooled
 from napari_selfdenoise.context.context_planes import (
     ContextPlanes,
     neighbour_places,
@@ -41,5 +41,6 @@ __all__ = [
     "moved_back",
     "neighbour_places",
     "plane_spacing",
+    "pooled",
     "stack_axis",
 ]

@@ -10,7 +10,7 @@ mean of a still scene may be used, a third prediction has that as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from napari_selfdenoise.context.context_sources import ContextSources
-from napari_selfdenoise.context.plane_pairs import PairOfPlanes
+from napari_selfdenoise.context.plane_pairs import PairOfPlanes, PlaneWaves
 from napari_selfdenoise.defects import CleanPlane
 from napari_selfdenoise.images import PlaneIndex
 
@@ -29,6 +29,7 @@ _PIXELS = 40_000  # of all of them
 _SIDE = 512  # px; of larger planes the middle is read
 _REACH = 2  # px; pixels are used one by one up to here
 _WIDER = (9, 17, 33)  # px; sides of the squares whose means are used, too
+_FEW, _OF_MANY = 10, (3, 9)  # of more planes than that, only these means and the pixel
 _BLOCK = 16  # px; side of the squares that each half consists of
 
 _WORTH = 0.003
@@ -39,6 +40,10 @@ _SURE = 3.0  # standard errors that it must be
 _SHARED = 0.08
 """Correlation of the noise of planes that are used, on average, from which on they do
 harm: one pair alone is measured too coarsely."""
+
+_IMPOSSIBLE = 0.5
+"""Squared distance that is left, over the least noise variance, below which others have
+told of the noise."""
 
 _MOST_ALONE = 0.5
 """Share of the planes without context from which on none is used."""
@@ -158,11 +163,32 @@ def measure_benefit(
     rng = np.random.default_rng(seed)
     each = max(1, _PIXELS // len(complete))
     samples = [_sample(around, beyond, plane, each, rng) for plane in complete]
-    gains = _gains(_Sample(*(np.concatenate(v) for v in zip(*samples, strict=True))))
+    sample = _Sample(*(np.concatenate(v) for v in zip(*samples, strict=True)))
+    if sample.is_too_small:
+        return Benefit(0.0, math.inf, 0.0, alone)
+    gains, left = _gains(sample)
     of_planes, of_mean, with_mean = map(_with_error, gains)
     pairs = (around.pair(p, other) for p in complete for other in found[p] if other)
     shared = float(np.mean([pair.shared_noise for pair in pairs if pair]))
+    if left < _IMPOSSIBLE * sample.noise.mean():
+        shared = 1.0  # independent noise would be left, however good a prediction
     return Benefit(*of_planes, shared, alone, *of_mean, *with_mean)
+
+
+def pooled(found: Sequence[Benefit]) -> Benefit:
+    """What was measured of several images, as one: the mean of each figure.
+
+    Parameters
+    ----------
+    found : sequence of Benefit
+        At least one.
+    """
+    values = np.array(found)
+    means = values.mean(0)
+    errors = np.sqrt((values**2).sum(0)) / len(found)
+    is_error = np.array(["error" in name for name in Benefit._fields])
+    benefit = Benefit(*np.where(is_error, errors, means).tolist())
+    return benefit._replace(shared_noise=float(values[:, 2].max()))
 
 
 def _with_error(gains: Array) -> tuple[float, float]:
@@ -184,6 +210,8 @@ class _Sample(NamedTuple):
         (n, k), (n, l), (n, m); m is 0 where there is no such mean.
     block : ndarray
         Number of the square that they lie in, (n,).
+    noise : ndarray
+        Least variance of their noise, (n,), squared raw units.
     """
 
     observed: Array
@@ -191,6 +219,14 @@ class _Sample(NamedTuple):
     others: Array
     scene: Array
     block: NDArray[np.int64]
+    noise: Array
+
+    @property
+    def is_too_small(self) -> bool:
+        """Whether a half has fewer pixels than what is fitted to it has weights."""
+        weights = sum(part.shape[1] for part in (self.own, self.others, self.scene))
+        first = np.count_nonzero(self.block % 2 == 0)
+        return bool(min(first, len(self.block) - first) < 2 * weights)
 
 
 def _sample(
@@ -213,13 +249,11 @@ def _sample(
     own = [_features(pixels - level, y, x, hollow=True)]
     region = _inside(rows, columns, pixels)
     others, known = (
-        [
-            _features(np.nan_to_num(p - level).astype(float), y, x, hollow=False)
-            for p in (source.stack(plane, *region) if source else ())
-        ]
+        _features_of(source.stack(plane, *region) - level if source else (), y, x)
         for source in (around, beyond)
     )
     planes = len(around.of(plane))
+    noise = PlaneWaves.of(clean.recorded).least_noise_std ** 2
     width = -(-pixels.shape[1] // _BLOCK)
     return _Sample(
         pixels[y, x] - level,
@@ -227,7 +261,18 @@ def _sample(
         np.concatenate(others[:planes], axis=1),
         np.concatenate([np.empty((len(y), 0)), *others[planes:]], axis=1),
         (y // _BLOCK) * width + x // _BLOCK,
+        np.full(len(y), noise),
     )
+
+
+def _features_of(
+    planes: Iterable[NDArray[np.float32]], y: NDArray[np.intp], x: NDArray[np.intp]
+) -> list[Array]:
+    """What surrounds pixels in each of some planes; less of it where they are many."""
+    all_of_them = [np.nan_to_num(plane).astype(float) for plane in planes]
+    few = len(all_of_them) <= _FEW
+    reach, wider = (_REACH, _WIDER) if few else (0, _OF_MANY)
+    return [_features(one, y, x, False, reach, wider) for one in all_of_them]
 
 
 def _middle(length: int) -> slice:
@@ -243,27 +288,32 @@ def _inside(rows: slice, columns: slice, pixels: Array) -> tuple[slice, slice]:
 
 
 def _features(
-    pixels: Array, y: NDArray[np.intp], x: NDArray[np.intp], hollow: bool
+    pixels: Array,
+    y: NDArray[np.intp],
+    x: NDArray[np.intp],
+    hollow: bool,
+    reach: int = _REACH,
+    wider: Sequence[int] = _WIDER,
 ) -> Array:
     """What surrounds pixels, (n, k), without them where it is hollow."""
-    steps = range(-_REACH, _REACH + 1)
+    steps = range(-reach, reach + 1)
     own = pixels[y, x]
     near = [
         pixels[y + dy, x + dx] for dy in steps for dx in steps if dy or dx or not hollow
     ]
     wide = []
-    for side in _WIDER:
+    for side in wider:
         mean = uniform_filter(pixels, side, mode="reflect")[y, x]
         # Mirrored pixels at borders count more than once: a small error there.
         wide.append((mean * side**2 - own) / (side**2 - 1) if hollow else mean)
     return np.stack([*near, *wide, np.ones_like(own)], axis=1)
 
 
-def _gains(sample: _Sample) -> tuple[Array, Array, Array]:
-    """Shares by which each block's squared distance is reduced.
+def _gains(sample: _Sample) -> tuple[tuple[Array, Array, Array], float]:
+    """Shares by which each block's squared distance is reduced, and what is left.
 
     By planes around; by the mean of the scene beyond that; by planes around beyond the
-    mean.
+    mean. Left is the smallest squared distance, a mean.
     """
     half = sample.block % 2 == 0
     blocks = np.unique(sample.block, return_inverse=True)[1]
@@ -277,7 +327,8 @@ def _gains(sample: _Sample) -> tuple[Array, Array, Array]:
     of_planes, of_mean, with_mean = (
         np.bincount(blocks, less) / count / plain.mean() for less in saved
     )
-    return of_planes, of_mean, with_mean
+    left = min(joint.mean(), all_of_them.mean())
+    return (of_planes, of_mean, with_mean), float(left)
 
 
 def _squared_residuals(

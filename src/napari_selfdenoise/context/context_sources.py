@@ -93,6 +93,11 @@ class ContextSources:
         """Std of the noise of what `stack` gives, over that of the plane, (N,)."""
         return np.concatenate([one.noise_shares(plane) for one in self._found])
 
+    def lacks_channels(self, plane: PlaneIndex) -> bool:
+        """Whether a channel that would help to predict a plane may not be used."""
+        others = (one for one in self._found if isinstance(one, OtherChannels))
+        return any(one.lacks(plane) for one in others)
+
     def sequence(self, plane: PlaneIndex) -> PlaneIndex:
         """Sort key by which planes that are compared follow each other."""
         return self._found[0].sequence(plane)

@@ -12,11 +12,19 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.context.compared_planes import ComparedPlanes
-from napari_selfdenoise.context.plane_pairs import Brightness, PairOfPlanes
+from napari_selfdenoise.context.compared_planes import KEPT, ComparedPlanes
+from napari_selfdenoise.context.plane_pairs import (
+    Brightness,
+    PairOfPlanes,
+    share_noise,
+)
 from napari_selfdenoise.defects import CleanImage, CleanPlane
 from napari_selfdenoise.images import PlaneIndex
 from napari_selfdenoise.parts.channels import JointChannels
+
+_BEYOND = 0.5
+"""How far a channel may be brighter or darker than in the training, as a share of the
+range that it had there."""
 
 
 class OtherChannels:
@@ -40,6 +48,7 @@ class OtherChannels:
         self._corner, self.plane_shape = (0, 0), image.plane_shape
         image.kept_planes = max(image.kept_planes, channels.count + 1)
         self._compared = ComparedPlanes(image)
+        self._found: dict[PlaneIndex, list[PlaneIndex | None]] = {}
 
     def at(
         self, corner: tuple[int, int], plane_shape: tuple[int, int]
@@ -51,13 +60,30 @@ class OtherChannels:
 
     def of(self, plane: PlaneIndex) -> list[PlaneIndex | None]:
         """The other channels at a plane's place, in order; None where not usable."""
+        if plane not in self._found:
+            if len(self._found) > KEPT:
+                self._found.clear()
+            self._found[plane] = self._usable(plane)
+        return self._found[plane]
+
+    def _usable(self, plane: PlaneIndex) -> list[PlaneIndex | None]:
         own = self.image.image.channel_of(plane)
-        helped = own in self._channels.helped
-        return [
-            self._at(plane, other) if helped and self._helps(plane, other) else None
-            for other in range(self.image.image.channels)
-            if other != own
-        ]
+        others = [n for n in range(self.image.image.channels) if n != own]
+        if own not in self._channels.helped:
+            return [None] * len(others)
+        found = [self._at(plane, n) if self._helps(plane, n) else None for n in others]
+        waves = [self._compared.waves(other) for other in found if other]
+        one, rest = self._compared.waves(plane), [w for w in waves if w]
+        if one is None or (rest and share_noise(one, rest)):
+            return [None] * len(others)
+        return found
+
+    def lacks(self, plane: PlaneIndex) -> bool:
+        """Whether a plane is helped by channels, one of which may not be used."""
+        own, scales = self.image.image.channel_of(plane), self._channels.scales
+        there = sum(bool(scale) for scale in scales) - bool(scales[own])
+        used = sum(other is not None for other in self.of(plane))
+        return own in self._channels.helped and used < there
 
     def has_enough(self, plane: PlaneIndex) -> bool:
         """Whether any channel may help to predict a plane."""
@@ -71,30 +97,27 @@ class OtherChannels:
         Returns
         -------
         ndarray
-            (C - 1, Y, X), raw units of the plane's channel; NaN where a channel is not
-            used.
+            (C - 1, Y, X), raw units of the plane's channel: its level where another
+            channel is not used, or was not recorded.
         """
         shape = rows.stop - rows.start, columns.stop - columns.start
-        nothing = np.full(shape, np.nan, np.float32)
-        return np.stack(
-            [
-                nothing
-                if other is None
-                else self._brightness(plane, other).matched(
-                    self.read(other, rows, columns).pixels
-                )
-                for other in self.of(plane)
-            ]
-        )
+        level = self._channels.offsets[self.image.image.channel_of(plane)]
+        found = np.full((self._channels.count, *shape), level, np.float32)
+        for number, other in enumerate(self.of(plane)):
+            if other is not None:
+                clean = self.read(other, rows, columns)
+                pixels = self._brightness(plane, other).matched(clean.pixels)
+                found[number] = np.where(clean.missing, np.float32(level), pixels)
+        return found
 
     def noise_shares(self, plane: PlaneIndex) -> NDArray[np.float32]:
         """Std of the noise of what `stack` gives, over that of the plane, one each."""
-        shares = np.ones(self._channels.count, np.float32)
+        shares = np.zeros(self._channels.count, np.float32)
         for number, other in enumerate(self.of(plane)):
             if other is not None:
                 noises = [self._noise(one) for one in (plane, other)]
                 gain = self._brightness(plane, other).gain
-                shares[number] = gain * noises[1] / noises[0] if noises[0] else 1.0
+                shares[number] = gain * noises[1] / noises[0] if noises[0] else 0.0
         return shares
 
     def sequence(self, plane: PlaneIndex) -> PlaneIndex:
@@ -122,8 +145,14 @@ class OtherChannels:
         """Whether another channel is recorded there, with noise of its own."""
         if not self._channels.scales[other]:
             return False
-        pair = self.pair(plane, self._at(plane, other))
-        return pair is not None and pair.unrelated
+        place = self._at(plane, other)
+        pair, waves = self.pair(plane, place), self._compared.waves(place)
+        if pair is None or waves is None or not pair.unrelated:
+            return False
+        low, high = self._channels.lows[other], self._channels.highs[other]
+        margin = _BEYOND * (high - low)
+        darkest, brightest = waves.range
+        return low - margin <= darkest and brightest <= high + margin
 
     def _brightness(self, plane: PlaneIndex, other: PlaneIndex) -> Brightness:
         """How bright a channel is where another is as bright as it mostly is."""

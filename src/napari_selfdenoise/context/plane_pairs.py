@@ -10,6 +10,7 @@ movie.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +82,22 @@ class PlaneWaves(NamedTuple):
         """Std of the noise, as the shortest waves of all blocks show it, raw units."""
         known = self.waves[np.isfinite(self.means)]
         return math.sqrt((known[:, _SHORT] ** 2).mean()) if len(known) else 0.0
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """How dark and how bright blocks are, but for a few, raw units."""
+        known = self.means[np.isfinite(self.means)]
+        if not known.size:
+            return 0.0, 0.0
+        low, high = np.percentile(known, (1, 99))
+        return float(low), float(high)
+
+    @property
+    def least_noise_std(self) -> float:
+        """As `noise_std`, of the quarter of the blocks with the least."""
+        known = self.waves[np.isfinite(self.means)]
+        powers = (known[:, _SHORT] ** 2).mean(1)
+        return math.sqrt(np.quantile(powers, _FLAT)) if len(known) else 0.0
 
 
 class Brightness(NamedTuple):
@@ -158,9 +175,11 @@ class PairOfPlanes(NamedTuple):
     def unrelated(self) -> bool:
         """Whether their noise is neither alike nor opposite.
 
-        Dyes that were unmixed have noise that is opposite.
+        Dyes that were unmixed have noise that is opposite. Too small ones are not known
+        to be independent.
         """
-        return abs(self.shared_noise) <= max(_SHARED, self.chance)
+        known = self.blocks >= _LEAST_BLOCKS
+        return known and abs(self.shared_noise) <= max(_SHARED, self.chance)
 
     @property
     def usable(self) -> bool:
@@ -168,6 +187,44 @@ class PairOfPlanes(NamedTuple):
         by_chance = _CHANCE / math.sqrt(max(1, self.blocks))
         alike = self.likeness >= min(1.0, max(_ALIKE, by_chance))
         return self.independent and alike
+
+
+def share_noise(one: PlaneWaves, others: Sequence[PlaneWaves]) -> bool:
+    """Whether other planes together tell of the noise of one, if each hardly does.
+
+    As where the mean over many channels was subtracted from each. The shortest waves of
+    one are fitted by those of the others, in the blocks with the least in common.
+
+    Parameters
+    ----------
+    one : PlaneWaves
+        Whose noise is to be independent.
+    others : sequence of PlaneWaves
+        At least one.
+    """
+    known = np.isfinite(one.means)
+    for other in others:
+        known &= np.isfinite(other.means)
+    own, rest = one.waves[known], [other.waves[known] for other in others]
+    alike = [np.abs(_correlations(own[:, _MIDDLE], w[:, _MIDDLE])) for w in rest]
+    count = max(_LEAST_BLOCKS // 2, round(_FLAT * len(own)))
+    flat = np.argsort(np.max(alike, axis=0), kind="stable")[:count]
+    target, *inputs = (_standardized(w[flat][:, _SHORT]) for w in (own, *rest))
+    excess = len(target) - 2 * len(inputs)
+    if excess <= 0:
+        return True  # too few waves say that they are independent
+    a = np.stack(inputs, axis=1)
+    fitted = a @ np.linalg.lstsq(a, target, rcond=None)[0]
+    told = float((fitted * target).mean() / max((target**2).mean(), 1e-30))
+    told -= len(inputs) / len(target)  # what any fit tells by chance
+    chance = _CHANCE * math.sqrt(2 * len(inputs)) / len(target)
+    return told > max(_SHARED**2, chance)
+
+
+def _standardized(waves: Array) -> Array:
+    """Waves of blocks (n, k) so that all blocks count alike, flat."""
+    power = np.sqrt((waves**2).mean(1, keepdims=True))
+    return np.asarray(waves / np.where(power > 0, power, np.inf)).ravel()
 
 
 def _shared(one: Array, other: Array) -> tuple[float, float]:

@@ -54,6 +54,7 @@ from napari_selfdenoise.images.samples import (
     fish_frame,
     poisson_gaussian_stack,
 )
+from napari_selfdenoise.images.spread import spread
 from napari_selfdenoise.images.statistics import (
     bins_by_signal,
     means_of_bins,
@@ -116,6 +117,7 @@ __all__ = [
     "series_names",
     "sliding_means",
     "sources",
+    "spread",
     "storable",
     "tile_grid",
     "to_bins",

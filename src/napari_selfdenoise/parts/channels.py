@@ -21,6 +21,16 @@ class _Channels(BaseModel):
         """Number of other channels that the network gets as further inputs."""
         return 0
 
+    def levels(self, channel: int) -> tuple[float, ...]:
+        """What stands in place of each other channel where it is not used, raw units.
+
+        Parameters
+        ----------
+        channel : int
+            Which one is predicted.
+        """
+        return ()
+
 
 class IndependentChannels(_Channels):
     """Each channel by itself.
@@ -38,8 +48,9 @@ class JointChannels(_Channels):
     """Each channel together with the others of the same plane.
 
     Each has a network and a noise curve of its own. The network gets the other channels
-    as further inputs; only pixels of the channel that it predicts are masked. Blank
-    channels are left out, and those that share noise with it.
+    as further inputs; only pixels of the channel that it predicts are masked. Left out
+    are channels that are blank, share noise with it, or are far brighter or darker than
+    in the training.
     """
 
     model_config = ConfigDict(title="Joint")
@@ -59,6 +70,18 @@ class JointChannels(_Channels):
         "training; 0 where it is empty.",
         json_schema_extra={"hidden": True},
     )
+    lows: tuple[float, ...] = Field(
+        (),
+        title="Darkest",
+        description="How dark squares of 8 px are in each channel, in raw units.",
+        json_schema_extra={"hidden": True},
+    )
+    highs: tuple[float, ...] = Field(
+        (),
+        title="Brightest",
+        description="How bright squares of 8 px are in each channel, in raw units.",
+        json_schema_extra={"hidden": True},
+    )
     helped: tuple[int, ...] = Field(
         (),
         title="Helped channels",
@@ -70,6 +93,16 @@ class JointChannels(_Channels):
     def count(self) -> int:
         """Number of other channels that the network gets as further inputs."""
         return max(0, len(self.scales) - 1)
+
+    def levels(self, channel: int) -> tuple[float, ...]:
+        """What stands in place of each other channel where it is not used, raw units.
+
+        Parameters
+        ----------
+        channel : int
+            Which one is predicted, whose level it is.
+        """
+        return self.count * (self.offsets[channel],) if self.scales else ()
 
 
 class AutomaticChannels(_Channels):

@@ -177,6 +177,17 @@ def predict_tiles(
     return Denoised(images, *how, notes)
 
 
+def _without(planes: int) -> str:
+    """Note on planes that lacked a channel; empty where there are none."""
+    if not planes:
+        return ""
+    return (
+        f"{planes} {'plane' if planes == 1 else 'planes'} had to be predicted without "
+        "a channel that would have helped: it is blank there, shares their noise, or "
+        "is far brighter or darker than in the training."
+    )
+
+
 class _Planes:
     """Denoises an image plane by plane, and keeps what was found of them."""
 
@@ -203,6 +214,8 @@ class _Planes:
         self._estimators: OrderedDict[Together, TileEstimator] = OrderedDict()
         self._prepared_for: Together = ()
         self._views: dict[int, TileViews] = {}
+        self._views_now: TileViews | None = None
+        self._lacking: set[PlaneIndex] = set()  # a channel that helps them
         self._curves: dict[PlaneIndex, NoiseCurve] = {}
         self._blends: dict[PlaneIndex, Blend] = {}
 
@@ -236,7 +249,8 @@ class _Planes:
         """Sentences on the defects and patterns of the image."""
         defects = describe_defects(self.count, self.model.config.outliers)
         channels = range(self.image.channels)
-        return [defects, *(str(self.clean.patterns(n)) for n in channels)]
+        patterns = (str(self.clean.patterns(n)) for n in channels)
+        return [defects, *patterns, _without(len(self._lacking))]
 
     def chosen(self) -> tuple[Blend, ...]:
         """Blends of the planes, in the order of the image."""
@@ -280,6 +294,8 @@ class _Planes:
             self._begin(plane)
         tiles = [tile for tile in tiles if self._is_wanted(tile)]
         self._curves[plane] = estimator.noise.curve
+        if self._views_now and self._views_now.lacks_channels(plane):
+            self._lacking.add(plane)
         if estimator.blend:
             self._blends[plane] = estimator.blend
         for place, tile in enumerate(tiles):
@@ -294,7 +310,7 @@ class _Planes:
 
     def _estimator(self, plane: PlaneIndex, channel: int) -> TileEstimator:
         """What estimates the tiles of a plane: of both exposures, where there are."""
-        views = self._views_of(channel)
+        views = self._views_now = self._views_of(channel)
         if self.second is None or self.second.is_blank(plane):
             return estimator_of(views)
         return PairEstimator(views, self._make_views(self.second, channel))

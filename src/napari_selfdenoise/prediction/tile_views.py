@@ -119,6 +119,10 @@ class TileViews:
             self._context = tile, self.normalization.apply(raw)
         return self._context[1]
 
+    def lacks_channels(self, plane: PlaneIndex) -> bool:
+        """Whether a channel that would help to predict a plane may not be used."""
+        return self._around is not None and self._around.lacks_channels(plane)
+
     def noise_shares(self, tile: Tile) -> Tensor | float:
         """Noise std of the planes around over that of the plane, (N, 1, 1)."""
         if self._around is None:

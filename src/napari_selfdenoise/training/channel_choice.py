@@ -7,8 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from napari_selfdenoise.config import TrainingConfig, why_not
-from napari_selfdenoise.context import Benefit, OtherChannels, measure_benefit
-from napari_selfdenoise.images import Normalization
+from napari_selfdenoise.context import (
+    Benefit,
+    OtherChannels,
+    PlaneWaves,
+    measure_benefit,
+    pooled,
+)
+from napari_selfdenoise.images import Normalization, spread
 from napari_selfdenoise.parts.channels import (
     Channels,
     IndependentChannels,
@@ -20,6 +26,8 @@ from napari_selfdenoise.training.training_data import TrainingData
 
 CHANNELS_ALONE = "Each channel is denoised by itself"
 """How sentences begin that say why other channels are not used."""
+
+_MOST_IMAGES = 4  # whose channels are compared
 
 _SAMPLED = 2**18  # pixels of a channel whose level and spread are measured, about
 
@@ -71,7 +79,10 @@ def _is_measured(channels: Channels) -> bool:
 def _measured(data: TrainingData) -> JointChannels:
     """All channels together, each at its level and spread."""
     found = [_level(planes) for planes in data.planes]
+    ranges = [_range(planes) for planes in data.planes]
     return JointChannels(
+        lows=tuple(low for low, _ in ranges),
+        highs=tuple(high for _, high in ranges),
         offsets=tuple(one.offset if one else 0.0 for one in found),
         scales=tuple(one.scale if one else 0.0 for one in found),
         helped=tuple(number for number, one in enumerate(found) if one),
@@ -89,16 +100,28 @@ def _level(planes: Sequence[TrainingPlane]) -> Normalization | None:
     )
 
 
+def _range(planes: Sequence[TrainingPlane]) -> tuple[float, float]:
+    """How dark and how bright the blocks of a channel are."""
+    found = [PlaneWaves.of(one.clean.recorded).range for one in planes]
+    return min((low for low, _ in found), default=0.0), max(
+        (high for _, high in found), default=0.0
+    )
+
+
 def _benefit(
     config: TrainingConfig, joint: JointChannels, planes: Sequence[TrainingPlane]
 ) -> Benefit:
-    """What the other channels add in the first image, beyond the planes around."""
-    first = planes[0]
-    others = OtherChannels(first.image, joint).at(*first.region)
-    known = sorted(one.plane for one in planes if one.place == first.place)
+    """What the other channels add in some images, beyond the planes around."""
     alone = config.model_copy(update={"channels": IndependentChannels()})
     find = context_of(planes, alone)
-    return measure_benefit(others, known, beyond=find(first) if find else None)
+    firsts = list({id(one.image): one for one in reversed(planes)}.values())[::-1]
+    found = []
+    for first in spread(firsts, _MOST_IMAGES):
+        others = OtherChannels(first.image, joint).at(*first.region)
+        known = sorted(one.plane for one in planes if one.place == first.place)
+        beyond = find(first) if find else None
+        found.append(measure_benefit(others, known, beyond=beyond))
+    return pooled(found)
 
 
 def _automatic(

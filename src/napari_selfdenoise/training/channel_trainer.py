@@ -124,7 +124,9 @@ class ChannelTrainer:
         self.normalization = norm = (
             start.normalization if start else Normalization.measure(pixels)
         )
-        self.sampler = _make_sampler(shown, planes, norm, plan, paired, volumes)
+        levels = self.config.channels.levels(channel)
+        around = Contexts.of(planes, self.config.masking.binning, levels)
+        self.sampler = _make_sampler(shown, around, norm, plan, paired, volumes)
         units = NoiseUnits(norm.offset, norm.scale, std_floor(pixels, norm))
         network, noise = _make_modules(self.config, seed, units, start)
         self.network = on_device(network, plan.device)
@@ -371,7 +373,7 @@ def _paired(planes: Sequence[TrainingPlane], config: TrainingConfig) -> PairedPl
 
 def _make_sampler(
     shown: Observations,
-    planes: Sequence[TrainingPlane],
+    around: Contexts | None,
     normalization: Normalization,
     plan: TrainingPlan,
     paired: PairedPlanes,
@@ -387,7 +389,7 @@ def _make_sampler(
         turns,
         plan.device,
         masking.binning,
-        Contexts.of(planes, masking.binning),
+        around,
         paired.partners,
         paired.inputs,
         volumes,

@@ -81,6 +81,10 @@ def context_of(
     return find
 
 
+_HIDDEN = 0.1
+"""Share of the patches in which another channel is hidden."""
+
+
 class Patches(NamedTuple):
     """Patches to learn from.
 
@@ -124,13 +128,22 @@ class Contexts(NamedTuple):
         Around each plane, (N, Y, X), raw units; NaN where there is none.
     noise_shares : ndarray
         Std of their noise over that of a plane, on average, (N,).
+    levels : tuple of float
+        What stands in place of the last ones where they are not used, raw units: in
+        some patches they are hidden, so that a network learns to do without.
     """
 
     pixels: list[NDArray[np.float32]]
     noise_shares: NDArray[np.float32]
+    levels: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, planes: Sequence[TrainingPlane], bin_size: int) -> Contexts | None:
+    def of(
+        cls,
+        planes: Sequence[TrainingPlane],
+        bin_size: int,
+        levels: tuple[float, ...] = (),
+    ) -> Contexts | None:
         """Contexts of planes, in bins as these are; None where they have none."""
         pixels = [one.around for one in planes if one.around is not None]
         shares = [p.noise_shares for p in planes if p.noise_shares is not None]
@@ -141,7 +154,7 @@ class Contexts(NamedTuple):
                 np.stack([sliding_means(plane, bin_size) for plane in around])
                 for around in pixels
             ]
-        return cls(pixels, np.mean(shares, axis=0, dtype=np.float32))
+        return cls(pixels, np.mean(shares, axis=0, dtype=np.float32), levels)
 
 
 class PatchSampler:
@@ -192,6 +205,7 @@ class PatchSampler:
         self.good: Tensor | None = None
         self.shapes = torch.empty((0, 2), dtype=torch.int64, device=device)
         self._around: Tensor | None = None
+        self._levels = torch.empty(0, device=device)
         self.add(planes, good, around)
         self.patch_size, self.step = patch_size, step
         self.orientations = torch.tensor(orientations, device=device)
@@ -202,6 +216,8 @@ class PatchSampler:
             shares = torch.from_numpy(around.noise_shares).to(device)
             self.noise_shares = shares[:, None, None]
             self._others = torch.arange(len(shares), device=device)
+            levels = torch.tensor(around.levels, device=device)
+            self._levels = self._normalization.apply(levels)[:, None, None]
         self._volumes = volumes and volumes.to(device)
 
     def add(
@@ -263,6 +279,8 @@ class PatchSampler:
         index = self.starts[plane][:, None, None] + inside
         good = None if self.good is None else self.good[index].unsqueeze(1)
         context = self._context(plane, inside)
+        if context is not None:
+            context = self._partly_hidden(context, generator)
         return Patches(self.pixels[index].unsqueeze(1), good, context)
 
     def _good_places(self) -> Tensor | None:
@@ -281,6 +299,16 @@ class PatchSampler:
         size = (self.ends - self.starts)[plane][:, None]
         starts = len(self._others) * self.starts[plane][:, None] + self._others * size
         return self._around[starts[:, :, None, None] + inside[:, None]]
+
+    def _partly_hidden(self, context: Tensor, generator: torch.Generator) -> Tensor:
+        """A context (B, N, Y, X), of which some images are replaced by their level."""
+        count = len(self._levels)
+        if not count:
+            return context
+        shape = len(context), count, 1, 1
+        uniform = torch.rand(shape, generator=generator, device=self._device)
+        last = torch.where(uniform < _HIDDEN, self._levels, context[:, -count:])
+        return torch.cat([context[:, :-count], last], dim=1)
 
     def _corners(self, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Plane, top row and left column of patches, from uniform numbers (4, B)."""
