@@ -470,7 +470,7 @@ WRONG = [
         "bins",
     ),
     (["denoise", "rgb.tif", "out.tif", *QUICK], "RGB"),
-    (["denoise", "noisy.tif"], "OUTPUT"),
+    (["denoise", "noisy.tif"], "output is missing"),
     (["train", "noisy.tif", "--model", "none", "--resume"], "no model file"),
     (["predict", "none", "noisy.tif", "out.tif"], "There is no model file none"),
     (["predict", "noisy.tif", "noisy.tif", "out.tif"], "is not a model"),
@@ -577,6 +577,12 @@ def test_ctrl_c_while_it_starts_is_one_line(module):
     assert json.loads(ended.stdout) == {"error": "Stopped.", "hint": ""}
 
 
+def listen(monkeypatch, listener):
+    """Give all that is said to a listener."""
+    monkeypatch.setattr(runs, "say", listener)
+    monkeypatch.setattr(screen, "say", listener)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
     said = []
@@ -586,7 +592,7 @@ def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         said.append(line)
 
-    monkeypatch.setattr(runs, "say", interrupt_once)
+    listen(monkeypatch, interrupt_once)
     monkeypatch.setattr(screen, "_LINE_S", 0)
     before = signal.getsignal(signal.SIGINT)
     out = folder / "out.tif"
@@ -601,24 +607,22 @@ def test_ctrl_c_keeps_what_was_learned(folder, selfdenoise, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_keeps_what_is_denoised(folder, selfdenoise, monkeypatch):
     """The rest is NaN, and it is said how much is there."""
-    out = folder / "out"
-    out.mkdir()
+    out = folder / "out.tif"
     monkeypatch.setattr(screen, "_LINE_S", 0)
 
     def interrupt(line):
         if line.startswith("stack: denoising") and "33%" in line:  # one of three
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(runs, "say", interrupt)
-    paths = [folder / name for name in ("model.safetensors", "stack.tif", "noisy.tif")]
+    listen(monkeypatch, interrupt)
+    paths = [folder / name for name in ("model.safetensors", "stack.tif")]
     answer = selfdenoise("predict", *paths, out, "--json")
     assert answer.status == 0
     said = [w for w in answer.json["warnings"] if not w.startswith("The result keeps")]
     (warning,) = said
     assert warning == "Stopped: 33% of stack is denoised, the rest is NaN."
-    result = read_image(out / "stack denoised.tif").data
+    result = read_image(out).data
     assert np.isfinite(result[0]).all() and np.isnan(result[1:]).all()
-    assert not (out / "noisy denoised.tif").exists()  # the next one is not begun
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
@@ -629,7 +633,7 @@ def test_a_second_ctrl_c_throws_it_away(folder, selfdenoise, monkeypatch):
         if line.startswith(("Learning", "Stopping")):
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(runs, "say", interrupt)
+    listen(monkeypatch, interrupt)
     out = folder / "out.tif"
     endless = [*QUICK[2:], "--budget", "until I stop"]
     assert selfdenoise("denoise", folder / "noisy.tif", out, *endless).status == 130
@@ -649,10 +653,10 @@ def test_ctrl_c_before_anything_is_denoised_keeps_the_older_file(
 
     def interrupt(line):
         if line.startswith("stack: ") and "Stopping" not in line:
-            monkeypatch.setattr(runs, "say", said.append)
+            listen(monkeypatch, said.append)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(runs, "say", interrupt)
+    listen(monkeypatch, interrupt)
     answer = selfdenoise(
         "predict", folder / "model.safetensors", folder / "stack.tif", out
     )
@@ -672,7 +676,7 @@ def test_ctrl_c_before_anything_is_learned_keeps_the_older_file(
         if "Reading" in line:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(runs, "say", interrupt)
+    listen(monkeypatch, interrupt)
     endless = [*QUICK[2:], "--budget", "until I stop"]
     assert selfdenoise("denoise", folder / "noisy.tif", out, *endless).status == 130
     assert said[-1] == "Stopping: nothing is learned yet, so nothing is kept."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,12 @@ class Found(NamedTuple):
 
     path: Path
     folder: Path = Path()
+
+    def lies_in(self, results: Path) -> bool:
+        """Whether it lies in a folder of results, below the folder looked through."""
+        searched = self.path.resolve().parents[len(self.folder.parts)]
+        below = searched in results.resolve().parents
+        return below and self.path.resolve().is_relative_to(results.resolve())
 
 
 class Job(NamedTuple):
@@ -98,7 +104,7 @@ def find_jobs(
     """
     require_name(name)
     images = find_images(given, recursive)
-    images = [one for one in images if not _lies_in(one.path, target, given)]
+    images = [one for one in images if not one.lies_in(target)]
     jobs = _named(images, target, name)
     made = {job.target.resolve() for job in jobs}
     left = [one for one in images if one.path.resolve() not in made]
@@ -185,14 +191,6 @@ def natural(text: str) -> list[tuple[int, str]]:
     """Sort key by which 2 comes before 10."""
     parts = re.split(r"(\d+)", text)
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-
-
-def _lies_in(path: Path, target: Path, given: Iterable[str | Path]) -> bool:
-    """Whether an image lies in the folder of the results, and was not named itself."""
-    folder = target.resolve()
-    if any(Path(one).resolve() in (folder, path.resolve()) for one in given):
-        return False
-    return path.resolve().is_relative_to(folder)
 
 
 def _named(images: Sequence[Found], target: Path, name: str) -> list[Job]:

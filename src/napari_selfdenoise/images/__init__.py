@@ -40,6 +40,7 @@ from napari_selfdenoise.images.orientations import (
     turned,
     turned_back,
 )
+from napari_selfdenoise.images.picking import spread
 from napari_selfdenoise.images.plane_choice import (
     IN_VIEW,
     STACK,
@@ -54,7 +55,6 @@ from napari_selfdenoise.images.samples import (
     fish_frame,
     poisson_gaussian_stack,
 )
-from napari_selfdenoise.images.spread import spread
 from napari_selfdenoise.images.statistics import (
     bins_by_signal,
     means_of_bins,

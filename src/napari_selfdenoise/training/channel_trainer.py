@@ -121,11 +121,9 @@ class ChannelTrainer:
         paired = _paired(planes, self.config)
         shown = Observations.of(paired.planes, self.config.masking.binning)
         self._pixel_to_bin_std, pixels = shown.pixel_to_bin_std, shown.sample()
-        self.normalization = norm = (
-            start.normalization if start else Normalization.measure(pixels)
-        )
-        levels = self.config.channels.levels(channel)
-        around = Contexts.of(planes, self.config.masking.binning, levels)
+        norm = start.normalization if start else Normalization.measure(pixels)
+        self.normalization = norm
+        around = _contexts(planes, self.config, channel)
         self.sampler = _make_sampler(shown, around, norm, plan, paired, volumes)
         units = NoiseUnits(norm.offset, norm.scale, std_floor(pixels, norm))
         network, noise = _make_modules(self.config, seed, units, start)
@@ -394,6 +392,13 @@ def _make_sampler(
         paired.inputs,
         volumes,
     )
+
+
+def _contexts(
+    planes: Sequence[TrainingPlane], config: TrainingConfig, channel: int
+) -> Contexts | None:
+    """Contexts of planes, and what stands in place of other channels at times."""
+    return Contexts.of(planes, config.masking.binning, config.channels.levels(channel))
 
 
 def _in_volumes(
