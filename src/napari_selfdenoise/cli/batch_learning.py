@@ -33,9 +33,9 @@ _OPTIONS = (
         type=click.Choice((_ONCE, _CONTINUE, _ANEW)),
         default=_ONCE,
         show_default=True,
-        help="Of many inputs: once: train on some of them, then denoise all; "
-        "continue: train on each, from what the ones before have taught; anew: train "
-        "on each from nothing.",
+        help="What is learned from of many inputs. Once: train on some of them, then "
+        "denoise all. Continue: train on each, from what those before have taught. "
+        "Anew: train on each from nothing.",
     ),
     click.option(
         "--sample",

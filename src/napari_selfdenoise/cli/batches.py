@@ -30,10 +30,12 @@ from napari_selfdenoise.errors import RequestError
 Denoise = Callable[[str, dict[str, Path]], tuple[Written, Sequence[str]]]
 """Denoises an input into files by the names of the results; returns notes as well."""
 
+recursive_option = click.option(
+    "--recursive", is_flag=True, help="Look through sub-folders of INPUT as well."
+)
+
 _OPTIONS = (
-    click.option(
-        "--recursive", is_flag=True, help="Look through sub-folders of INPUT as well."
-    ),
+    recursive_option,
     click.option(
         "--skip-existing",
         is_flag=True,

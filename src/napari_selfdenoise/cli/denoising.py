@@ -9,13 +9,19 @@ from typing import Any
 
 import click
 
+from napari_selfdenoise.batch import find_images
 from napari_selfdenoise.cli.batch_learning import (
     Learning,
     learn_and_denoise,
     learning_options,
     require_single,
 )
-from napari_selfdenoise.cli.batches import Batch, BatchOptions, batch_options
+from napari_selfdenoise.cli.batches import (
+    Batch,
+    BatchOptions,
+    batch_options,
+    recursive_option,
+)
 from napari_selfdenoise.cli.html_report import report_option, write_run_report
 from napari_selfdenoise.cli.inputs import (
     Inputs,
@@ -160,6 +166,7 @@ def _denoise_one(
 @click.option(
     "--resume", is_flag=True, help="Continue from the weights in the model file."
 )
+@recursive_option
 @report_option
 @teaching_options
 @training_options
@@ -169,23 +176,26 @@ def train_verb(
     sources: tuple[str, ...],
     target: str,
     resume: bool,
+    recursive: bool,
     report_file: str | None,
     **values: Any,
 ) -> dict[str, Any]:
     """Train on one or more INPUTs and keep the model in FILE.
 
-    An INPUT that cannot be read is left out, as long as there are others.
+    An INPUT may be a folder, or a pattern in quotes such as "day*.tif". One that cannot
+    be read is left out, as long as there are others.
     """
     from napari_selfdenoise.model import load_model, save_model
 
     started = time.perf_counter()
+    paths = [str(found.path) for found in find_images(sources, recursive)]
     require_writable(target)
     require_writable(report_file)
     start = load_model(target) if resume else None
-    files = take_files(values, sources)
+    files = take_files(values, paths)
     inputs = Inputs.take(values)
     config = for_files(run_config(values, start.config if start else None), files)
-    images, left_out = _read_inputs(inputs, sources, all_needed=bool(files))
+    images, left_out = _read_inputs(inputs, paths, all_needed=bool(files))
     taught = read_files(files, inputs)
     model = train_with_progress(images, config, start, **taught)
     kept = str(save_model(model, target))

@@ -183,7 +183,7 @@ def _without(planes: int) -> str:
         return ""
     return (
         f"{planes} {'plane' if planes == 1 else 'planes'} had to be predicted without "
-        "a channel that would have helped: it is blank there, shares their noise, or "
+        "a channel that would have helped. It is blank there, shares their noise, or "
         "is far brighter or darker than in the training."
     )
 
