@@ -53,6 +53,7 @@ from napari_selfdenoise.cli.runs import (
     require_room_for,
     train_with_progress,
 )
+from napari_selfdenoise.cli.screen import say
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.images import Image
 
@@ -164,7 +165,10 @@ def _denoise_one(
     help="Where to keep the model; .safetensors is added.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Continue from the weights in the model file."
+    "--resume",
+    is_flag=True,
+    help="Go on where a training into FILE was interrupted, to the same result; else "
+    "continue from the weights in FILE.",
 )
 @recursive_option
 @report_option
@@ -186,24 +190,42 @@ def train_verb(
     be read is left out, as long as there are others.
     """
     from napari_selfdenoise.model import load_model, save_model
+    from napari_selfdenoise.training import checkpoint_path
 
     started = time.perf_counter()
     paths = [str(found.path) for found in find_images(sources, recursive)]
     require_writable(target)
     require_writable(report_file)
-    start = load_model(target) if resume else None
+    interrupted = interrupted_training(target) if resume else None
+    starts = resume and (interrupted is None or interrupted.continued)
+    start = load_model(target) if starts else None
+    known = interrupted or start
     files = take_files(values, paths)
     inputs = Inputs.take(values)
-    config = for_files(run_config(values, start.config if start else None), files)
+    config = for_files(run_config(values, known.config if known else None), files)
     images, left_out = _read_inputs(inputs, paths, all_needed=bool(files))
     taught = read_files(files, inputs)
+    taught |= {"checkpoint": checkpoint_path(target), "resume": bool(interrupted)}
     model = train_with_progress(images, config, start, **taught)
     kept = str(save_model(model, target))
+    checkpoint_path(target).unlink(missing_ok=True)  # now that the model is safe
     report = training_report(model, time.perf_counter() - started, kept)
     report["warnings"] = [*left_out, *report["warnings"]]
     if report_file:
         report["report"] = write_run_report(report_file, model, warnings=left_out)
     return report | {"outputs": {}} | inputs.report()
+
+
+def interrupted_training(target: str) -> Any:
+    """Checkpoint of a training into a file that was interrupted; None without one."""
+    from napari_selfdenoise.training import checkpoint_path, read_checkpoint
+
+    path = checkpoint_path(target)
+    if not path.is_file():
+        return None
+    found = read_checkpoint(path)
+    say(f"Going on after step {found.step} of the training that was interrupted.")
+    return found
 
 
 def _read_inputs(

@@ -4,6 +4,11 @@ For prediction (previews), run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.training.channel_choice import CHANNELS_ALONE
+from napari_selfdenoise.training.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    read_checkpoint,
+)
 from napari_selfdenoise.training.plane_reader import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.preview import Preview
 from napari_selfdenoise.training.progress import FINISHING, LEARNING, TrainingProgress
@@ -26,11 +31,14 @@ __all__ = [
     "LEARNING",
     "MAX_TRAINING_PIXELS",
     "PLANES_ALONE",
+    "Checkpoint",
     "Preview",
     "Schedule",
     "Training",
     "TrainingProgress",
+    "checkpoint_path",
     "preload",
+    "read_checkpoint",
     "require_continuable",
     "require_trainable",
     "resolve_masking",

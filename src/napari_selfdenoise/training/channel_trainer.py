@@ -104,6 +104,10 @@ class ChannelTrainer:
         Running average of the weights: what predicts.
     updates : int
         Steps of the optimiser so far.
+    patches_per_pass : int
+        That were last learned from at once: predicting alone takes less room.
+    generator : torch.Generator
+        Of patches, masks and noise.
     """
 
     def __init__(
@@ -131,6 +135,7 @@ class ChannelTrainer:
         noise = noise.to(plan.device) if noise else None
         self.optics = _make_optics(shown, norm, plan)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.generator = generator
         self.recovery = Recovery(self.network, self.sampler.pixels)
         self.noise = NoiseLearner(noise, self.config, norm, generator)
         how = self.sampler, self.optics, self.dtype, generator
@@ -142,9 +147,8 @@ class ChannelTrainer:
             Phase.LIKELIHOOD: Likelihood(likelihood),
         }
         self.phase, self.updates = Phase.SQUARED_ERROR, 0
-        # Patches that were last learned from at once: predicting alone takes less room.
-        self._patches_per_pass = 1
-        self.optimizer = _make_optimizer(self.config, self.network, self.noise)
+        self.patches_per_pass = 1
+        self.optimizer = make_optimizer(self.config, self.network, self.noise)
 
     # Learning -------------------------------------------------------------------------
 
@@ -174,7 +178,7 @@ class ChannelTrainer:
         Tensor
             Their loss, a scalar, detached.
         """
-        self._patches_per_pass = patches
+        self.patches_per_pass = patches
         probes = self.updates % _PROBED_EVERY == _PROBED_EVERY - 1
         kind = patches, share, probes, self.phase, self.noise.phase
         work = partial(self._learn, patches, share, probes)
@@ -211,10 +215,9 @@ class ChannelTrainer:
     def _sure_loss(self, patches: int) -> tuple[_Learned, Tensor]:
         """SURE of fresh patches, and the same with the penalty."""
         assert self._level is not None, "the plan has a level where SURE is"
-        generator = self._predictor.generator
-        batch, good, context = self.sampler.draw(patches, generator)
+        batch, good, context = self.sampler.draw(patches, self.generator)
         std = self._level.std / self.normalization.scale
-        probe = SureProbe.draw(batch, std, generator)
+        probe = SureProbe.draw(batch, std, self.generator)
         images = probe.images()
         outputs = self._predictor.outputs(self.network, images, None, context)
         loss = probe.risk(outputs.mean, good)
@@ -236,16 +239,10 @@ class ChannelTrainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.updates += 1
-        self._follow_weights()
+        decay = min(self.config.ema_decay, self.updates / (self.updates + 9))
+        _follow(self.average, self.network, decay)
         if self.updates % EVERY == 0:
             self.recover()
-
-    @torch.no_grad()
-    def _follow_weights(self) -> None:
-        """Move the running average towards the weights as they are now."""
-        decay = min(self.config.ema_decay, self.updates / (self.updates + 9))
-        mean, now = (tuple(m.parameters()) for m in (self.average, self.network))
-        torch._foreach_lerp_(mean, now, 1 - decay)  # all in one go
 
     def start_over(self) -> None:
         """Forget the gradient that was accumulated since the last update."""
@@ -255,7 +252,7 @@ class ChannelTrainer:
     def recover(self) -> None:
         """Go back to earlier weights, if the training was thrown off."""
         if self.recovery.rescued(self.average):
-            self.optimizer = _make_optimizer(self.config, self.network, self.noise)
+            self.optimizer = make_optimizer(self.config, self.network, self.noise)
 
     def bootstrap(
         self, flop: float, steps: int, noise_fraction: float
@@ -268,11 +265,13 @@ class ChannelTrainer:
         yield from self.noise.bootstrap(
             self._predictor,
             self.average,
-            self._patches_per_pass,
+            self.patches_per_pass,
             flop,
             steps,
             noise_fraction,
         )
+        # What the fit has left would else move the noise model once more.
+        self.optimizer.zero_grad(set_to_none=True)
         self.enter_next_phase()
 
     def fit_final_noise(self, flop: float, steps: int) -> Iterator[None]:
@@ -285,7 +284,7 @@ class ChannelTrainer:
         if self.phase is Phase.SURE:
             return
         yield from self.noise.fit_final(
-            self._predictor, self.average, self._patches_per_pass, flop, steps
+            self._predictor, self.average, self.patches_per_pass, flop, steps
         )
 
     # What is known now ----------------------------------------------------------------
@@ -306,7 +305,7 @@ class ChannelTrainer:
 
     def draw_unturned(self, patches: int) -> Patches:
         """Draw patches as they lie."""
-        return self.sampler.draw(patches, self._predictor.generator, turned=False)
+        return self.sampler.draw(patches, self.generator, turned=False)
 
     def scatter(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Signal and noise std of a pixel, measured in bins of signals; raw, (n,)."""
@@ -436,9 +435,17 @@ def _make_optics(
     return Optics(plan.kernel, background, psf.positivity).to(plan.device)
 
 
-def _make_optimizer(
+@torch.no_grad()
+def _follow(average: NetworkModule, network: NetworkModule, decay: float) -> None:
+    """Move a running average towards the weights as they are now."""
+    mean, now = (tuple(m.parameters()) for m in (average, network))
+    torch._foreach_lerp_(mean, now, 1 - decay)  # all in one go
+
+
+def make_optimizer(
     config: TrainingConfig, network: NetworkModule, noise: NoiseLearner
 ) -> torch.optim.Optimizer:
+    """Make what teaches a network, and its noise model where a gradient does."""
     groups: list[dict[str, Any]] = [{"params": network.parameters(), "factor": 1.0}]
     if noise.module and noise.follows_gradient:
         # The noise is a function of one number: it may learn faster.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,6 +66,22 @@ class Batch:
             fits = max(1, int(_PASS_FLOP // cost))
         self._split(math.ceil(self._size / fits))
         self._done, self._crowded = 0, False
+
+    def state(self) -> dict[str, Any]:
+        """How a step is split, and what was timed."""
+        return {
+            "size": self._size,
+            "passes": self.passes,
+            "patches": self.patches,
+            "done": self._done,
+            "crowded": self._crowded,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._size, self._done = state["size"], state["done"]
+        self.passes, self.patches = state["passes"], state["patches"]
+        self._crowded = state["crowded"]
 
     def _split(self, passes: int) -> None:
         self.passes, self.patches = passes, math.ceil(self._size / passes)

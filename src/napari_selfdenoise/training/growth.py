@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
@@ -36,6 +36,8 @@ class Growth:
     ----------
     started : bool
         Whether anything was read.
+    advances : int
+        How many times.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Growth:
         schedule: Schedule,
     ) -> None:
         self._data, self._schedule, self.started = data, schedule, False
+        self.advances = 0
         self._growing = {
             channel: _Growing(data.readers[channel], trainer)
             for channel, trainer in trainers.items()
@@ -60,6 +63,7 @@ class Growth:
         if not self._growing:
             return
         began, self.started = time.perf_counter(), True
+        self.advances += 1
         for growing in self._growing.values():
             growing.read()
         self._growing = {
@@ -67,6 +71,12 @@ class Growth:
         }
         left = max((one.runs_left for one in self._growing.values()), default=0)
         self._schedule.pause(time.perf_counter() - began, left)
+
+    def replay(self, advances: int) -> Iterator[None]:
+        """Read as much as an interrupted training had read, bit by bit."""
+        while self.advances < advances and self._growing:
+            self.advance()
+            yield
 
     def findings(self, config: TrainingConfig) -> tuple[str, ...]:
         """What was found of all that was read by now, as of `describe_data`."""

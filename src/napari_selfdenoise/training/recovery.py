@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,23 @@ class Recovery:
     def slower(self) -> float:
         """Factor of the learning rate."""
         return _SLOWER**self.rescues
+
+    def state(self) -> dict[str, Any]:
+        """What changes while it watches."""
+        return {
+            "rescues": self.rescues,
+            "errors": self._errors,
+            "updates": self._updates,
+            "kept": self._kept and dict(self._kept),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.rescues, self._updates = state["rescues"], state["updates"]
+        device = self._errors.device
+        self._errors = state["errors"].to(device)
+        if state["kept"]:
+            self._kept = {name: v.to(device) for name, v in state["kept"].items()}
 
     def watch(self, squared_error: Tensor, share: float) -> None:
         """Take in the mean squared error of predictions: of a share of one update."""

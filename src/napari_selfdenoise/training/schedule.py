@@ -53,6 +53,16 @@ class Schedule:
         """Count the budget from now: reading and imports take none of it."""
         self.began = self.elapsed()
 
+    def resume(self, trained_s: float) -> None:
+        """Count the time of an interrupted training as well.
+
+        Parameters
+        ----------
+        trained_s : float
+            Seconds that it had trained.
+        """
+        self.began -= trained_s
+
     def pause(self, seconds: float, left: int) -> None:
         """Leave out a pause that is over, and expect so many more of about its length.
 

@@ -7,16 +7,19 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from napari_selfdenoise.config import TrainingConfig, patches_a_step
 from napari_selfdenoise.defects import CleanImage
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import Command
 from napari_selfdenoise.model import LossHistory
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.checkpoint import CheckpointWriter
 from napari_selfdenoise.training.curriculum import moments_of
 from napari_selfdenoise.training.gradient_accumulation import Batch
 from napari_selfdenoise.training.growth import Growth
@@ -26,11 +29,17 @@ from napari_selfdenoise.training.progress import (
     FINISHING,
     FITTING,
     LEARNING,
+    READING,
     Reporting,
     TrainingProgress,
 )
 from napari_selfdenoise.training.reports import Reports
 from napari_selfdenoise.training.schedule import Schedule
+from napari_selfdenoise.training.trainer_state import (
+    fingerprint,
+    restore_trainer,
+    trainer_state,
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ class TrainingLoop:
         The budget.
     growth : Growth
         Reads what else is to be learned from.
+    writer : CheckpointWriter, optional
+        Writes down every minute what is needed to go on.
 
     Attributes
     ----------
@@ -99,9 +110,10 @@ class TrainingLoop:
         by_channel: Mapping[int, ChannelTrainer],
         schedule: Schedule,
         growth: Growth,
+        writer: CheckpointWriter | None = None,
     ) -> None:
         self.plan, self.schedule, self.by_channel = plan, schedule, by_channel
-        self._growth = growth
+        self._growth, self._writer, self._trained_s = growth, writer, 0.0
         self.trainers = list(by_channel.values())
         self.batch = Batch(
             plan.config, plan.patch_size, plan.device, schedule, len(self.trainers)
@@ -130,6 +142,46 @@ class TrainingLoop:
         """Steps done: updates of the network of every channel."""
         return self.trainers[-1].updates
 
+    # Interruptions --------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All that changes while it learns, between two steps."""
+        return {
+            "precision": str(self.plan.dtype).removeprefix("torch."),
+            "trained_s": self.schedule.trained(),
+            "advances": self._growth.advances,
+            "moments": len(self._moments),
+            "losses": self._losses.state(),
+            "history": (self.history.step, self.history.loss),
+            "batch": self.batch.state(),
+            "trainers": {n: trainer_state(t) for n, t in self.by_channel.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> Reporting:
+        """Go on from a state of a training of the same images.
+
+        Raises
+        ------
+        RequestError
+            If the images are not those that it learned from.
+        """
+        for _ in self._growth.replay(state["advances"]):
+            if self.reports.is_due:
+                yield from self.reports.hand_out(TrainingProgress(READING))
+        for number, trainer in self.by_channel.items():
+            kept = state["trainers"].get(number)
+            if kept is None or kept["pixels"] != fingerprint(trainer):
+                raise RequestError(
+                    "The training that was interrupted learned from other images.",
+                    "Give the same images, in the same order, or train anew.",
+                )
+            restore_trainer(trainer, kept)
+        self._moments = self._moments[len(self._moments) - state["moments"] :]
+        self._losses.restore(state["losses"])
+        self.history = LossHistory(*state["history"])
+        self.batch.restore(state["batch"])
+        self._trained_s = state["trained_s"]
+
     # Learning -------------------------------------------------------------------------
 
     def learn(self, command: Command | FieldOfView | None) -> Reporting:
@@ -142,11 +194,16 @@ class TrainingLoop:
         """
         self.reports.receive(command)
         self.schedule.begin()
+        self.schedule.resume(self._trained_s)
+        if self.schedule.is_over(self.step) and self.step:
+            return
         for step_ends in self._passes():
             if step_ends:
                 yield from self._change_phase()
                 if self.step > _FIRST_STEPS:
                     self._growth.advance()
+                if self._writer and self._writer.is_due:
+                    self._writer.write(self.step, self.state())
             over = self.schedule.is_over(self.step) or self.reports.stopped
             if over or self.reports.is_due:
                 yield from self._report()
@@ -223,6 +280,12 @@ class _Losses:
 
     def __init__(self, device: torch.device) -> None:
         self._total, self._count = torch.zeros((), device=device), 0
+
+    def state(self) -> tuple[Tensor, int]:
+        return self._total, self._count
+
+    def restore(self, state: tuple[Tensor, int]) -> None:
+        self._total, self._count = state[0].to(self._total.device), state[1]
 
     def add(self, loss: Tensor) -> None:
         self._total += loss

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
 
 from napari_selfdenoise.compute import (
     computing,
@@ -16,6 +22,12 @@ from napari_selfdenoise.images import FieldOfView, Image
 from napari_selfdenoise.long_work import Command, run_to_end
 from napari_selfdenoise.model import ChannelModel, TrainedModel
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.checkpoint import (
+    Checkpoint,
+    CheckpointWriter,
+    read_checkpoint,
+    require_same_training,
+)
 from napari_selfdenoise.training.contexts import read_contexts
 from napari_selfdenoise.training.growth import Growth
 from napari_selfdenoise.training.plan import TrainingPlan, make_plan
@@ -37,13 +49,16 @@ def train(
     start: TrainedModel | None = None,
     pair: Image | Sequence[Image] | None = None,
     noise_free: Image | Sequence[Image] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> TrainedModel:
     """Run `train_steps` to its end.
 
     See `train_steps` for the parameters and errors.
     """
-    steps = train_steps(images, config, start=start, pair=pair, noise_free=noise_free)
-    return run_to_end(steps)
+    taught: Any = {"pair": pair, "noise_free": noise_free}
+    kept: Any = {"checkpoint": checkpoint, "resume": resume}
+    return run_to_end(train_steps(images, config, start=start, **taught, **kept))
 
 
 def train_steps(
@@ -54,6 +69,8 @@ def train_steps(
     pair: Image | Sequence[Image] | None = None,
     noise_free: Image | Sequence[Image] | None = None,
     in_background: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Training:
     """Train on one or more images of the same kind, without clean images.
 
@@ -72,6 +89,12 @@ def train_steps(
         Each image without noise, such as a long exposure, to learn from instead.
     in_background : bool
         Compute at low priority, where a window shares the machine.
+    checkpoint : path, optional
+        File that is written every minute with all that is needed to go on. It stays,
+        so that the model can be saved before it is removed.
+    resume : bool
+        Go on from that file: with a number of steps, to the same result on the same
+        device as if nothing had happened. Images and settings must be the same.
 
     Yields
     ------
@@ -97,8 +120,32 @@ def train_steps(
     """
     taught = teaching(pair, noise_free)
     images = as_list(images)
+    kept = _Kept.of(checkpoint, resume, config, start)
     with computing(in_background), memory_errors_as_sentences("training"):
-        return (yield from _train(images, config, start, taught))
+        return (yield from _train(images, config, start, taught, kept))
+
+
+class _Kept(NamedTuple):
+    """What writes checkpoints, and the one to go on from; None where there is none."""
+
+    writer: CheckpointWriter | None
+    found: Checkpoint | None
+
+    @classmethod
+    def of(
+        cls,
+        path: str | os.PathLike[str] | None,
+        resume: bool,
+        config: TrainingConfig,
+        start: TrainedModel | None,
+    ) -> _Kept:
+        if path is None:
+            return cls(None, None)
+        found, continued = None, start is not None
+        if resume:
+            found = read_checkpoint(Path(path))
+            require_same_training(found, config, continued)
+        return cls(CheckpointWriter(Path(path), config, continued), found)
 
 
 def _train(
@@ -106,6 +153,7 @@ def _train(
     config: TrainingConfig,
     start: TrainedModel | None,
     taught: Teaching,
+    kept: _Kept,
 ) -> Training:
     """Plan, steps, settle, result."""
     schedule = Schedule(config, time.perf_counter())
@@ -119,12 +167,16 @@ def _train(
     device = resolve_device(config.device)
     data = TrainingData.read(images, config, taught.targets(images))
     plan = make_plan(data, config, device)
+    if kept.found:  # a trial of the machine may choose another one now
+        plan = replace(plan, dtype=getattr(torch, kept.found.state["precision"]))
     command = (yield from read_contexts(data, plan.config)) or command
     trainers = _make_trainers(data, plan, start)
     data.planes.clear()  # the trainers hold the pixels on the device
 
     growth = Growth(data, trainers, schedule)
-    loop = TrainingLoop(plan, data.clean[0], trainers, schedule, growth)
+    loop = TrainingLoop(plan, data.clean[0], trainers, schedule, growth, kept.writer)
+    if kept.found:
+        yield from loop.restore(kept.found.state)
     yield from loop.learn(command)
     few = "" if start else few_steps_note(loop)
     yield from loop.settle()

@@ -1,0 +1,251 @@
+"""Trainings that are interrupted go on to the result that they would have had."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from napari_selfdenoise import (
+    Image,
+    RequestError,
+    load_model,
+    recipe,
+    train,
+    train_steps,
+    write_image,
+)
+from napari_selfdenoise.training import checkpoint as checkpoints
+from napari_selfdenoise.training import training_data
+from napari_selfdenoise.training.checkpoint import (
+    checkpoint_path,
+    read_checkpoint,
+)
+from napari_selfdenoise.training.packing import packed, unpacked
+
+SIDE = 64
+
+
+def noisy(*shape, seed=0):
+    rng = np.random.default_rng(seed)
+    wave = 60 + 30 * np.sin(np.arange(SIDE) / 5)
+    return rng.poisson(np.broadcast_to(wave, (*shape, SIDE, SIDE))).astype(np.uint16)
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    """A checkpoint comes after each step."""
+    monkeypatch.setattr(checkpoints, "EVERY_S", 0.0)
+
+
+def quick(steps, name="fast", **changes):
+    small = {"network.width": 4, "network.depth": 1, "patch_size": 32}
+    small |= {"steps": steps, "flips": False, "device": "cpu", "batch_size": 2}
+    config = recipe(name)
+    if config.network.kind != "unet":
+        small = {name: v for name, v in small.items() if name != "network.depth"}
+    return config.override(small | changes)
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def interrupted(image, config, path, step, **how):
+    """Train until so many steps have a checkpoint, then leave it at that."""
+    plain = checkpoints.CheckpointWriter.write
+
+    def write(self, done, state):
+        plain(self, done, state)
+        if done >= step:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints.CheckpointWriter, "write", write)
+        with pytest.raises(Killed):
+            train(image, config, checkpoint=path, **how)
+
+
+def same(one, other):
+    """Whether two models are equal to the bit."""
+    for a, b in zip(one.channels, other.channels, strict=True):
+        if a.is_empty or b.is_empty:
+            assert a.is_empty and b.is_empty
+            continue
+        for name in ("network", "noise"):
+            parts = getattr(a, name), getattr(b, name)
+            if parts[0] is None:
+                continue
+            for x, y in zip(*(p.state_dict().values() for p in parts), strict=True):
+                assert torch.equal(x, y)
+        assert np.array_equal(a.noise_curve.std, b.noise_curve.std)
+    assert one.config == other.config
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+@pytest.mark.parametrize("step", [1, 9, 20])
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("fast", {}),
+        ("fast", {"masking": "bins"}),
+        ("fast", {"objective": "sure"}),
+        ("ppn2v", {}),
+        ("ppn2v", {"noise_model": "histogram"}),
+        ("ollion", {}),
+    ],
+    ids=["fast", "bins", "sure", "bootstrap", "histogram", "ollion"],
+)
+def test_it_goes_on_to_the_same_result_to_the_bit(tmp_path, name, changes, step):
+    image, config = Image(noisy(), "YX"), quick(20, name, **changes)
+    path = tmp_path / "a.checkpoint"
+    interrupted(image, config, path, step)
+    assert read_checkpoint(path).step == step
+    whole = train(image, config)
+    same(train(image, config, checkpoint=path, resume=True), whole)
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+def test_channels_and_those_that_are_empty_go_on(tmp_path):
+    pixels = noisy(3)
+    pixels[1] = 0
+    image, config = Image(pixels, "CYX"), quick(12, channels="joint")
+    interrupted(image, config, tmp_path / "a", 7)
+    found = train(image, config, checkpoint=tmp_path / "a", resume=True)
+    same(found, train(image, config))
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+@pytest.mark.parametrize("context", ["none", "neighbours"])
+def test_what_was_read_between_the_steps_is_read_again(tmp_path, monkeypatch, context):
+    monkeypatch.setattr(training_data, "FIRST_PIXELS", 3 * SIDE**2)
+    monkeypatch.setattr(training_data, "_LEAST_PIXELS", 0)
+    image, config = Image(noisy(12), "TYX"), quick(24, context=context)
+    interrupted(image, config, tmp_path / "a", 10)
+    found = train(image, config, checkpoint=tmp_path / "a", resume=True)
+    same(found, train(image, config))
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+def test_it_can_be_interrupted_again_and_again(tmp_path):
+    image, config, path = Image(noisy(), "YX"), quick(20), tmp_path / "a"
+    interrupted(image, config, path, 4)
+    interrupted(image, config, path, 11, resume=True)
+    same(train(image, config, checkpoint=path, resume=True), train(image, config))
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+def test_of_a_time_budget_the_rest_is_left(tmp_path):
+    image, path = Image(noisy(), "YX"), tmp_path / "a"
+    config = quick(None, budget_s=3600.0)
+    interrupted(image, config, path, 3)
+    steps = train_steps(image, config, checkpoint=path, resume=True)
+    kept = read_checkpoint(path).state["trained_s"]
+    progress = next(p for p in steps if p.step > 3)
+    assert 3600 - progress.remaining_s >= kept
+    steps.close()
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+def test_a_training_that_went_on_from_a_model_goes_on(tmp_path):
+    image, config = Image(noisy(), "YX"), quick(12)
+    start = train(image, config)
+    interrupted(image, config, tmp_path / "a", 5, start=start)
+    how = {"checkpoint": tmp_path / "a", "resume": True}
+    same(train(image, config, start=start, **how), train(image, config, start=start))
+    with pytest.raises(RequestError, match="the model that it goes on from"):
+        train(image, config, **how)
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+def test_other_images_and_settings_are_refused(tmp_path):
+    image, config, path = Image(noisy(), "YX"), quick(12), tmp_path / "a"
+    interrupted(image, config, path, 3)
+    with pytest.raises(RequestError, match=r"here differ: steps"):
+        train(image, quick(13), checkpoint=path, resume=True)
+    other = Image(noisy(seed=5), "YX")
+    with pytest.raises(RequestError, match="learned from other images"):
+        train(other, config, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda p: p.write_bytes(b""),
+        lambda p: p.write_bytes(p.read_bytes()[:-100]),
+        lambda p: p.write_text("no checkpoint"),
+        lambda p: save_file({"0": torch.zeros(1)}, p),
+        lambda p: p.unlink(),
+    ],
+)
+@pytest.mark.usefixtures("every_step")
+def test_what_is_no_checkpoint_is_named(tmp_path, spoil):
+    image, config, path = Image(noisy(), "YX"), quick(4), tmp_path / "a.checkpoint"
+    interrupted(image, config, path, 1)
+    spoil(path)
+    with pytest.raises(RequestError, match=r"a\.checkpoint"):
+        train(image, config, checkpoint=path, resume=True)
+
+
+def test_values_come_back_as_they_were():
+    value = {
+        3: [1, 2.5, None, True, "text"],
+        "pair": (torch.arange(3), {"deep": np.ones((2, 2))}),
+    }
+    tensors = {}
+    content = json.loads(json.dumps(packed(value, tensors)))
+    found = unpacked(content, tensors)
+    assert found[3] == value[3]
+    assert isinstance(found["pair"], tuple)
+    assert torch.equal(found["pair"][0], value["pair"][0])
+    assert np.array_equal(found["pair"][1]["deep"], np.ones((2, 2)))
+    with pytest.raises(TypeError, match="object"):
+        packed(object(), {})
+
+
+def test_a_checkpoint_lies_beside_its_model(tmp_path):
+    for name in ("cells", "cells.safetensors"):
+        assert checkpoint_path(tmp_path / name) == tmp_path / "cells.checkpoint"
+
+
+# In a process that is killed ---------------------------------------------------------
+
+SCRIPT = """
+import sys, runpy
+from napari_selfdenoise.training import checkpoint
+checkpoint.EVERY_S = 0.0
+from napari_selfdenoise.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_process_leaves_what_the_next_one_goes_on_from(tmp_path):
+    write_image(Image(noisy(), "YX"), tmp_path / "noisy.tif")
+    flags = [
+        *("--steps", "400", "--network.width", "4", "--patch-size", "32"),
+        *("--batch-size", "2", "--device", "cpu", "--no-flips"),
+    ]
+    how = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, "-c", SCRIPT, "train", "noisy.tif", "--model", "m"]
+    process = subprocess.Popen([*command, *flags], **how)
+    path, deadline = tmp_path / "m.checkpoint", time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    step = read_checkpoint(path).step
+    assert 0 < step < 400
+    assert not (tmp_path / "m.safetensors").exists()
+    subprocess.run([*command, *flags, "--resume"], check=True, **how)
+    assert not path.exists()
+    config = load_model(tmp_path / "m").config
+    same(load_model(tmp_path / "m"), train(Image(noisy(), "YX"), config))
