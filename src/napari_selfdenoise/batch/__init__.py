@@ -3,29 +3,36 @@
 Knows images and errors. For the command line.
 """
 
+from napari_selfdenoise.batch.arrivals import Arrivals
 from napari_selfdenoise.batch.files import (
     IMAGE_ENDINGS,
     NAME,
     Job,
     find_images,
     find_jobs,
+    images_in,
     is_folder,
     is_pattern,
+    job_of,
     require_name,
 )
-from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, run_jobs
+from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, attempt, run_jobs
 from napari_selfdenoise.batch.sample import kind_of_most
 
 __all__ = [
     "IMAGE_ENDINGS",
     "NAME",
+    "Arrivals",
     "Job",
     "Outcome",
     "Outcomes",
+    "attempt",
     "find_images",
     "find_jobs",
+    "images_in",
     "is_folder",
     "is_pattern",
+    "job_of",
     "kind_of_most",
     "require_name",
     "run_jobs",

@@ -157,10 +157,15 @@ def _images_of(given: str, recursive: bool) -> Iterator[Found]:
             if _is_image(one):
                 yield Found(one, one.parent.relative_to(start))
     elif is_folder(path):
-        for one in sorted(_files_of(path, recursive), key=lambda p: natural(str(p))):
-            yield Found(one, one.parent.relative_to(path))
+        yield from images_in(path, recursive)
     else:
         yield Found(path)  # whatever it is: reading it says what is wrong
+
+
+def images_in(folder: Path, recursive: bool = False) -> list[Found]:
+    """List the images in a folder, 2 before 10; there may be none."""
+    paths = sorted(_files_of(folder, recursive), key=lambda p: natural(str(p)))
+    return [Found(one, one.parent.relative_to(folder)) for one in paths]
 
 
 def _files_of(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -193,16 +198,18 @@ def natural(text: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
+def job_of(image: Found, target: Path, name: str, number: int) -> Job:
+    """What is made of an image, named by a template that `require_name` lets pass."""
+    fields = {
+        "name": file_stem(image.path),
+        "folder": image.path.resolve().parent.name,
+        "number": number,
+    }
+    return Job(image.path, target / image.folder / name.format(**fields))
+
+
 def _named(images: Sequence[Found], target: Path, name: str) -> list[Job]:
-    jobs = []
-    for number, (path, folder) in enumerate(images, 1):
-        fields = {
-            "name": file_stem(path),
-            "folder": path.resolve().parent.name,
-            "number": number,
-        }
-        jobs.append(Job(path, target / folder / name.format(**fields)))
-    return jobs
+    return [job_of(one, target, name, n) for n, one in enumerate(images, 1)]
 
 
 def _require_different(jobs: Sequence[Job]) -> None:

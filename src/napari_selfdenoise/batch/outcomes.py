@@ -82,6 +82,21 @@ class Outcomes:
                     found.setdefault(name, []).append(str(path))
         return found
 
+    def report(self) -> dict[str, Any]:
+        """All of it as JSON can hold it; what failed comes first in the warnings."""
+        failed = [f"{one.source} was left out: {one.reason}" for one in self.failed]
+        notes = [
+            f"{one.source.name}: {note}" for one in self.each for note in one.notes
+        ]
+        return {
+            "outputs": self.outputs(),
+            "denoised": self.count("denoised"),
+            "skipped": self.count("skipped"),
+            "failed": len(failed),
+            "files": [one.row() for one in self.each],
+            "warnings": [*failed, *dict.fromkeys(notes)],
+        }
+
     def summary(self, total: int) -> str:
         """A table of how many ended how, and why some failed.
 
@@ -126,14 +141,15 @@ def run_jobs(
     """
     outcomes, listeners = Outcomes(), list(done)
     for job in jobs:
-        outcome = Outcome(job.source, "skipped") if skips(job) else _tried(job, work)
+        outcome = Outcome(job.source, "skipped") if skips(job) else attempt(job, work)
         outcomes.each.append(outcome)
         for listener in listeners:
             listener(outcome)
     return outcomes
 
 
-def _tried(job: Job, work: Work) -> Outcome:
+def attempt(job: Job, work: Work) -> Outcome:
+    """Do one job; whatever goes wrong becomes its outcome."""
     began = time.monotonic()
     try:
         return work(job)

@@ -19,6 +19,7 @@ from napari_selfdenoise.cli.predicting import predict_verb
 from napari_selfdenoise.cli.probing import probe_verb
 from napari_selfdenoise.cli.report import complain
 from napari_selfdenoise.cli.settings import run_config
+from napari_selfdenoise.cli.watching import watch_verb
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.version import __version__
 
@@ -35,6 +36,7 @@ for _verb in (
     denoise_verb,
     train_verb,
     predict_verb,
+    watch_verb,
     calibrate_verb,
     diagnose_verb,
     probe_verb,

@@ -108,7 +108,9 @@ def learn_and_denoise(
     from napari_selfdenoise.model import save_model as save
 
     started, report = time.perf_counter(), dict[str, Any]()
-    each = _Each(config, inputs, as_source, learning.learn == _CONTINUE)
+    goes_on = learning.learn == _CONTINUE
+    save_each = save_model if goes_on else None
+    each = Each(config, inputs, as_source, goes_on, save_to=save_each)
     denoise: Denoise = each.denoise
     if batch.to_do and learning.learn == _ONCE:
         # Of all, whatever is skipped: the rest is to be denoised by the same model.
@@ -119,8 +121,8 @@ def learn_and_denoise(
         report["warnings"] = [*left_out, *report["warnings"]]
         each.model, denoise = model, each.predict
     outcomes = batch.run(denoise)
-    if save_model and learning.learn == _CONTINUE and each.model is not None:
-        report["model"] = str(save(each.model, save_model))
+    if save_each and each.model is not None:
+        report["model"] = save_each
     found = batch.report(outcomes)
     found["warnings"] = [*report.get("warnings", ()), *found["warnings"]]
     seconds = {"seconds": time.perf_counter() - started}
@@ -143,7 +145,7 @@ def _learned(
     return train_with_progress(alike, config, None), left_out
 
 
-class _Each:
+class Each:
     """Denoises inputs one after the other.
 
     Parameters
@@ -156,6 +158,10 @@ class _Each:
         Whether results are whole numbers, as the input.
     goes_on : bool
         Whether a training starts from what the one before has learned.
+    model : TrainedModel, optional
+        To denoise with.
+    save_to : str, optional
+        File that each model is kept in.
 
     Attributes
     ----------
@@ -164,9 +170,15 @@ class _Each:
     """
 
     def __init__(
-        self, config: TrainingConfig, inputs: Inputs, as_source: bool, goes_on: bool
+        self,
+        config: TrainingConfig,
+        inputs: Inputs,
+        as_source: bool,
+        goes_on: bool = False,
+        model: Any = None,
+        save_to: str | None = None,
     ) -> None:
-        self.model: Any = None
+        self.model, self._save_to = model, save_to
         self._config, self._inputs = config, inputs
         self._as_source, self._goes_on = as_source, goes_on
 
@@ -178,6 +190,8 @@ class _Each:
         require_room_for(image, files, self._config)
         start = self.model if self._goes_on else None
         self.model = train_with_progress([image], self._config, start)
+        if self._save_to:
+            self._save(self.model, self._save_to)
         warnings = self.model.provenance["warnings"]
         return self._written(image, source, files), (*image.notes, *warnings)
 
@@ -187,6 +201,11 @@ class _Each:
         """Denoise an input with the model at hand."""
         image = self._inputs.read(source)
         return self._written(image, source, files), image.notes
+
+    def _save(self, model: Any, path: str) -> None:
+        from napari_selfdenoise.model import save_model
+
+        save_model(model, path)
 
     def _written(self, image: Any, source: str, files: dict[str, Path]) -> Written:
         dtype = self._inputs.type_of(source, self._as_source)

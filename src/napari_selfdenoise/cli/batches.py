@@ -160,7 +160,7 @@ class Batch:
             if self._options.log:
                 log = Path(self._options.log).open("a", encoding="utf-8")  # noqa: SIM115
                 stack.enter_context(log)
-                listeners.append(lambda one: _append(log, one))
+                listeners.append(lambda one: append_line(log, one))
             try:
                 run_jobs(self.jobs, work, listeners, self._skips)
             except KeyboardInterrupt:
@@ -170,19 +170,7 @@ class Batch:
 
     def report(self, outcomes: Outcomes) -> dict[str, Any]:
         """Report of the verb; `failed` counts inputs without a result."""
-        notes = [
-            f"{one.source.name}: {note}" for one in outcomes.each for note in one.notes
-        ]
-        failed = [f"{one.source} was left out: {one.reason}" for one in outcomes.failed]
-        return {
-            "outputs": outcomes.outputs(),
-            "denoised": outcomes.count("denoised"),
-            "skipped": outcomes.count("skipped"),
-            "failed": len(failed),
-            "files": [one.row() for one in outcomes.each],
-            "warnings": [*failed, *dict.fromkeys(notes)],
-            "table": outcomes.summary(len(self.jobs)),
-        }
+        return outcomes.report() | {"table": outcomes.summary(len(self.jobs))}
 
     def _files(self, job: Job) -> list[Path]:
         return list(result_paths(job.target, self._outputs).values())
@@ -218,7 +206,8 @@ def _results_folder(target: str) -> Path:
     return folder
 
 
-def _append(log: Any, outcome: Outcome) -> None:
+def append_line(log: Any, outcome: Outcome) -> None:
+    """Append an outcome to a log, so that it is there whatever comes."""
     log.write(f"{outcome.line()}\n")
     log.flush()
 

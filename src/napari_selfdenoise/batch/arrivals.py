@@ -1,0 +1,79 @@
+"""Files that something else is writing: which of them are complete by now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+State = tuple[int, int, int]
+"""Number of files, their bytes, and when one was last changed, in ns."""
+
+
+class _Seen(NamedTuple):
+    state: State
+    since: float
+
+
+class Arrivals:
+    """Waits until files do not change any more.
+
+    Who writes does not say when it is done. So a file counts as complete once its size
+    and its time have stayed the same for a while; one that changes later is there anew.
+
+    Parameters
+    ----------
+    settle_s : float
+        Seconds without a change after which a file is complete.
+    clock : callable
+        Seconds that only ever grow.
+    """
+
+    def __init__(
+        self, settle_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settle_s, self._clock = settle_s, clock
+        self._seen: dict[Path, _Seen] = {}
+        self._taken: dict[Path, State] = {}
+
+    def look(self, paths: Iterable[Path]) -> list[Path]:
+        """Return the files that are complete and were not returned as they are now.
+
+        Parameters
+        ----------
+        paths : iterable of Path
+            All files, or folders that are images; those that are gone are left out.
+        """
+        now, ready = self._clock(), []
+        for path in paths:
+            state = state_of(path)
+            if state is None:
+                continue
+            seen = self._seen.get(path)
+            if seen is None or seen.state != state:
+                self._seen[path] = _Seen(state, now)
+            elif now - seen.since >= self._settle_s and self._is_new(path, state):
+                self._taken[path] = state
+                ready.append(path)
+        return ready
+
+    @property
+    def waiting(self) -> int:
+        """How many files are being written, or have changed a moment ago."""
+        return sum(self._is_new(path, seen.state) for path, seen in self._seen.items())
+
+    def _is_new(self, path: Path, state: State) -> bool:
+        return self._taken.get(path) != state
+
+
+def state_of(path: Path) -> State | None:
+    """What changes while a file, or a folder of files, is written; None if gone."""
+    try:
+        files = [one for one in path.rglob("*") if one.is_file()]
+        files = files if path.is_dir() else [path]
+        stats = [one.stat() for one in files]
+    except OSError:
+        return None
+    times = [stat.st_mtime_ns for stat in stats]
+    return len(stats), sum(stat.st_size for stat in stats), max(times, default=0)
