@@ -15,12 +15,15 @@ from safetensors.torch import save_file
 from napari_selfdenoise import (
     Image,
     RequestError,
+    cli,
     load_model,
+    read_image,
     recipe,
     train,
     train_steps,
     write_image,
 )
+from napari_selfdenoise.cli import denoising
 from napari_selfdenoise.training import checkpoint as checkpoints
 from napari_selfdenoise.training import training_data
 from napari_selfdenoise.training.checkpoint import (
@@ -217,15 +220,17 @@ def test_a_checkpoint_lies_beside_its_model(tmp_path):
 # In a process that is killed ---------------------------------------------------------
 
 SCRIPT = """
-import sys, runpy
-from napari_selfdenoise.training import checkpoint
+import sys
+from napari_selfdenoise.training import checkpoint, training_loop
 checkpoint.EVERY_S = 0.0
+training_loop.THOROUGH = training_loop.BRIEF = training_loop.Effort(1e8, 10)
 from napari_selfdenoise.cli import main
 main(sys.argv[1:])
 """
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_fit")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_killed_process_leaves_what_the_next_one_goes_on_from(tmp_path):
     write_image(Image(noisy(), "YX"), tmp_path / "noisy.tif")
@@ -249,3 +254,65 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(tmp_path):
     assert not path.exists()
     config = load_model(tmp_path / "m").config
     same(load_model(tmp_path / "m"), train(Image(noisy(), "YX"), config))
+
+
+@pytest.fixture
+def selfdenoise(tmp_path, monkeypatch, capsys):
+    """Run the command line in this process: exit status and JSON."""
+    monkeypatch.chdir(tmp_path)
+    write_image(Image(noisy(), "YX"), "noisy.tif")
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main([*map(str, arguments), "--json"])
+        return end.value.code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+FLAGS = (
+    *("--steps", "12", "--network.width", "4", "--patch-size", "32"),
+    *("--batch-size", "2", "--device", "cpu", "--no-flips", "--network.depth", "1"),
+)
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+@pytest.mark.parametrize("many", [False, True], ids=["one file", "a folder"])
+def test_denoise_goes_on_with_its_training(selfdenoise, tmp_path, many):
+    place = (".", "out") if many else ("noisy.tif", "out.tif")
+    image = read_image("noisy.tif")
+    interrupted(image, quick(12), tmp_path / "m.checkpoint", 5)
+    how = "denoise", *place, *FLAGS, "--save-model", "m", "--resume"
+    status, report = selfdenoise(*how)
+    assert (status, report["steps"]) == (0, 12)
+    assert not (tmp_path / "m.checkpoint").exists()
+    same(load_model("m"), train(image, quick(12)))
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+def test_denoise_goes_on_with_its_model(selfdenoise, tmp_path, monkeypatch):
+    how = "denoise", "noisy.tif", "out.tif", *FLAGS, "--save-model", "m"
+    assert selfdenoise(*how)[0] == 0
+    first = read_image("out.tif").data
+    (tmp_path / "out.tif").unlink()
+
+    def train_again(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(denoising, "train_with_progress", train_again)
+    status, report = selfdenoise(*how, "--resume")
+    assert (status, report["steps"]) == (0, 12)
+    np.testing.assert_array_equal(read_image("out.tif").data, first)
+
+
+def test_to_go_on_a_run_is_to_be_named(selfdenoise):
+    status, report = selfdenoise("denoise", "noisy.tif", "out.tif", "--resume")
+    assert status == 2
+    assert "which run was interrupted" in report["error"]
+
+
+@pytest.mark.usefixtures("brief_fit")
+def test_without_anything_left_a_training_begins(selfdenoise):
+    how = "denoise", "noisy.tif", "out.tif", *FLAGS, "--save-model", "m", "--resume"
+    status, report = selfdenoise(*how)
+    assert (status, report["steps"]) == (0, 12)

@@ -11,7 +11,7 @@ State = tuple[int, int, int]
 """Number of files, their bytes, and when one was last changed, in ns."""
 
 
-class _Seen(NamedTuple):
+class _Known(NamedTuple):
     state: State
     since: float
 
@@ -34,7 +34,7 @@ class Arrivals:
         self, settle_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._settle_s, self._clock = settle_s, clock
-        self._seen: dict[Path, _Seen] = {}
+        self._known: dict[Path, _Known] = {}
         self._taken: dict[Path, State] = {}
 
     def look(self, paths: Iterable[Path]) -> list[Path]:
@@ -50,10 +50,10 @@ class Arrivals:
             state = state_of(path)
             if state is None:
                 continue
-            seen = self._seen.get(path)
-            if seen is None or seen.state != state:
-                self._seen[path] = _Seen(state, now)
-            elif now - seen.since >= self._settle_s and self._is_new(path, state):
+            known = self._known.get(path)
+            if known is None or known.state != state:
+                self._known[path] = _Known(state, now)
+            elif now - known.since >= self._settle_s and self._is_new(path, state):
                 self._taken[path] = state
                 ready.append(path)
         return ready
@@ -61,7 +61,8 @@ class Arrivals:
     @property
     def waiting(self) -> int:
         """How many files are being written, or have changed a moment ago."""
-        return sum(self._is_new(path, seen.state) for path, seen in self._seen.items())
+        known = self._known.items()
+        return sum(self._is_new(path, one.state) for path, one in known)
 
     def _is_new(self, path: Path, state: State) -> bool:
         return self._taken.get(path) != state

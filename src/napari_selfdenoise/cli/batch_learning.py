@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import click
 from napari_selfdenoise.batch import kind_of_most
 from napari_selfdenoise.cli.batches import Batch, Denoise
 from napari_selfdenoise.cli.inputs import Inputs
+from napari_selfdenoise.cli.interruptible import Interruptible
 from napari_selfdenoise.cli.report import training_report
 from napari_selfdenoise.cli.runs import (
     Written,
@@ -78,14 +80,14 @@ def require_single(
     Raises
     ------
     RequestError
-        If a report, a second exposure, or the model of each input is asked for.
+        If a report, a second exposure, or the model of each input is wanted.
     """
-    asked = [f"--{kind.replace('_', '-')}" for kind in files]
-    asked += ["--report"] if report_file else []
-    asked += ["--save-model"] if save_model and learning.learn == _ANEW else []
-    if asked:
+    single = [f"--{kind.replace('_', '-')}" for kind in files]
+    single += ["--report"] if report_file else []
+    single += ["--save-model"] if save_model and learning.learn == _ANEW else []
+    if single:
         raise RequestError(
-            f"There may be several inputs, but {' and '.join(asked)} is for one.",
+            f"There may be several inputs, but {' and '.join(single)} is for one.",
             "Give one input at a time.",
         )
 
@@ -97,6 +99,7 @@ def learn_and_denoise(
     inputs: Inputs,
     as_source: bool,
     save_model: str | None,
+    kept: Interruptible,
 ) -> dict[str, Any]:
     """Train and denoise many inputs; returns the report of the verb.
 
@@ -115,9 +118,11 @@ def learn_and_denoise(
     if batch.to_do and learning.learn == _ONCE:
         # Of all, whatever is skipped: the rest is to be denoised by the same model.
         sources = [str(job.source) for job in batch.jobs]
-        model, left_out = _learned(config, inputs, spread(sources, learning.sample))
-        kept = str(save(model, save_model)) if save_model else None
-        report = training_report(model, 0.0, kept)
+        sample = spread(sources, learning.sample)
+        model, left_out = _learned(config, inputs, sample, kept)
+        path = str(save(model, save_model)) if save_model else None
+        kept.forget()
+        report = training_report(model, 0.0, path)
         report["warnings"] = [*left_out, *report["warnings"]]
         each.model, denoise = model, each.predict
     outcomes = batch.run(denoise)
@@ -130,9 +135,14 @@ def learn_and_denoise(
 
 
 def _learned(
-    config: TrainingConfig, inputs: Inputs, sources: Sequence[str]
+    config: TrainingConfig,
+    inputs: Inputs,
+    sources: Sequence[str],
+    kept: Interruptible,
 ) -> tuple[Any, list[str]]:
     """A model of some inputs, and which of them were left out."""
+    if kept.model is not None:
+        return kept.model, []
     images, left_out = inputs.read_all(sources)
     alike = kind_of_most(images)
     for image in images:
@@ -142,7 +152,8 @@ def _learned(
                 f"channels, it has {image.channels}."
             )
             say(left_out[-1])
-    return train_with_progress(alike, config, None), left_out
+    train = partial(train_with_progress, alike, config, None)
+    return kept.trained(train), left_out
 
 
 class Each:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -28,6 +29,7 @@ from napari_selfdenoise.cli.inputs import (
     correction_files,
     input_options,
 )
+from napari_selfdenoise.cli.interruptible import Interruptible, resume_option
 from napari_selfdenoise.cli.outputs import (
     inputs_and_output,
     output_paths,
@@ -53,14 +55,18 @@ from napari_selfdenoise.cli.runs import (
     require_room_for,
     train_with_progress,
 )
-from napari_selfdenoise.cli.screen import say
 from napari_selfdenoise.cli.settings import run_config, training_options
 from napari_selfdenoise.images import Image
 
 
 @click.command(name="denoise")
 @click.argument("given", metavar="INPUT... OUTPUT", nargs=-1, required=True)
-@click.option("--save-model", metavar="FILE", help="Keep the trained model.")
+@click.option(
+    "--save-model",
+    metavar="FILE",
+    help="Keep the trained model, and until then a checkpoint of its training.",
+)
+@resume_option
 @outputs_option
 @type_option
 @report_option
@@ -73,6 +79,7 @@ from napari_selfdenoise.images import Image
 def denoise_verb(
     given: tuple[str, ...],
     save_model: str | None,
+    resume: bool,
     outputs: str,
     as_source: bool,
     report_file: str | None,
@@ -85,10 +92,20 @@ def denoise_verb(
     """
     options, learning = BatchOptions.take(values), Learning.take(values)
     sources, target = inputs_and_output(given)
-    how = outputs, as_source, report_file, save_model
+    wanted = _Wanted(outputs, as_source, report_file, save_model, resume)
     if options.are_for(sources):
-        return _denoise_many(options, learning, sources, target, *how, values)
-    return _denoise_one(sources[0], target, *how, values)
+        return _denoise_many(options, learning, sources, target, wanted, values)
+    return _denoise_one(sources[0], target, wanted, values)
+
+
+class _Wanted(NamedTuple):
+    """What is to be written, by the flags of `denoise`."""
+
+    outputs: str
+    as_source: bool
+    report_file: str | None
+    save_model: str | None
+    resume: bool
 
 
 def _denoise_many(
@@ -96,56 +113,54 @@ def _denoise_many(
     learning: Learning,
     sources: Sequence[str],
     target: str,
-    outputs: str,
-    as_source: bool,
-    report_file: str | None,
-    save_model: str | None,
+    wanted: _Wanted,
     values: dict[str, Any],
 ) -> dict[str, Any]:
     """Train on some of many inputs, or on each, and denoise them all."""
+    outputs, as_source, report_file, save_model, resume = wanted
     require_single(report_file, save_model, learning, take_files(values, sources))
     require_writable(save_model)
+    kept = Interruptible.of(save_model, resume)
     read = correction_files(values).values()
     inputs = Inputs.take(values)
-    config = run_config(values)
+    config = run_config(values, kept.config)
     batch = Batch(options, sources, target, outputs, read)
     require_given(config, result_paths(batch.jobs[0].target, outputs))
-    return learn_and_denoise(batch, learning, config, inputs, as_source, save_model)
+    about = as_source, save_model, kept
+    return learn_and_denoise(batch, learning, config, inputs, *about)
 
 
 def _denoise_one(
-    source: str,
-    target: str,
-    outputs: str,
-    as_source: bool,
-    report_file: str | None,
-    save_model: str | None,
-    values: dict[str, Any],
+    source: str, target: str, wanted: _Wanted, values: dict[str, Any]
 ) -> dict[str, Any]:
     """Train on one input and denoise it."""
     from napari_selfdenoise.model import save_model as save
 
     started = time.perf_counter()
+    outputs, as_source, report_file, save_model, resume = wanted
     paths = output_paths(Path(target), outputs)
     files = take_files(values, [source])
     read = *correction_files(values).values(), *paths_of(files)
     require_new(paths.values(), [source, *read])
     inputs = Inputs.take(values)
-    config = for_files(run_config(values), files)
-    require_given(config, paths)
     require_writable(save_model)
+    kept = Interruptible.of(save_model, resume)
+    config = for_files(run_config(values, kept.config), files)
+    require_given(config, paths)
     require_writable(report_file)
     image = inputs.read(source)
     taught = read_files(files, inputs)
     dtype = inputs.type_of(source, as_source)
     require_room_for(image, paths, config)
     clock = foretell(image, config)
-    model = train_with_progress([image], config, None, clock, **taught)
+    how = [image], config, None, clock
+    model = kept.trained(functools.partial(train_with_progress, *how, **taught))
     # The model first: should the disk be full, the training is not lost.
-    kept = str(save(model, save_model)) if save_model else None
-    how = config.device, None, None, clock, second_of(taught), dtype
-    result = predict_with_progress(model, image, paths, *how)
-    report = training_report(model, time.perf_counter() - started, kept)
+    path = str(save(model, save_model)) if save_model else None
+    kept.forget()
+    more = config.device, None, None, clock, second_of(taught), dtype
+    result = predict_with_progress(model, image, paths, *more)
+    report = training_report(model, time.perf_counter() - started, path)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))
     if report_file:
@@ -190,42 +205,29 @@ def train_verb(
     be read is left out, as long as there are others.
     """
     from napari_selfdenoise.model import load_model, save_model
-    from napari_selfdenoise.training import checkpoint_path
 
     started = time.perf_counter()
     paths = [str(found.path) for found in find_images(sources, recursive)]
     require_writable(target)
     require_writable(report_file)
-    interrupted = interrupted_training(target) if resume else None
-    starts = resume and (interrupted is None or interrupted.continued)
+    kept = Interruptible.into(target, resume)
+    starts = resume and (kept.found is None or kept.found.continued)
     start = load_model(target) if starts else None
-    known = interrupted or start
+    known = kept.found or start
     files = take_files(values, paths)
     inputs = Inputs.take(values)
     config = for_files(run_config(values, known.config if known else None), files)
     images, left_out = _read_inputs(inputs, paths, all_needed=bool(files))
     taught = read_files(files, inputs)
-    taught |= {"checkpoint": checkpoint_path(target), "resume": bool(interrupted)}
-    model = train_with_progress(images, config, start, **taught)
-    kept = str(save_model(model, target))
-    checkpoint_path(target).unlink(missing_ok=True)  # now that the model is safe
-    report = training_report(model, time.perf_counter() - started, kept)
+    train = functools.partial(train_with_progress, images, config, start, **taught)
+    model = kept.trained(train)
+    path = str(save_model(model, target))
+    kept.forget()
+    report = training_report(model, time.perf_counter() - started, path)
     report["warnings"] = [*left_out, *report["warnings"]]
     if report_file:
         report["report"] = write_run_report(report_file, model, warnings=left_out)
     return report | {"outputs": {}} | inputs.report()
-
-
-def interrupted_training(target: str) -> Any:
-    """Checkpoint of a training into a file that was interrupted; None without one."""
-    from napari_selfdenoise.training import checkpoint_path, read_checkpoint
-
-    path = checkpoint_path(target)
-    if not path.is_file():
-        return None
-    found = read_checkpoint(path)
-    say(f"Going on after step {found.step} of the training that was interrupted.")
-    return found
 
 
 def _read_inputs(

@@ -42,8 +42,8 @@ _SHARED = 0.08
 harm: one pair alone is measured too coarsely."""
 
 _IMPOSSIBLE = 0.5
-"""Squared distance that is left, over the least noise variance, below which others have
-told of the noise."""
+"""Squared distance that is left, over the least noise variance, below which others
+predict the noise itself."""
 
 _MOST_ALONE = 0.5
 """Share of the planes without context from which on none is used."""

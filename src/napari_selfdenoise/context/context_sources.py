@@ -52,7 +52,7 @@ class ContextSources:
         Parameters
         ----------
         image : CleanImage
-            Whose planes are read as they are asked for.
+            Whose planes are read when they are needed.
         context : Context
             Volumes are not found here: their planes are not inputs side by side.
         channels : Channels

@@ -40,7 +40,7 @@ class OtherChannels:
     Attributes
     ----------
     plane_shape : tuple of int
-        Rows and columns of the region that is asked for.
+        Rows and columns of the region that is read.
     """
 
     def __init__(self, image: CleanImage, channels: JointChannels) -> None:

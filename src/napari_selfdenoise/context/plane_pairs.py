@@ -190,7 +190,7 @@ class PairOfPlanes(NamedTuple):
 
 
 def share_noise(one: PlaneWaves, others: Sequence[PlaneWaves]) -> bool:
-    """Whether other planes together tell of the noise of one, if each hardly does.
+    """Whether other planes together predict the noise of one, if each hardly does.
 
     As where the mean over many channels was subtracted from each. The shortest waves of
     one are fitted by those of the others, in the blocks with the least in common.
@@ -215,10 +215,10 @@ def share_noise(one: PlaneWaves, others: Sequence[PlaneWaves]) -> bool:
         return True  # too few waves say that they are independent
     a = np.stack(inputs, axis=1)
     fitted = a @ np.linalg.lstsq(a, target, rcond=None)[0]
-    told = float((fitted * target).mean() / max((target**2).mean(), 1e-30))
-    told -= len(inputs) / len(target)  # what any fit tells by chance
+    share = float((fitted * target).mean() / max((target**2).mean(), 1e-30))
+    share -= len(inputs) / len(target)  # what any fit explains by chance
     chance = _CHANCE * math.sqrt(2 * len(inputs)) / len(target)
-    return told > max(_SHARED**2, chance)
+    return share > max(_SHARED**2, chance)
 
 
 def _standardized(waves: Array) -> Array:
