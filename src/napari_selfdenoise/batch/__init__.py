@@ -14,6 +14,7 @@ from napari_selfdenoise.batch.files import (
     is_folder,
     is_pattern,
     job_of,
+    only_results,
     require_name,
 )
 from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, attempt, run_jobs
@@ -34,6 +35,7 @@ __all__ = [
     "is_pattern",
     "job_of",
     "kind_of_most",
+    "only_results",
     "require_name",
     "run_jobs",
 ]

@@ -111,7 +111,7 @@ def find_jobs(
     if len(left) < len(images):
         jobs = _named(left, target, name)
     if not jobs:
-        raise RequestError("All images that were found are results of earlier runs.")
+        raise only_results()
     _require_different(jobs)
     return jobs
 
@@ -222,6 +222,14 @@ def _require_different(jobs: Sequence[Job]) -> None:
                 "would overwrite the other.",
                 'Give another name, such as --name "{folder} {name}.tif".',
             )
+
+
+def only_results() -> RequestError:
+    """Return the error of images that are results of earlier runs, all of them."""
+    return RequestError(
+        "All images that were found are results of earlier runs.",
+        "Choose another folder or another --name for the results.",
+    )
 
 
 def _nothing_found(given: str, recursive: bool) -> RequestError:

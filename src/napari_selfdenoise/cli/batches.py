@@ -19,6 +19,7 @@ from napari_selfdenoise.batch import (
     find_jobs,
     is_folder,
     is_pattern,
+    only_results,
     require_name,
     run_jobs,
 )
@@ -128,6 +129,8 @@ class Batch:
         # Other results of earlier runs lie among the images, too.
         made = {file.resolve() for job in self.jobs for file in self._files(job)}
         self.jobs = [job for job in self.jobs if job.source.resolve() not in made]
+        if not self.jobs:
+            raise only_results()
         self._require_kept(read)
 
     @property
@@ -183,15 +186,15 @@ class Batch:
         """Raise an error if a result would replace what is read."""
         kept = {Path(one).resolve() for one in read}
         kept |= {job.source.resolve() for job in self.jobs}
-        for job in self.jobs:
-            for file in map(Path.resolve, self._files(job)):
-                lost = file if file in kept else None
-                lost = lost or next((one for one in kept if file in one.parents), None)
-                if lost:
-                    raise RequestError(
-                        f"The result would overwrite {lost}, which would be lost.",
-                        "Choose another folder or another --name for the results.",
-                    )
+        # A result that is a folder would replace all that lies in it.
+        within = {place: one for one in kept for place in (one, *one.parents)}
+        results = (file.resolve() for job in self.jobs for file in self._files(job))
+        lost = next((within[file] for file in results if file in within), None)
+        if lost:
+            raise RequestError(
+                f"The result would overwrite {lost}, which would be lost.",
+                "Choose another folder or another --name for the results.",
+            )
 
 
 def _results_folder(target: str) -> Path:
