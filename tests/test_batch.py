@@ -279,6 +279,14 @@ def test_predict_goes_through_a_folder(cells, selfdenoise, model):
     ] * 2
 
 
+def test_of_a_single_file_the_output_may_be_a_file(cells, selfdenoise, model):
+    save_model(model, "m")
+    how = "predict", "m.safetensors", "cells/a1.tif", "out.tif", "--skip-existing"
+    assert selfdenoise(*how)[1]["denoised"] == 1
+    assert selfdenoise(*how)[1]["skipped"] == 1
+    assert (cells.parent / "out.tif").is_file()
+
+
 def test_an_input_is_never_replaced(cells, selfdenoise, model):
     save_model(model, "m")
     before = (cells / "a1.tif").read_bytes()

@@ -83,6 +83,16 @@ def test_a_file_that_changes_later_is_there_anew(tmp_path):
     assert arrivals.look([path]) == [path]
 
 
+def test_what_is_gone_is_not_waited_for(tmp_path):
+    path, arrivals = tmp_path / "a.tif", Arrivals(1.0, Clock())
+    path.write_bytes(b"half")
+    arrivals.look([path])
+    assert arrivals.waiting == 1
+    path.unlink()
+    assert arrivals.look([path]) == []
+    assert arrivals.waiting == 0
+
+
 def test_of_the_same_size_a_file_counts_as_changed_by_its_time(tmp_path):
     path, clock = tmp_path / "a.tif", Clock()
     path.write_bytes(b"0000")

@@ -17,7 +17,7 @@ from napari_selfdenoise.batch.files import (
     only_results,
     require_name,
 )
-from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, attempt, run_jobs
+from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, Work, attempt, run_jobs
 from napari_selfdenoise.batch.sample import kind_of_most
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Job",
     "Outcome",
     "Outcomes",
+    "Work",
     "attempt",
     "find_images",
     "find_jobs",

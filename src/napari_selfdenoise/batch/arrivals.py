@@ -46,8 +46,10 @@ class Arrivals:
             All files, or folders that are images; those that are gone are left out.
         """
         now, ready = self._clock(), []
-        for path in paths:
-            state = state_of(path)
+        states = {path: state_of(path) for path in paths}
+        # What is gone, or is not looked at any more, is not waited for.
+        self._known = {p: one for p, one in self._known.items() if states.get(p)}
+        for path, state in states.items():
             if state is None:
                 continue
             known = self._known.get(path)

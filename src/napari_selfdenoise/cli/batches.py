@@ -16,6 +16,7 @@ from napari_selfdenoise.batch import (
     Job,
     Outcome,
     Outcomes,
+    Work,
     find_jobs,
     is_folder,
     is_pattern,
@@ -124,8 +125,7 @@ class Batch:
         self._options, self._outputs = options, outputs
         require_name(options.name)
         require_writable(options.log)
-        folder = _results_folder(target)
-        self.jobs = find_jobs(sources, folder, options.name, options.recursive)
+        self.jobs = _jobs(options, sources, target)
         # Other results of earlier runs lie among the images, too.
         made = {file.resolve() for job in self.jobs for file in self._files(job)}
         self.jobs = [job for job in self.jobs if job.source.resolve() not in made]
@@ -146,17 +146,7 @@ class Batch:
         denoise : callable
             Its results are written as a whole, or not at all.
         """
-        outcomes = Outcomes()
-
-        def work(job: Job) -> Outcome:
-            began = time.monotonic()
-            files = result_paths(job.target, self._outputs)
-            job.target.parent.mkdir(parents=True, exist_ok=True)
-            result, notes = denoise(str(job.source), files)
-            seconds = time.monotonic() - began
-            every = (*notes, *result.notes)
-            return Outcome(job.source, "denoised", "", seconds, files, every)
-
+        outcomes, work = Outcomes(), work_of(self._outputs, denoise)
         with ExitStack() as stack:
             show = stack.enter_context(progress_bar())
             listeners = [outcomes.each.append, _teller(len(self.jobs), show)]
@@ -195,6 +185,29 @@ class Batch:
                 f"The result would overwrite {lost}, which would be lost.",
                 "Choose another folder or another --name for the results.",
             )
+
+
+def _jobs(options: BatchOptions, sources: Sequence[str], target: str) -> list[Job]:
+    """What is to be done; of a single file, OUTPUT may be a file."""
+    single = len(sources) == 1 and not _may_be_many(sources[0])
+    if single and target.lower().endswith(IMAGE_ENDINGS):
+        require_writable(target)
+        return [Job(Path(sources[0]), Path(target))]
+    folder = _results_folder(target)
+    return find_jobs(sources, folder, options.name, options.recursive)
+
+
+def work_of(outputs: str, denoise: Denoise) -> Work:
+    """What does a job, and makes its folder where it is not there."""
+
+    def work(job: Job) -> Outcome:
+        began, files = time.monotonic(), result_paths(job.target, outputs)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        result, notes = denoise(str(job.source), files)
+        every, seconds = (*notes, *result.notes), time.monotonic() - began
+        return Outcome(job.source, "denoised", "", seconds, files, every)
+
+    return work
 
 
 def _results_folder(target: str) -> Path:

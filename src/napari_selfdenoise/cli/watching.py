@@ -14,7 +14,6 @@ from napari_selfdenoise.batch import (
     NAME,
     Arrivals,
     Job,
-    Outcome,
     Outcomes,
     attempt,
     images_in,
@@ -23,7 +22,7 @@ from napari_selfdenoise.batch import (
     require_name,
 )
 from napari_selfdenoise.cli.batch_learning import Each
-from napari_selfdenoise.cli.batches import append_line, recursive_option
+from napari_selfdenoise.cli.batches import append_line, recursive_option, work_of
 from napari_selfdenoise.cli.inputs import Inputs, correction_files, input_options
 from napari_selfdenoise.cli.outputs import (
     outputs_option,
@@ -172,7 +171,8 @@ class _Watch:
                 stack.enter_context(log)
             try:
                 for job in self._arriving():
-                    outcome = attempt(job, lambda job: self._work(job, each))
+                    how = each.predict if each.model else each.denoise
+                    outcome = attempt(job, work_of(self._outputs, how))
                     outcomes.each.append(outcome)
                     text = f"{job.source.name}: {outcome.status}. {outcome.reason}"
                     say(text.rstrip())
@@ -181,15 +181,6 @@ class _Watch:
             except KeyboardInterrupt:
                 say("Stopped watching.")
         return outcomes
-
-    def _work(self, job: Job, each: Each) -> Outcome:
-        began, files = time.monotonic(), self.files(job)
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        how = each.predict if each.model else each.denoise
-        result, notes = how(str(job.source), files)
-        seconds = time.monotonic() - began
-        every = (*notes, *result.notes)
-        return Outcome(job.source, "denoised", "", seconds, files, every)
 
     def _arriving(self) -> Iterator[Job]:
         """Files without a result, each once it is complete."""
