@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_selfdenoise import Image, cli, load_model, read_image, save_model
+from napari_selfdenoise import (
+    Image,
+    cli,
+    load_model,
+    read_image,
+    save_model,
+    write_image,
+)
 from napari_selfdenoise.batch import (
     Job,
     Outcome,
@@ -108,7 +115,7 @@ def test_results_of_earlier_runs_are_no_images(cells, target):
     once = find_jobs(["cells"], cells.parent / target, recursive=True)
     for job in once:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        job.target.write_bytes(b"")
+        write_image(read_image(job.source), job.target)
     again = find_jobs(["cells"], cells.parent / target, recursive=True)
     assert again == once
 
@@ -122,7 +129,18 @@ def test_names_of_results_are_made_from_a_template(cells):
     ]
 
 
-@pytest.mark.parametrize("name", ["{wrong}.tif", "{name}.png", "{name", "{name}"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("{wrong}.tif", "{name}.png", "{name", "{name}", "{}.tif", "{name:x}.tif"),
+        *(
+            "{name.parent}.tif",
+            "{number:9999999d}.tif",
+            "../{name}.tif",
+            "{name!r}.tif",
+        ),
+    ],
+)
 def test_a_template_that_makes_no_name_is_refused(cells, name):
     with pytest.raises(RequestError, match="cannot be the name of results"):
         find_jobs(["cells"], cells.parent, name=name)
@@ -260,6 +278,7 @@ def test_learning_goes_on_from_file_to_file_or_begins_anew(cells, selfdenoise):
         (["--learn", "anew", "--save-model", "m"], "--save-model is for one"),
         (["--name", "{name}.png"], "cannot be the name"),
         (["--log", "nowhere/log.jsonl"], "nowhere"),
+        (["--learn", "anew", "--save-model", "m", "--resume"], "--resume"),
     ],
 )
 def test_what_does_not_go_with_a_folder_is_refused(cells, selfdenoise, flags, words):
@@ -287,14 +306,83 @@ def test_of_a_single_file_the_output_may_be_a_file(cells, selfdenoise, model):
     assert (cells.parent / "out.tif").is_file()
 
 
-def test_an_input_is_never_replaced(cells, selfdenoise, model):
+@pytest.mark.parametrize(
+    ("sources", "how"),
+    [
+        (["cells"], ["--name", "{name}.tif"]),
+        (["cells"], ["--name", "a{number}.tif"]),
+        (["cells/a1.tif", "cells/a1 denoised.tif"], []),
+        (["cells"], ["--outputs", "denoised,noise-std"]),
+    ],
+    ids=["its own name", "a number", "named", "another output"],
+)
+def test_an_input_is_never_replaced(cells, selfdenoise, model, sources, how):
+    save_model(model, "m")
+    raw = np.random.default_rng(5).poisson(50, (32, 32)).astype(np.uint16)
+    for name in ("a1 denoised", "a1 noise std"):
+        tifffile.imwrite(cells / f"{name}.tif", raw)
+    before = {path: path.read_bytes() for path in cells.glob("*.tif")}
+    status, report, _ = selfdenoise("predict", "m.safetensors", *sources, "cells", *how)
+    assert status == 2
+    assert "would overwrite" in report["error"]
+    assert {path: path.read_bytes() for path in cells.glob("*.tif")} == before
+
+
+def test_results_of_another_output_are_no_images_either(cells, selfdenoise, model):
+    save_model(model, "m")
+    how = (
+        "predict",
+        "m.safetensors",
+        "cells",
+        "cells",
+        "--outputs",
+        "denoised,noise-std",
+    )
+    for _ in range(2):
+        status, report, _ = selfdenoise(*how)
+        assert (status, report["denoised"]) == (0, 2)
+
+
+def test_a_log_replaces_nothing(cells, selfdenoise, model):
     save_model(model, "m")
     before = (cells / "a1.tif").read_bytes()
-    how = "predict", "m.safetensors", "cells", "cells", "--name", "{name}.tif"
-    status, report, _ = selfdenoise(*how)
-    assert status == 2
-    assert "results of earlier runs" in report["error"]
+    for log in ("cells/a1.tif", "m.safetensors", "cells"):
+        how = "predict", "m.safetensors", "cells", "out", "--log", log
+        status, report, _ = selfdenoise(*how)
+        assert status == 2
+        assert "cannot be a log" in report["error"]
     assert (cells / "a1.tif").read_bytes() == before
+
+
+def test_numbers_and_what_is_skipped_do_not_go_together(cells, selfdenoise, model):
+    save_model(model, "m")
+    how = "--name", "{number}.tif", "--skip-existing"
+    status, report, _ = selfdenoise("predict", "m.safetensors", "cells", "out", *how)
+    assert status == 2
+    assert "Numbers of inputs change" in report["error"]
+
+
+def test_a_folder_is_no_result(cells, selfdenoise, model):
+    save_model(model, "m")
+    (cells.parent / "out" / "a1 denoised.tif").mkdir(parents=True)
+    how = "predict", "m.safetensors", "cells", "out", "--skip-existing"
+    status, report, _ = selfdenoise(*how)
+    assert (status, report["skipped"], report["failed"]) == (1, 0, 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_are_taken_once_and_not_followed_in_circles(cells):
+    (cells / "day 2" / "round").symlink_to(cells)
+    (cells / "day 2" / "link.tif").symlink_to(cells.parent / "elsewhere.tif")
+    tifffile.imwrite(cells.parent / "elsewhere.tif", np.zeros((8, 8), np.uint8))
+    found = names(find_images(["cells"], recursive=True))
+    assert len(found) == 4
+    assert len(find_jobs(["cells"], cells.parent / "out", recursive=True)) == 4
+
+
+def test_names_with_odd_digits_are_sorted(tmp_path):
+    (tmp_path / "10²3.tif").write_bytes(b"")
+    assert len(find_images([tmp_path])) == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")

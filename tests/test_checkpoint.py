@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_selfdenoise import (
+    DenoisingError,
     Image,
     RequestError,
     cli,
@@ -194,6 +195,26 @@ def test_what_is_no_checkpoint_is_named(tmp_path, spoil):
     spoil(path)
     with pytest.raises(RequestError, match=r"a\.checkpoint"):
         train(image, config, checkpoint=path, resume=True)
+
+
+def test_a_checkpoint_that_lacks_something_is_named(tmp_path):
+    image, config, path = Image(noisy(), "YX"), quick(4), tmp_path / "a.checkpoint"
+    state = {"advances": 0, "precision": "float32", "trainers": {0: {}}}
+    checkpoints.write_checkpoint(path, checkpoints.Checkpoint(config, False, 1, state))
+    with pytest.raises(RequestError, match=r"a\.checkpoint"):
+        train(image, config, checkpoint=path, resume=True)
+
+
+@pytest.mark.usefixtures("every_step", "brief_fit")
+def test_a_full_disk_does_not_end_a_training(tmp_path, monkeypatch):
+    def full(*_):
+        raise DenoisingError("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(checkpoints, "write_checkpoint", full)
+    model = train(Image(noisy(), "YX"), quick(6), checkpoint=tmp_path / "a")
+    assert model.provenance["steps"] == 6
+    warnings = " ".join(model.provenance["warnings"])
+    assert "No checkpoint could be written. The disk is full." in warnings
 
 
 def test_values_come_back_as_they_were():

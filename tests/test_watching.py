@@ -158,6 +158,18 @@ def test_what_has_a_result_or_fails_does_not_stop_it(inbox, selfdenoise, model):
 
 
 @pytest.mark.slow
+def test_what_changed_after_its_result_is_denoised_again(inbox, selfdenoise, model):
+    save_model(model, "m")
+    movie(inbox / "a.tif", 1)
+    how = "watch", "in", ".", "--model", "m", "--settle", 0.1, "--idle", 0.6
+    assert selfdenoise(*how)[1]["denoised"] == 1
+    assert selfdenoise(*how)[1]["denoised"] == 0
+    movie(inbox / "a.tif", 2)
+    assert selfdenoise(*how)[1]["denoised"] == 1
+    assert read_image("a denoised.tif").shape == (2, 32, 32)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_ends_it_with_a_report(inbox, selfdenoise, model):
     save_model(model, "m")
@@ -184,6 +196,8 @@ def test_ctrl_c_ends_it_with_a_report(inbox, selfdenoise, model):
         (["in", "nowhere/out"], "nowhere"),
         (["in", ".", "--name", "{name}"], "cannot be the name"),
         (["in", ".", "--name", "{number}.tif"], "have no numbers"),
+        (["in", ".", "--name", "result.tif"], "a name of its own"),
+        (["in", ".", "--log", "m.safetensors"], "cannot be a log"),
     ],
 )
 def test_a_wrong_request_is_refused(inbox, selfdenoise, arguments, words):

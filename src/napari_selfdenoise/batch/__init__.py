@@ -8,13 +8,13 @@ from napari_selfdenoise.batch.files import (
     IMAGE_ENDINGS,
     NAME,
     Job,
+    Outputs,
     find_images,
     find_jobs,
     images_in,
     is_folder,
     is_pattern,
     job_of,
-    only_results,
     require_name,
 )
 from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, Work, attempt, run_jobs
@@ -27,6 +27,7 @@ __all__ = [
     "Job",
     "Outcome",
     "Outcomes",
+    "Outputs",
     "Work",
     "attempt",
     "find_images",
@@ -36,7 +37,6 @@ __all__ = [
     "is_pattern",
     "job_of",
     "kind_of_most",
-    "only_results",
     "require_name",
     "run_jobs",
 ]

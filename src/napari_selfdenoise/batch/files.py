@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import FORMATS, file_stem
+from napari_selfdenoise.images import FORMATS, file_stem, was_written_here
 
 IMAGE_ENDINGS = (".tif", ".tiff", *(end for one in FORMATS for end in one.suffixes))
 """Ends of the names of files that are taken out of a folder, in lower case."""
@@ -19,6 +19,10 @@ NAME = "{name} denoised.tif"
 """Name of a result, if none is given."""
 
 _FIELDS = ("name", "folder", "number")
+
+
+Outputs = Callable[[Path], Iterable[Path]]
+"""All files that are made of an image, from the name of its result."""
 
 
 class Found(NamedTuple):
@@ -31,16 +35,19 @@ class Found(NamedTuple):
     folder : Path
         Where it lies below the folder that was given, or below what a pattern leaves
         open; empty for a file that was named.
+    named : bool
+        Whether it was named itself.
     """
 
     path: Path
     folder: Path = Path()
+    named: bool = False
 
     def lies_in(self, results: Path) -> bool:
         """Whether it lies in a folder of results, below the folder looked through."""
-        searched = self.path.resolve().parents[len(self.folder.parts)]
-        below = searched in results.resolve().parents
-        return below and self.path.resolve().is_relative_to(results.resolve())
+        path, folder = self.path.absolute(), results.absolute()
+        searched = path.parents[len(self.folder.parts)]
+        return searched in folder.parents and path.is_relative_to(folder)
 
 
 class Job(NamedTuple):
@@ -80,10 +87,12 @@ def find_jobs(
     target: Path,
     name: str = NAME,
     recursive: bool = False,
+    outputs: Outputs = lambda target: [target],
 ) -> list[Job]:
     """List what is to be denoised, and where the results go: nothing is made yet.
 
-    Results of earlier runs, which lie among the images, are no images to denoise.
+    Results of earlier runs, which lie among the images, are no images to denoise: what
+    has the name of a result, was written by this program, and was not named itself.
 
     Parameters
     ----------
@@ -96,6 +105,8 @@ def find_jobs(
         `{folder}` for that of its folder, `{number}` for its number, from 1.
     recursive : bool
         As of `find_images`.
+    outputs : callable
+        All files that are made of an image, from the name of its result.
 
     Raises
     ------
@@ -106,13 +117,13 @@ def find_jobs(
     images = find_images(given, recursive)
     images = [one for one in images if not one.lies_in(target)]
     jobs = _named(images, target, name)
-    made = {job.target.resolve() for job in jobs}
-    left = [one for one in images if one.path.resolve() not in made]
+    made = {file.resolve() for job in jobs for file in outputs(job.target)}
+    left = [one for one in images if not _is_result(one, made)]
     if len(left) < len(images):
         jobs = _named(left, target, name)
     if not jobs:
         raise only_results()
-    _require_different(jobs)
+    _require_different(jobs, outputs)
     return jobs
 
 
@@ -124,18 +135,29 @@ def require_name(name: str) -> None:
     RequestError
         If a field is not known, or it does not end as an image that can be written.
     """
-    try:
-        fields = [field for _, field, *_ in string.Formatter().parse(name) if field]
-    except ValueError:
-        fields = ["?"]
-    unknown = [field for field in fields if field not in _FIELDS]
-    if unknown or not re.search(r"\.(tiff?|zarr)$", name, re.IGNORECASE):
+    parts = name.replace("\\", "/").split("/")
+    fine = _fields_are_known(name) and ".." not in parts and "\0" not in name
+    if not fine or not re.search(r"\.(tiff?|zarr)$", name, re.IGNORECASE):
         raise RequestError(
             f"{name!r} cannot be the name of results.",
             f'Give one such as "{NAME}", made of text and '
             f"{', '.join(f'{{{field}}}' for field in _FIELDS)}; it ends in .tif, "
             ".ome.tif or .ome.zarr.",
         )
+
+
+def _fields_are_known(name: str) -> bool:
+    """Whether a template has nothing but fields that can be filled; numbers as 03d."""
+    try:
+        fields = [part[1:] for part in string.Formatter().parse(name)]
+    except ValueError:
+        return False
+    return all(
+        field is None
+        or (field in _FIELDS and conversion is None and not spec)
+        or (field == "number" and re.fullmatch(r"0?[1-9]d?", spec or ""))
+        for field, spec, conversion in fields
+    )
 
 
 def is_pattern(text: str) -> bool:
@@ -152,14 +174,20 @@ def _images_of(given: str, recursive: bool) -> Iterator[Found]:
     path = Path(given)
     if is_pattern(given):
         start = _fixed_part(path)
-        matches = start.glob(str(path.relative_to(start)))
+        try:
+            matches = list(start.glob(str(path.relative_to(start))))
+        except ValueError as error:
+            raise RequestError(
+                f"{given} is no pattern: {error}.", "Give one such as day*/cell*.tif."
+            ) from error
         for one in sorted(matches, key=lambda p: natural(str(p))):
             if _is_image(one):
                 yield Found(one, one.parent.relative_to(start))
     elif is_folder(path):
         yield from images_in(path, recursive)
     else:
-        yield Found(path)  # whatever it is: reading it says what is wrong
+        # Whatever it is: reading it says what is wrong.
+        yield Found(path, named=True)
 
 
 def images_in(folder: Path, recursive: bool = False) -> list[Found]:
@@ -173,8 +201,13 @@ def _files_of(folder: Path, recursive: bool) -> Iterator[Path]:
     for one in folder.iterdir():
         if _is_image(one):
             yield one
-        elif recursive and one.is_dir() and not one.name.startswith("."):
+        elif recursive and _may_be_entered(one):
             yield from _files_of(one, recursive)
+
+
+def _may_be_entered(path: Path) -> bool:
+    """Whether a sub-folder is looked through: links may lead round in circles."""
+    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
 
 
 def _is_image(path: Path) -> bool:
@@ -195,7 +228,7 @@ def _fixed_part(pattern: Path) -> Path:
 def natural(text: str) -> list[tuple[int, str]]:
     """Sort key by which 2 comes before 10."""
     parts = re.split(r"(\d+)", text)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def job_of(image: Found, target: Path, name: str, number: int) -> Job:
@@ -212,16 +245,23 @@ def _named(images: Sequence[Found], target: Path, name: str) -> list[Job]:
     return [job_of(one, target, name, n) for n, one in enumerate(images, 1)]
 
 
-def _require_different(jobs: Sequence[Job]) -> None:
-    by_target: dict[Path, Path] = {}
+def _is_result(image: Found, made: set[Path]) -> bool:
+    """Whether an image is a result of an earlier run: of what would be made again."""
+    again = not image.named and image.path.resolve() in made
+    return again and was_written_here(image.path)
+
+
+def _require_different(jobs: Sequence[Job], outputs: Outputs) -> None:
+    by_file: dict[Path, Path] = {}
     for source, target in jobs:
-        other = by_target.setdefault(target, source)
-        if other != source:
-            raise RequestError(
-                f"The results of {other} and {source} would have the same name: one "
-                "would overwrite the other.",
-                'Give another name, such as --name "{folder} {name}.tif".',
-            )
+        for file in outputs(target):
+            other = by_file.setdefault(file.absolute(), source)
+            if other != source:
+                raise RequestError(
+                    f"The results of {other} and {source} would have the same name: "
+                    "one would overwrite the other.",
+                    'Give another name, such as --name "{folder} {name} {number}.tif".',
+                )
 
 
 def only_results() -> RequestError:

@@ -64,6 +64,11 @@ class Outcomes:
 
     each: list[Outcome] = field(default_factory=list)
 
+    def replace(self, outcome: Outcome) -> None:
+        """Add an outcome, in place of one of the same file."""
+        self.each = [one for one in self.each if one.source != outcome.source]
+        self.each.append(outcome)
+
     def count(self, status: Status) -> int:
         """How many ended in one way."""
         return sum(one.status == status for one in self.each)

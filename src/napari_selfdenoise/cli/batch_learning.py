@@ -74,16 +74,19 @@ def require_single(
     save_model: str | None,
     learning: Learning,
     files: dict[Any, list[str]],
+    resume: bool = False,
 ) -> None:
     """Refuse what goes with one input only.
 
     Raises
     ------
     RequestError
-        If a report, a second exposure, or the model of each input is wanted.
+        If a report, a second exposure, or the model of each input is wanted, or a run
+        of several trainings is to go on.
     """
     single = [f"--{kind.replace('_', '-')}" for kind in files]
     single += ["--report"] if report_file else []
+    single += ["--resume"] if resume and learning.learn != _ONCE else []
     single += ["--save-model"] if save_model and learning.learn == _ANEW else []
     if single:
         raise RequestError(

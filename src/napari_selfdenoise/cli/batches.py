@@ -16,11 +16,11 @@ from napari_selfdenoise.batch import (
     Job,
     Outcome,
     Outcomes,
+    Outputs,
     Work,
     find_jobs,
     is_folder,
     is_pattern,
-    only_results,
     require_name,
     run_jobs,
 )
@@ -124,13 +124,14 @@ class Batch:
     ) -> None:
         self._options, self._outputs = options, outputs
         require_name(options.name)
-        require_writable(options.log)
-        self.jobs = _jobs(options, sources, target)
-        # Other results of earlier runs lie among the images, too.
-        made = {file.resolve() for job in self.jobs for file in self._files(job)}
-        self.jobs = [job for job in self.jobs if job.source.resolve() not in made]
-        if not self.jobs:
-            raise only_results()
+        require_log(options.log)
+        if options.skip_existing and "{number" in options.name:
+            raise RequestError(
+                "Numbers of inputs change as others come, so that --skip-existing "
+                "would take one for the other.",
+                'Leave {number} out of --name, such as "{folder} {name}.tif".',
+            )
+        self.jobs = _jobs(options, sources, target, self._outputs_of)
         self._require_kept(read)
 
     @property
@@ -165,12 +166,14 @@ class Batch:
         """Report of the verb; `failed` counts inputs without a result."""
         return outcomes.report() | {"table": outcomes.summary(len(self.jobs))}
 
+    def _outputs_of(self, target: Path) -> list[Path]:
+        return list(result_paths(target, self._outputs).values())
+
     def _files(self, job: Job) -> list[Path]:
-        return list(result_paths(job.target, self._outputs).values())
+        return self._outputs_of(job.target)
 
     def _skips(self, job: Job) -> bool:
-        there = self._options.skip_existing
-        return there and all(file.exists() for file in self._files(job))
+        return self._options.skip_existing and all(map(is_result, self._files(job)))
 
     def _require_kept(self, read: Iterable[str]) -> None:
         """Raise an error if a result would replace what is read."""
@@ -178,7 +181,8 @@ class Batch:
         kept |= {job.source.resolve() for job in self.jobs}
         # A result that is a folder would replace all that lies in it.
         within = {place: one for one in kept for place in (one, *one.parents)}
-        results = (file.resolve() for job in self.jobs for file in self._files(job))
+        results = [file.resolve() for job in self.jobs for file in self._files(job)]
+        results += [Path(self._options.log).resolve()] if self._options.log else []
         lost = next((within[file] for file in results if file in within), None)
         if lost:
             raise RequestError(
@@ -187,14 +191,31 @@ class Batch:
             )
 
 
-def _jobs(options: BatchOptions, sources: Sequence[str], target: str) -> list[Job]:
+def require_log(path: str | None) -> None:
+    """Raise an error if a log would replace an image or a model, or is a folder."""
+    require_writable(path)
+    endings = (*IMAGE_ENDINGS, ".safetensors")
+    if path and (Path(path).is_dir() or path.lower().endswith(endings)):
+        raise RequestError(
+            f"{path} cannot be a log.", "Name a text file, such as results.jsonl."
+        )
+
+
+def is_result(path: Path) -> bool:
+    """Whether a result is there, as a file or an OME-Zarr."""
+    return path.is_dir() if path.suffix.lower() == ".zarr" else path.is_file()
+
+
+def _jobs(
+    options: BatchOptions, sources: Sequence[str], target: str, outputs: Outputs
+) -> list[Job]:
     """What is to be done; of a single file, OUTPUT may be a file."""
     single = len(sources) == 1 and not _may_be_many(sources[0])
     if single and target.lower().endswith(IMAGE_ENDINGS):
         require_writable(target)
         return [Job(Path(sources[0]), Path(target))]
-    folder = _results_folder(target)
-    return find_jobs(sources, folder, options.name, options.recursive)
+    folder = results_folder(target)
+    return find_jobs(sources, folder, options.name, options.recursive, outputs)
 
 
 def work_of(outputs: str, denoise: Denoise) -> Work:
@@ -210,7 +231,7 @@ def work_of(outputs: str, denoise: Denoise) -> Work:
     return work
 
 
-def _results_folder(target: str) -> Path:
+def results_folder(target: str) -> Path:
     """OUTPUT as a folder, of several inputs."""
     folder = Path(target)
     named = not folder.exists() and folder.name.lower().endswith(IMAGE_ENDINGS)
@@ -224,8 +245,11 @@ def _results_folder(target: str) -> Path:
 
 def append_line(log: Any, outcome: Outcome) -> None:
     """Append an outcome to a log, so that it is there whatever comes."""
-    log.write(f"{outcome.line()}\n")
-    log.flush()
+    try:
+        log.write(f"{outcome.line()}\n")
+        log.flush()
+    except OSError as error:  # what is denoised is worth more than the log
+        say(f"The log could not be written: {error}.")
 
 
 def _teller(total: int, show: Callable[[Shown], None]) -> Callable[[Outcome], None]:

@@ -118,7 +118,8 @@ def _denoise_many(
 ) -> dict[str, Any]:
     """Train on some of many inputs, or on each, and denoise them all."""
     outputs, as_source, report_file, save_model, resume = wanted
-    require_single(report_file, save_model, learning, take_files(values, sources))
+    files = take_files(values, sources)
+    require_single(report_file, save_model, learning, files, resume)
     require_writable(save_model)
     kept = Interruptible.of(save_model, resume)
     read = correction_files(values).values()

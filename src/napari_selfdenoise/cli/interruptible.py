@@ -63,8 +63,14 @@ class Interruptible(NamedTuple):
             return first
         path = Path(save_model.removesuffix(SUFFIX) + SUFFIX)
         if path.is_file():
-            say(f"Going on with the model {path}: it is trained already.")
-            return first._replace(model=load_model(path))
+            model = load_model(path)
+            images = model.provenance.get("images", ())
+            names = ", ".join(map(str, images[:4]))
+            say(
+                f"Going on with the model {path}, which was trained on {names}: "
+                "settings of a training change nothing any more."
+            )
+            return first._replace(model=model)
         say(f"No run was interrupted that was to keep {path}: training anew.")
         return first
 
@@ -74,7 +80,13 @@ class Interruptible(NamedTuple):
         from napari_selfdenoise.training import checkpoint_path, read_checkpoint
 
         path = checkpoint_path(target)
-        if not resume or not path.is_file():
+        if not path.is_file():
+            return cls(path)
+        if not resume:
+            say(
+                f"{path} is left of a training that was interrupted. With --resume it "
+                "would go on; it is replaced in a minute."
+            )
             return cls(path)
         found = read_checkpoint(path)
         say(f"Going on after step {found.step} of the training that was interrupted.")

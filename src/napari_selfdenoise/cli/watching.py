@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,7 +23,13 @@ from napari_selfdenoise.batch import (
     require_name,
 )
 from napari_selfdenoise.cli.batch_learning import Each
-from napari_selfdenoise.cli.batches import append_line, recursive_option, work_of
+from napari_selfdenoise.cli.batches import (
+    append_line,
+    recursive_option,
+    require_log,
+    results_folder,
+    work_of,
+)
 from napari_selfdenoise.cli.inputs import Inputs, correction_files, input_options
 from napari_selfdenoise.cli.outputs import (
     outputs_option,
@@ -136,19 +143,22 @@ class _Watch:
         self._folder, self._target, self._outputs = Path(folder), Path(target), outputs
         self._name, self._log = values.pop("name"), values.pop("log")
         self._recursive, self._idle = values.pop("recursive"), values.pop("idle")
-        self._arrivals = Arrivals(values.pop("settle"))
+        settle = values.pop("settle")
+        self._arrivals = Arrivals(settle if math.isfinite(settle) else 0.0)
+        self._sources: dict[Path, Path] = {}  # of each result
         if not is_folder(self._folder):
             raise RequestError(
                 f"There is no folder {folder} to watch.", "Make it first."
             )
         require_name(self._name)
-        if "{number" in self._name:
+        if "{number" in self._name or "{name}" not in self._name:
             raise RequestError(
-                "Files that come one after the other have no numbers.",
-                'Leave {number} out of --name, such as "{folder} {name}.tif".',
+                "Files that come one after the other have no numbers, and each needs a "
+                "name of its own.",
+                'Give --name {name} and no {number}, such as "{folder} {name}.tif".',
             )
-        require_writable(self._log)
-        require_writable(self._target)
+        require_log(self._log)
+        require_writable(results_folder(target))
         self._read = {Path(p).resolve() for p in correction_files(values).values()}
 
     @property
@@ -173,13 +183,15 @@ class _Watch:
                 for job in self._arriving():
                     how = each.predict if each.model else each.denoise
                     outcome = attempt(job, work_of(self._outputs, how))
-                    outcomes.each.append(outcome)
+                    outcomes.replace(outcome)  # it may have been cut before
                     text = f"{job.source.name}: {outcome.status}. {outcome.reason}"
                     say(text.rstrip())
                     if log:
                         append_line(log, outcome)
             except KeyboardInterrupt:
                 say("Stopped watching.")
+            except FileNotFoundError:
+                say(f"Stopped watching: {self._folder} is gone.")
         return outcomes
 
     def _arriving(self) -> Iterator[Job]:
@@ -205,12 +217,21 @@ class _Watch:
         left = {
             job.source: job
             for job in jobs
-            if job.source.resolve() not in made and not self._is_done(job)
+            if job.source.resolve() not in made
+            and not self._is_done(job)
+            # Of two files that would have one result, the first one has it.
+            and self._sources.setdefault(job.target, job.source) == job.source
         }
         yield from (left[path] for path in self._arrivals.look(left))
 
     def _is_done(self, job: Job) -> bool:
-        return all(file.exists() for file in self.files(job).values())
+        """Whether all results are there, and no older than their file."""
+        try:
+            written = job.source.stat().st_mtime_ns
+            results = [f.stat().st_mtime_ns for f in self.files(job).values()]
+        except OSError:
+            return False
+        return written <= min(results)
 
 
 def _moments(folder: Path, recursive: bool) -> Iterator[None]:

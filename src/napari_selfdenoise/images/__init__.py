@@ -61,6 +61,7 @@ from napari_selfdenoise.images.statistics import (
     weighted_means_by_signal,
 )
 from napari_selfdenoise.images.tiff_reading import axes_with_channels, file_stem
+from napari_selfdenoise.images.tiff_writing import was_written_here
 from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 from napari_selfdenoise.images.whole_numbers import Rounded, rounded, storable
@@ -126,6 +127,7 @@ __all__ = [
     "turned_back",
     "unit_symbol",
     "variance_of_bins",
+    "was_written_here",
     "weighted_means_by_signal",
     "whole_bins",
     "with_pixel_size",

@@ -108,6 +108,19 @@ class _Layout:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+SOFTWARE = "napari-selfdenoise"
+"""What the tag "Software" says of TIFFs that this program wrote."""
+
+
+def was_written_here(path: Path) -> bool:
+    """Whether this program wrote a TIFF; False for what cannot be read."""
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return bool(tif.pages.first.software == SOFTWARE)
+    except (OSError, ValueError, tifffile.TiffFileError, IndexError):
+        return False
+
+
 def _file_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     native = dtype.newbyteorder("=")
     return native if native in WHOLE_NUMBERS else np.dtype(np.float32)
@@ -136,6 +149,7 @@ def _layout(image: Image, path: Path, dtype: np.dtype[Any]) -> _Layout:
         if fits and dtype in _OF_IMAGEJ and not named_ome
         else _ome_options(axes, steps, image.name, nbytes)
     )
+    options["software"] = SOFTWARE
     add_letters(options, letters_changed(image.line_scan or image.axes, letters))
     _with_look(options, image, axes, dtype)
     _with_channels(options, image, axes, shape)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from napari_selfdenoise.config import TrainingConfig, parse_config
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import saving
 from napari_selfdenoise.training.packing import packed, unpacked
 
@@ -103,25 +103,29 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     except RequestError:
         raise
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def _rebuilt(
     path: Path, about: Mapping[str, Any], tensors: dict[str, torch.Tensor]
 ) -> Checkpoint:
     if about.get("format") != FORMAT:
-        raise _damaged(path)
+        raise damaged(path)
     if about["version"] > VERSION:
         raise RequestError(
             f"{path.name} was written by a newer version of napari-selfdenoise.",
             "Update napari-selfdenoise, or train anew.",
         )
-    config = parse_config(about["config"])
+    try:
+        config = parse_config(about["config"])
+    except RequestError as error:
+        raise damaged(path) from error
     state = unpacked(about["state"], tensors)
     return Checkpoint(config, bool(about["continued"]), int(about["step"]), state)
 
 
-def _damaged(path: Path) -> RequestError:
+def damaged(path: Path) -> RequestError:
+    """Return the error of a file that no training goes on from."""
     return RequestError(
         f"{path.name} is no checkpoint of a training, or is damaged.",
         "Train anew: leave it out, or remove the file.",
@@ -175,11 +179,16 @@ class CheckpointWriter:
         As the user chose it.
     continued : bool
         Whether the training goes on from a model.
+
+    Attributes
+    ----------
+    problem : str
+        Why the last one could not be written; else empty.
     """
 
     def __init__(self, path: Path, config: TrainingConfig, continued: bool) -> None:
         self._path, self._config, self._continued = path, config, continued
-        self._due = time.monotonic() + EVERY_S
+        self._due, self.problem = time.monotonic() + EVERY_S, ""
 
     @property
     def is_due(self) -> bool:
@@ -189,5 +198,10 @@ class CheckpointWriter:
     def write(self, step: int, state: dict[str, Any]) -> None:
         """Write what is needed to go on after so many steps."""
         found = Checkpoint(self._config, self._continued, step, state)
-        write_checkpoint(self._path, found)
+        self.problem = ""
+        try:
+            write_checkpoint(self._path, found)
+        except (RequestError, DenoisingError) as error:
+            # A full disk must not end a training of hours.
+            self.problem = f"No checkpoint could be written. {error}"
         self._due = time.monotonic() + EVERY_S

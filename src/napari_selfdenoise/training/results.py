@@ -47,6 +47,7 @@ def finished_model(
         for channel in range(images[0].channels)
     )
     notes = [*warnings, *plan.warnings, *loop.batch.notes()]
+    notes += [loop.writer.problem] if loop.writer and loop.writer.problem else []
     notes += [few_steps] if few_steps else []
     notes += [_EARLY_NOTE] if schedule.ended_early(step) else []
     notes += [note for trainer in loop.trainers for note in notes_of(trainer)]

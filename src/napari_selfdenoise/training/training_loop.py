@@ -113,7 +113,7 @@ class TrainingLoop:
         writer: CheckpointWriter | None = None,
     ) -> None:
         self.plan, self.schedule, self.by_channel = plan, schedule, by_channel
-        self._growth, self._writer, self._trained_s = growth, writer, 0.0
+        self._growth, self.writer, self._trained_s = growth, writer, 0.0
         self.trainers = list(by_channel.values())
         self.batch = Batch(
             plan.config, plan.patch_size, plan.device, schedule, len(self.trainers)
@@ -202,8 +202,8 @@ class TrainingLoop:
                 yield from self._change_phase()
                 if self.step > _FIRST_STEPS:
                     self._growth.advance()
-                if self._writer and self._writer.is_due:
-                    self._writer.write(self.step, self.state())
+                if self.writer and self.writer.is_due:
+                    self.writer.write(self.step, self.state())
             over = self.schedule.is_over(self.step) or self.reports.stopped
             if over or self.reports.is_due:
                 yield from self._report()

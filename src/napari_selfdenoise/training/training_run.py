@@ -18,6 +18,7 @@ from napari_selfdenoise.compute import (
     resolve_device,
 )
 from napari_selfdenoise.config import TrainingConfig, resolve_files
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import FieldOfView, Image
 from napari_selfdenoise.long_work import Command, run_to_end
 from napari_selfdenoise.model import ChannelModel, TrainedModel
@@ -25,6 +26,7 @@ from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.checkpoint import (
     Checkpoint,
     CheckpointWriter,
+    damaged,
     read_checkpoint,
     require_same_training,
 )
@@ -130,6 +132,7 @@ class _Kept(NamedTuple):
 
     writer: CheckpointWriter | None
     found: Checkpoint | None
+    path: Path = Path()
 
     @classmethod
     def of(
@@ -145,7 +148,8 @@ class _Kept(NamedTuple):
         if resume:
             found = read_checkpoint(Path(path))
             require_same_training(found, config, continued)
-        return cls(CheckpointWriter(Path(path), config, continued), found)
+        writer = CheckpointWriter(Path(path), config, continued)
+        return cls(writer, found, Path(path))
 
 
 def _train(
@@ -176,7 +180,12 @@ def _train(
     growth = Growth(data, trainers, schedule)
     loop = TrainingLoop(plan, data.clean[0], trainers, schedule, growth, kept.writer)
     if kept.found:
-        yield from loop.restore(kept.found.state)
+        try:
+            yield from loop.restore(kept.found.state)
+        except RequestError:
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise damaged(kept.path) from error
     yield from loop.learn(command)
     few = "" if start else few_steps_note(loop)
     yield from loop.settle()
