@@ -1,7 +1,8 @@
 import gc
+import json
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 # Small arrays are fastest on one thread, and threads of other runs are left alone.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,7 +12,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_selfdenoise import Image, TrainedModel, TrainingConfig, recipe, train
+from napari_selfdenoise import (
+    Image,
+    TrainedModel,
+    TrainingConfig,
+    cli,
+    recipe,
+    train,
+)
 from napari_selfdenoise.training import training_loop
 
 torch.set_num_threads(1)
@@ -43,6 +51,19 @@ def brief_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def _shorten_fits(patch: pytest.MonkeyPatch) -> None:
     for effort in ("THOROUGH", "BRIEF"):
         patch.setattr(training_loop, effort, training_loop.Effort(1e8, 10))
+
+
+@pytest.fixture
+def selfdenoise(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run the command line in this process: exit status, JSON, stderr."""
+
+    def run(*arguments: object) -> tuple[int, Any, str]:
+        with pytest.raises(SystemExit) as end:
+            cli.main([*map(str, arguments), "--json"])
+        out, err = capsys.readouterr()
+        return end.value.code, json.loads(out), err
+
+    return run
 
 
 class Scene(NamedTuple):

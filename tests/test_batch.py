@@ -11,7 +11,6 @@ import tifffile
 
 from napari_selfdenoise import (
     Image,
-    cli,
     load_model,
     read_image,
     save_model,
@@ -33,19 +32,6 @@ QUICK = (
     *("--steps", "2", "--network.width", "4", "--patch-size", "16"),
     *("--batch-size", "2", "--device", "cpu", "--no-flips"),
 )
-
-
-@pytest.fixture
-def selfdenoise(capsys):
-    """Run the command line in this process: exit status, JSON, stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([*map(str, arguments), "--json"])
-        out, err = capsys.readouterr()
-        return end.value.code, json.loads(out), err
-
-    return run
 
 
 @pytest.fixture

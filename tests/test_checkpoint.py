@@ -16,7 +16,6 @@ from napari_selfdenoise import (
     DenoisingError,
     Image,
     RequestError,
-    cli,
     load_model,
     read_image,
     recipe,
@@ -278,17 +277,10 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(tmp_path):
 
 
 @pytest.fixture
-def selfdenoise(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process: exit status and JSON."""
+def here(tmp_path, monkeypatch):
+    """A folder with noisy.tif, to work in."""
     monkeypatch.chdir(tmp_path)
     write_image(Image(noisy(), "YX"), "noisy.tif")
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([*map(str, arguments), "--json"])
-        return end.value.code, json.loads(capsys.readouterr().out)
-
-    return run
 
 
 FLAGS = (
@@ -297,20 +289,20 @@ FLAGS = (
 )
 
 
-@pytest.mark.usefixtures("every_step", "brief_fit")
+@pytest.mark.usefixtures("here", "every_step", "brief_fit")
 @pytest.mark.parametrize("many", [False, True], ids=["one file", "a folder"])
 def test_denoise_goes_on_with_its_training(selfdenoise, tmp_path, many):
     place = (".", "out") if many else ("noisy.tif", "out.tif")
     image = read_image("noisy.tif")
     interrupted(image, quick(12), tmp_path / "m.checkpoint", 5)
     how = "denoise", *place, *FLAGS, "--save-model", "m", "--resume"
-    status, report = selfdenoise(*how)
+    status, report, _ = selfdenoise(*how)
     assert (status, report["steps"]) == (0, 12)
     assert not (tmp_path / "m.checkpoint").exists()
     same(load_model("m"), train(image, quick(12)))
 
 
-@pytest.mark.usefixtures("every_step", "brief_fit")
+@pytest.mark.usefixtures("here", "every_step", "brief_fit")
 def test_denoise_goes_on_with_its_model(selfdenoise, tmp_path, monkeypatch):
     how = "denoise", "noisy.tif", "out.tif", *FLAGS, "--save-model", "m"
     assert selfdenoise(*how)[0] == 0
@@ -321,19 +313,20 @@ def test_denoise_goes_on_with_its_model(selfdenoise, tmp_path, monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr(denoising, "train_with_progress", train_again)
-    status, report = selfdenoise(*how, "--resume")
+    status, report, _ = selfdenoise(*how, "--resume")
     assert (status, report["steps"]) == (0, 12)
     np.testing.assert_array_equal(read_image("out.tif").data, first)
 
 
+@pytest.mark.usefixtures("here")
 def test_to_go_on_a_run_is_to_be_named(selfdenoise):
-    status, report = selfdenoise("denoise", "noisy.tif", "out.tif", "--resume")
+    status, report, _ = selfdenoise("denoise", "noisy.tif", "out.tif", "--resume")
     assert status == 2
     assert "which run was interrupted" in report["error"]
 
 
-@pytest.mark.usefixtures("brief_fit")
+@pytest.mark.usefixtures("here", "brief_fit")
 def test_without_anything_left_a_training_begins(selfdenoise):
     how = "denoise", "noisy.tif", "out.tif", *FLAGS, "--save-model", "m", "--resume"
-    status, report = selfdenoise(*how)
+    status, report, _ = selfdenoise(*how)
     assert (status, report["steps"]) == (0, 12)

@@ -1,13 +1,12 @@
 """Results of the command line know what their source knew."""
 
 import itertools
-import json
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_selfdenoise import TrainingConfig, cli, train
+from napari_selfdenoise import TrainingConfig, train
 from napari_selfdenoise.images import Image, in_order_of, read_image, write_image
 from napari_selfdenoise.model import save_model
 
@@ -40,19 +39,6 @@ def models(tmp_path_factory):
     images = Image(light("YX"), "YX"), Image(light("CYX"), "CYX")
     pairs = zip(images, ("one", "two"), strict=True)
     return [save_model(train(image, config), folder / name) for image, name in pairs]
-
-
-@pytest.fixture
-def selfdenoise(capsys):
-    """Run the command line in this process; its status, report and messages."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([*map(str, arguments), "--json"])
-        out, err = capsys.readouterr()
-        return end.value.code, json.loads(out), err
-
-    return run
 
 
 def write_ome(path, axes):

@@ -1,6 +1,5 @@
 """Files are denoised as they are written, and never before they are complete."""
 
-import json
 import os
 import signal
 import threading
@@ -10,26 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_selfdenoise import cli, load_model, read_image, save_model
+from napari_selfdenoise import load_model, read_image, save_model
 from napari_selfdenoise.batch import Arrivals
 
 QUICK = (
     *("--steps", "2", "--network.width", "4", "--patch-size", "16"),
     *("--batch-size", "2", "--device", "cpu", "--no-flips"),
 )
-
-
-@pytest.fixture
-def selfdenoise(capsys):
-    """Run the command line in this process: exit status, JSON, stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main([*map(str, arguments), "--json"])
-        out, err = capsys.readouterr()
-        return end.value.code, json.loads(out), err
-
-    return run
 
 
 @pytest.fixture

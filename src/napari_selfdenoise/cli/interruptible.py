@@ -47,7 +47,7 @@ class Interruptible(NamedTuple):
         Raises
         ------
         RequestError
-            If it is to go on, and no file is named, or there is nothing left.
+            If it is to go on, and no file is named, or the one that is left is damaged.
         """
         from napari_selfdenoise.model import SUFFIX, load_model
 

@@ -25,7 +25,7 @@ class ComparedPlanes:
     Parameters
     ----------
     image : CleanImage
-        Whose planes are compared as they are asked for.
+        Whose planes are compared when they are needed.
     known : mapping, optional
         Planes that were read, or the same region of each; others count as blank. All
         of the image if not given.

@@ -91,7 +91,7 @@ class ContextPlanes:
     Parameters
     ----------
     image : CleanImage
-        Whose planes are compared as they are asked for.
+        Whose planes are compared when they are needed.
     context : NeighbouringPlanes
         How many, and along which axis.
     known : mapping, optional

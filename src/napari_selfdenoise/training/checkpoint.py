@@ -26,6 +26,12 @@ FORMAT = "napari-selfdenoise checkpoint"
 VERSION = 1
 SUFFIX = ".checkpoint"
 
+_STATE = {"precision", "trained_s", "advances", "moments", "losses", "history"}
+_STATE |= {"batch", "trainers"}
+"""What `TrainingLoop.state` holds."""
+
+_PRECISIONS = ("float32", "bfloat16")
+
 EVERY_S = 60.0
 """Seconds between two."""
 
@@ -121,6 +127,8 @@ def _rebuilt(
     except RequestError as error:
         raise damaged(path) from error
     state = unpacked(about["state"], tensors)
+    if not state.keys() >= _STATE or state["precision"] not in _PRECISIONS:
+        raise damaged(path)
     return Checkpoint(config, bool(about["continued"]), int(about["step"]), state)
 
 

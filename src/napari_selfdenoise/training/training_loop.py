@@ -157,17 +157,20 @@ class TrainingLoop:
             "trainers": {n: trainer_state(t) for n, t in self.by_channel.items()},
         }
 
-    def restore(self, state: dict[str, Any]) -> Reporting:
-        """Go on from a state of a training of the same images.
+    def catch_up(self, advances: int) -> Reporting:
+        """Read what an interrupted training had read between its steps."""
+        for _ in self._growth.replay(advances):
+            if self.reports.is_due:
+                yield from self.reports.hand_out(TrainingProgress(READING))
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of a training of the same images, which were read.
 
         Raises
         ------
         RequestError
             If the images are not those that it learned from.
         """
-        for _ in self._growth.replay(state["advances"]):
-            if self.reports.is_due:
-                yield from self.reports.hand_out(TrainingProgress(READING))
         for number, trainer in self.by_channel.items():
             kept = state["trainers"].get(number)
             if kept is None or kept["pixels"] != fingerprint(trainer):

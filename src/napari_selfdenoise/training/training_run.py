@@ -14,6 +14,7 @@ import torch
 
 from napari_selfdenoise.compute import (
     computing,
+    lacks_memory,
     memory_errors_as_sentences,
     resolve_device,
 )
@@ -180,16 +181,24 @@ def _train(
     growth = Growth(data, trainers, schedule)
     loop = TrainingLoop(plan, data.clean[0], trainers, schedule, growth, kept.writer)
     if kept.found:
-        try:
-            yield from loop.restore(kept.found.state)
-        except RequestError:
-            raise
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise damaged(kept.path) from error
+        yield from loop.catch_up(kept.found.state["advances"])
+        _restore(loop, kept.found, kept.path)
     yield from loop.learn(command)
     few = "" if start else few_steps_note(loop)
     yield from loop.settle()
     return finished_model(loop, images, start, warnings, few)
+
+
+def _restore(loop: TrainingLoop, found: Checkpoint, path: Path) -> None:
+    """Let a training go on from a checkpoint; one that does not fit is damaged."""
+    try:
+        loop.restore(found.state)
+    except RequestError:  # of other images: nothing is damaged
+        raise
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and lacks_memory(error):
+            raise
+        raise damaged(path) from error
 
 
 def _make_trainers(
