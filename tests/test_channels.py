@@ -490,6 +490,18 @@ def test_what_does_not_go_with_joint_channels_is_refused(changes, reason):
         TrainingConfig().override(plain)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"lows": (0.0,)}, {"offsets": ()}, {"helped": (2,)}, {"scales": (1.0, 1.0, 1.0)}],
+)
+def test_measurements_of_other_channels_are_refused(changes):
+    values = dict.fromkeys(("offsets", "scales", "lows", "highs"), (1.0, 1.0))
+    joint = {"kind": "joint", "helped": (0, 1)} | values
+    assert TrainingConfig(channels=joint).channels.count == 1
+    with pytest.raises(RequestError, match="not of as many channels"):
+        TrainingConfig().override({"channels": joint | changes})
+
+
 def test_blind_nets_leave_automatic_channels_independent():
     pixels = noisy(*two_dyes())
     config = quick(channels=AutomaticChannels()).override(

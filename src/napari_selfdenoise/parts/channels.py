@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Channels(BaseModel):
@@ -88,6 +88,15 @@ class JointChannels(_Channels):
         description="Numbers of the channels that are predicted from the others, too.",
         json_schema_extra={"hidden": True},
     )
+
+    @model_validator(mode="after")
+    def _is_of_all_channels(self) -> JointChannels:
+        count = len(self.scales)
+        each = self.offsets, self.lows, self.highs
+        known = all(0 <= channel < count for channel in self.helped)
+        if not known or any(len(values) != count for values in each):
+            raise ValueError("what was measured is not of as many channels: train anew")
+        return self
 
     @property
     def count(self) -> int:
