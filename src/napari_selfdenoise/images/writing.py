@@ -14,6 +14,7 @@ from napari_selfdenoise.images.formats.recorded import scratch
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiff_writing import TiffWriter, write_tiff
 from napari_selfdenoise.images.whole_numbers import rounded, storable
+from napari_selfdenoise.images.zarr_levels import InImageOrder
 from napari_selfdenoise.images.zarr_writing import SUFFIX, ZarrWriter, write_ome_zarr
 
 _NOT_ROUNDED = "Values are not rounded: some pixels hold no number."
@@ -77,8 +78,8 @@ class ImageWriter:
     Attributes
     ----------
     data : array
-        Memory-mapped float32 with the shape and axis order of `like`, zero at first;
-        not to be used after the `with` statement.
+        Float32 with the shape and axis order of `like`, zero at first, in the file
+        itself: memory-mapped, or a zarr's. Not to be used after the `with` statement.
     notes : tuple of str
         After it: that values were rounded, and what was clipped.
 
@@ -90,7 +91,7 @@ class ImageWriter:
         If there is no room for the file, or it cannot be written.
     """
 
-    data: NDArray[np.float32]
+    data: NDArray[np.float32] | InImageOrder
 
     def __init__(
         self,
