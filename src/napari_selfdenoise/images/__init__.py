@@ -62,13 +62,21 @@ from napari_selfdenoise.images.statistics import (
 )
 from napari_selfdenoise.images.tiff_reading import axes_with_channels, file_stem
 from napari_selfdenoise.images.tiff_writing import was_written_here
-from napari_selfdenoise.images.tiling import Tile, read_padded, sources, tile_grid
+from napari_selfdenoise.images.tiling import (
+    Tile,
+    parts_of,
+    read_padded,
+    sources,
+    tile_grid,
+)
 from napari_selfdenoise.images.units import in_micrometres, unit_symbol
 from napari_selfdenoise.images.whole_numbers import Rounded, rounded, storable
 from napari_selfdenoise.images.writing import ImageWriter, write_image
-from napari_selfdenoise.images.zarr_writing import write_ome_zarr
+from napari_selfdenoise.images.zarr_levels import CHUNK_PX
+from napari_selfdenoise.images.zarr_writing import StartedZarr, write_ome_zarr
 
 __all__ = [
+    "CHUNK_PX",
     "FMD_CREDIT",
     "FORMATS",
     "IN_VIEW",
@@ -84,6 +92,7 @@ __all__ = [
     "Normalization",
     "PlaneIndex",
     "Rounded",
+    "StartedZarr",
     "Tile",
     "Turn",
     "as_frames",
@@ -106,6 +115,7 @@ __all__ = [
     "likely_axis",
     "means_of_bins",
     "parse_pixel_size",
+    "parts_of",
     "pixel_size_text",
     "poisson_gaussian_stack",
     "read_image",

@@ -19,11 +19,13 @@ class Coverage:
     ----------
     image : Image
         What is denoised.
+    grain : int
+        What the corners of all tiles are multiples of: of each square of so many pixels
+        a side, one value is kept.
     """
 
-    def __init__(self, image: Image) -> None:
-        self.image = image
-        self._count = sum(1 for _ in image.planes())
+    def __init__(self, image: Image, grain: int = 1) -> None:
+        self.image, self._grain = image, grain
         self._complete: set[PlaneIndex] = set()
         self._partial: dict[PlaneIndex, NDArray[np.bool_]] = {}
 
@@ -31,18 +33,30 @@ class Coverage:
         """Count the pixels of a tile as denoised."""
         if tile.plane in self._complete:
             return
-        shape = self.image.plane_shape
+        shape = [-(-length // self._grain) for length in self.image.plane_shape]
         done = self._partial.setdefault(tile.plane, np.zeros(shape, np.bool_))
-        done[tile.rows, tile.columns] = True
+        done[self._squares(tile.rows), self._squares(tile.columns)] = True
         if done.all():
             self._complete.add(tile.plane)
             del self._partial[tile.plane]
 
+    def _squares(self, part: slice) -> slice:
+        """Numbers of the squares that a part of an axis consists of."""
+        return slice(part.start // self._grain, -(-part.stop // self._grain))
+
     @property
     def fraction(self) -> float:
         """Share of the pixels that is denoised; 1 where all are."""
-        parts = sum(float(done.mean()) for done in self._partial.values())
-        return (len(self._complete) + parts) / self._count
+        parts = sum(map(self._share, self._partial.values()))
+        return (len(self._complete) + parts) / self.image.plane_count
+
+    def _share(self, done: NDArray[np.bool_]) -> float:
+        """Share of a plane's pixels in some of its squares: the last ones are cut."""
+        rows, columns = (
+            np.diff(np.minimum(np.arange(count + 1) * self._grain, length))
+            for count, length in zip(done.shape, self.image.plane_shape, strict=True)
+        )
+        return float(rows @ done @ columns / (rows.sum() * columns.sum()))
 
     @property
     def planes(self) -> list[PlaneIndex]:
@@ -54,7 +68,11 @@ class Coverage:
         if plane in self._complete:
             return None
         done = self._partial.get(plane)
-        return np.ones(self.image.plane_shape, np.bool_) if done is None else ~done
+        if done is None:
+            return np.ones(self.image.plane_shape, np.bool_)
+        height, width = self.image.plane_shape
+        pixels = done.repeat(self._grain, 0).repeat(self._grain, 1)
+        return ~pixels[:height, :width]
 
     def put_in_rest(self, array: Any, plane: PlaneIndex, values: Any) -> None:
         """Fill the pixels of a plane that are not denoised with other values.

@@ -59,12 +59,16 @@ def tile_grid(
     plane: PlaneIndex, shape: tuple[int, int], tile: int, stride: int
 ) -> Iterator[Tile]:
     """Tiles that cover a plane of `shape`, of about `tile` pixels a side."""
-    step = _round_up(tile, stride)
-    height, width = shape
-    for top in range(0, height, step):
-        for left in range(0, width, step):
-            bottom, right = min(top + step, height), min(left + step, width)
-            yield Tile(plane, top, bottom, left, right)
+    yield from parts_of(Tile(plane, 0, shape[0], 0, shape[1]), tile, stride)
+
+
+def parts_of(whole: Tile, side: int, stride: int) -> Iterator[Tile]:
+    """Tiles that cover another one, of about `side` pixels a side."""
+    step = _round_up(side, stride)
+    for top in range(whole.top, whole.bottom, step):
+        for left in range(whole.left, whole.right, step):
+            bottom, right = min(top + step, whole.bottom), min(left + step, whole.right)
+            yield Tile(whole.plane, top, bottom, left, right)
 
 
 def read_padded(

@@ -131,7 +131,8 @@ class InImageOrder:
 
     def __init__(self, array: Any, order: tuple[int, ...]) -> None:
         self._array, self._order = array, order
-        self.shape = tuple(array.shape[order.index(n)] for n in range(len(order)))
+        lengths = (array.shape[order.index(n)] for n in range(len(order)))
+        self.shape: tuple[int, ...] = tuple(map(int, lengths))
         self.ndim, self.dtype = len(order), array.dtype
 
     def __len__(self) -> int:

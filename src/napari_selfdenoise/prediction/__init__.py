@@ -11,6 +11,7 @@ from napari_selfdenoise.prediction.held_out_likelihood import (
     HeldOutBits,
     held_out_bits_steps,
 )
+from napari_selfdenoise.prediction.image_planes import TilePrediction
 from napari_selfdenoise.prediction.intervals import (
     Coverage,
     IntervalProgress,
@@ -22,7 +23,6 @@ from napari_selfdenoise.prediction.model_evaluation import evaluate_model_steps
 from napari_selfdenoise.prediction.pixel_probe import PixelProbe, ProbeProgress
 from napari_selfdenoise.prediction.predict import (
     Prediction,
-    TilePrediction,
     denoise,
     predict_tiles,
 )

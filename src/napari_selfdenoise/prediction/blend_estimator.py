@@ -16,6 +16,7 @@ from napari_selfdenoise.prediction.blend_candidates import (
 from napari_selfdenoise.prediction.blend_choice import BlendChoice
 from napari_selfdenoise.prediction.blend_sample import BlendSample
 from napari_selfdenoise.prediction.image_noise import ImageNoise
+from napari_selfdenoise.prediction.plane_state import PlaneState
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.sample_noise import SampleNoise
 from napari_selfdenoise.prediction.sure import OBSERVATION, Blend
@@ -69,6 +70,15 @@ class BlendEstimator:
             self.blend = replace(self.blend, error=None, noise=None)
         if not whole:
             self._sample.tiles.clear()
+
+    def state(self) -> PlaneState:
+        """What was learned of the plane; as `TileEstimator`."""
+        return self.noise.state()._replace(blend=self.blend)
+
+    def restore(self, state: PlaneState) -> None:
+        """Take what was learned of the plane before; as `TileEstimator`."""
+        self.noise.restore(state)
+        self.blend = state.blend
 
     def _examine(
         self, sample: Sequence[Tile], measured: SampleNoise

@@ -22,6 +22,7 @@ from napari_selfdenoise.parts.noise_models import (
     NoiseModule,
     TabulatedModule,
 )
+from napari_selfdenoise.prediction.plane_state import PlaneState
 from napari_selfdenoise.prediction.tile_views import TileViews
 
 # Pixels of a plane that its noise is fitted to; more change nothing.
@@ -55,6 +56,15 @@ class ImageNoise:
         module = TabulatedModule(self.views.channel.noise_units(), curve)
         self.curve: NoiseCurve = curve
         self.module: NoiseModule = module.to(self.views.device)
+
+    def state(self) -> PlaneState:
+        """What was learned of the noise of the plane."""
+        return PlaneState(self.curve, self.temperature)
+
+    def restore(self, state: PlaneState) -> None:
+        """Take what was learned of it before."""
+        self.use(state.curve)
+        self.temperature = state.temperature
 
     def fit(self, tiles: Sequence[Tile], masked: bool) -> Iterator[None]:
         """Fit a and b of variance = a * signal + b to the plane, tile by tile.

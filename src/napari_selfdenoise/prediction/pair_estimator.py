@@ -19,6 +19,7 @@ from napari_selfdenoise.images import Tile
 from napari_selfdenoise.prediction.blend_candidates import Candidates
 from napari_selfdenoise.prediction.blend_sample import BlendSample
 from napari_selfdenoise.prediction.image_noise import ImageNoise
+from napari_selfdenoise.prediction.plane_state import PlaneState
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.sure import OBSERVATION, Blend, Levels
 from napari_selfdenoise.prediction.tile_views import Estimates, TileViews
@@ -87,6 +88,15 @@ class PairEstimator:
         self.blend = _chosen(list(self._kept.values()), average)
         if not whole:
             self._kept.clear()
+
+    def state(self) -> PlaneState:
+        """What was learned of the plane; as `TileEstimator`."""
+        return self.noise.state()._replace(blend=self.blend)
+
+    def restore(self, state: PlaneState) -> None:
+        """Take what was learned of the plane before; as `TileEstimator`."""
+        self.noise.restore(state)
+        self.blend = state.blend
 
     def estimate(
         self, tile: Tile, wanted: Mapping[str, object]

@@ -18,6 +18,7 @@ from napari_selfdenoise.prediction.held_out import (
     sample_tiles,
 )
 from napari_selfdenoise.prediction.image_noise import ImageNoise
+from napari_selfdenoise.prediction.plane_state import PlaneState
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.sure import Blend
 from napari_selfdenoise.prediction.tile_views import Estimates, TileViews
@@ -57,6 +58,14 @@ class TileEstimator(Protocol):
         float
             Share of all work on the plane that is done.
         """
+        ...
+
+    def state(self) -> PlaneState:
+        """What was learned of the plane."""
+        ...
+
+    def restore(self, state: PlaneState) -> None:
+        """Take what was learned of the plane before, in place of `prepare`."""
         ...
 
     def estimate(
@@ -110,6 +119,15 @@ class PlainEstimator:
                 yield 0.0
         if config.estimator.fuses and config.estimator.masks_pixels:
             yield from self._measure_spread(tiles)
+
+    def state(self) -> PlaneState:
+        """What was learned of the plane; as `TileEstimator`."""
+        return self.noise.state()._replace(spread=self._spread)
+
+    def restore(self, state: PlaneState) -> None:
+        """Take what was learned of the plane before; as `TileEstimator`."""
+        self.noise.restore(state)
+        self._spread = state.spread
 
     def _measure_spread(self, tiles: Sequence[Tile]) -> Iterator[float]:
         """Fit how far the context leaves the signal open, to a sample of the plane."""

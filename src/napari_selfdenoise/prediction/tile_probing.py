@@ -14,8 +14,8 @@ from torch import Tensor
 from napari_selfdenoise.defects import measure_clipping
 from napari_selfdenoise.images import PlaneIndex, Tile
 from napari_selfdenoise.parts.noise_models import TabulatedModule
+from napari_selfdenoise.prediction.plane_estimators import estimator_of
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
-from napari_selfdenoise.prediction.predict import estimator_of
 from napari_selfdenoise.prediction.probed_tile import Limits, PlaneNoise, ProbedTile
 from napari_selfdenoise.prediction.tile_views import TileViews
 

@@ -16,7 +16,8 @@ from napari_selfdenoise.images import (
     PlaneIndex,
     is_in_memory,
 )
-from napari_selfdenoise.prediction.predict import Prediction, TilePrediction
+from napari_selfdenoise.prediction.image_planes import TilePrediction
+from napari_selfdenoise.prediction.predict import Prediction
 from napari_selfdenoise.prediction.results import Denoised
 from napari_selfdenoise.training import Preview
 
