@@ -103,6 +103,7 @@ def learn_and_denoise(
     as_source: bool,
     save_model: str | None,
     kept: Interruptible,
+    max_memory: int | None,
 ) -> dict[str, Any]:
     """Train and denoise many inputs; returns the report of the verb.
 
@@ -116,13 +117,15 @@ def learn_and_denoise(
     started, report = time.perf_counter(), dict[str, Any]()
     goes_on = learning.learn == _CONTINUE
     save_each = save_model if goes_on else None
-    each = Each(config, inputs, as_source, goes_on, save_to=save_each)
+    each = Each(
+        config, inputs, as_source, goes_on, save_to=save_each, max_memory=max_memory
+    )
     denoise: Denoise = each.denoise
     if batch.to_do and learning.learn == _ONCE:
         # Of all, whatever is skipped: the rest is to be denoised by the same model.
         sources = [str(job.source) for job in batch.jobs]
         sample = spread(sources, learning.sample)
-        model, left_out = _learned(config, inputs, sample, kept)
+        model, left_out = _learned(config, inputs, sample, kept, max_memory)
         path = str(save(model, save_model)) if save_model else None
         kept.forget()
         report = training_report(model, 0.0, path)
@@ -142,6 +145,7 @@ def _learned(
     inputs: Inputs,
     sources: Sequence[str],
     kept: Interruptible,
+    max_memory: int | None,
 ) -> tuple[Any, list[str]]:
     """A model of some inputs, and which of them were left out."""
     if kept.model is not None:
@@ -155,7 +159,7 @@ def _learned(
                 f"channels, it has {image.channels}."
             )
             say(left_out[-1])
-    train = partial(train_with_progress, alike, config, None)
+    train = partial(train_with_progress, alike, config, None, max_memory=max_memory)
     return kept.trained(train), left_out
 
 
@@ -176,6 +180,8 @@ class Each:
         To denoise with.
     save_to : str, optional
         File that each model is kept in.
+    max_memory : int, optional
+        Bytes that each run may take.
 
     Attributes
     ----------
@@ -191,8 +197,9 @@ class Each:
         goes_on: bool = False,
         model: Any = None,
         save_to: str | None = None,
+        max_memory: int | None = None,
     ) -> None:
-        self.model, self._save_to = model, save_to
+        self.model, self._save_to, self._memory = model, save_to, max_memory
         self._config, self._inputs = config, inputs
         self._as_source, self._goes_on = as_source, goes_on
 
@@ -203,7 +210,9 @@ class Each:
         image = self._inputs.read(source)
         require_room_for(image, files, self._config)
         start = self.model if self._goes_on else None
-        self.model = train_with_progress([image], self._config, start)
+        self.model = train_with_progress(
+            [image], self._config, start, max_memory=self._memory
+        )
         if self._save_to:
             self._save(self.model, self._save_to)
         warnings = self.model.provenance["warnings"]
@@ -223,5 +232,5 @@ class Each:
 
     def _written(self, image: Any, source: str, files: dict[str, Path]) -> Written:
         dtype = self._inputs.type_of(source, self._as_source)
-        how = self._config.device, None, None, None, None, dtype, True
+        how = self._config.device, self._memory, None, None, None, dtype, True
         return predict_with_progress(self.model, image, files, *how)

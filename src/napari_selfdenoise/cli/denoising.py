@@ -30,6 +30,7 @@ from napari_selfdenoise.cli.inputs import (
     input_options,
 )
 from napari_selfdenoise.cli.interruptible import Interruptible, resume_option
+from napari_selfdenoise.cli.limits import memory_option
 from napari_selfdenoise.cli.outputs import (
     inputs_and_output,
     output_paths,
@@ -69,6 +70,7 @@ from napari_selfdenoise.images import Image
 @resume_option
 @outputs_option
 @type_option
+@memory_option
 @report_option
 @batch_options
 @learning_options
@@ -92,7 +94,8 @@ def denoise_verb(
     """
     options, learning = BatchOptions.take(values), Learning.take(values)
     sources, target = inputs_and_output(given)
-    wanted = _Wanted(outputs, as_source, report_file, save_model, resume)
+    memory = values.pop("max_memory")
+    wanted = _Wanted(outputs, as_source, report_file, save_model, resume, memory)
     if options.are_for(sources):
         return _denoise_many(options, learning, sources, target, wanted, values)
     return _denoise_one(sources[0], target, wanted, values)
@@ -106,6 +109,7 @@ class _Wanted(NamedTuple):
     report_file: str | None
     save_model: str | None
     resume: bool
+    max_memory: int | None
 
 
 def _denoise_many(
@@ -117,7 +121,7 @@ def _denoise_many(
     values: dict[str, Any],
 ) -> dict[str, Any]:
     """Train on some of many inputs, or on each, and denoise them all."""
-    outputs, as_source, report_file, save_model, resume = wanted
+    outputs, as_source, report_file, save_model, resume, memory = wanted
     files = take_files(values, sources)
     require_single(report_file, save_model, learning, files, resume)
     require_writable(save_model)
@@ -127,7 +131,7 @@ def _denoise_many(
     config = run_config(values, kept.config)
     batch = Batch(options, sources, target, outputs, read)
     require_given(config, result_paths(batch.jobs[0].target, outputs))
-    about = as_source, save_model, kept
+    about = as_source, save_model, kept, memory
     return learn_and_denoise(batch, learning, config, inputs, *about)
 
 
@@ -138,7 +142,7 @@ def _denoise_one(
     from napari_selfdenoise.model import save_model as save
 
     started = time.perf_counter()
-    outputs, as_source, report_file, save_model, resume = wanted
+    outputs, as_source, report_file, save_model, resume, memory = wanted
     paths = output_paths(Path(target), outputs)
     files = take_files(values, [source])
     read = *correction_files(values).values(), *paths_of(files)
@@ -155,11 +159,12 @@ def _denoise_one(
     require_room_for(image, paths, config)
     clock = foretell(image, config)
     how = [image], config, None, clock
-    model = kept.trained(functools.partial(train_with_progress, *how, **taught))
+    options = {**taught, "max_memory": memory}
+    model = kept.trained(functools.partial(train_with_progress, *how, **options))
     # The model first: should the disk be full, the training is not lost.
     path = str(save(model, save_model)) if save_model else None
     kept.forget()
-    more = config.device, None, None, clock, second_of(taught), dtype
+    more = config.device, memory, None, clock, second_of(taught), dtype
     result = predict_with_progress(model, image, paths, *more)
     report = training_report(model, time.perf_counter() - started, path)
     warnings = [*report["warnings"], *result.notes, result.warning]
@@ -187,6 +192,7 @@ def _denoise_one(
     "continue from the weights in FILE.",
 )
 @recursive_option
+@memory_option
 @report_option
 @teaching_options
 @training_options
@@ -211,6 +217,7 @@ def train_verb(
     paths = [str(found.path) for found in find_images(sources, recursive)]
     require_writable(target)
     require_writable(report_file)
+    memory = values.pop("max_memory")
     kept = Interruptible.into(target, resume)
     starts = resume and (kept.found is None or kept.found.continued)
     start = load_model(target) if starts else None
@@ -219,7 +226,7 @@ def train_verb(
     inputs = Inputs.take(values)
     config = for_files(run_config(values, known.config if known else None), files)
     images, left_out = _read_inputs(inputs, paths, all_needed=bool(files))
-    taught = read_files(files, inputs)
+    taught = read_files(files, inputs) | {"max_memory": memory}
     train = functools.partial(train_with_progress, images, config, start, **taught)
     model = kept.trained(train)
     path = str(save_model(model, target))

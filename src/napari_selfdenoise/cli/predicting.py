@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from napari_selfdenoise.cli.batches import Batch, BatchOptions, batch_options
 from napari_selfdenoise.cli.flags import config_changes, config_options, help_named
 from napari_selfdenoise.cli.html_report import report_option, write_run_report
 from napari_selfdenoise.cli.inputs import Inputs, correction_files, input_options
+from napari_selfdenoise.cli.limits import memory_option, peak_memory
 from napari_selfdenoise.cli.outputs import (
     inputs_and_output,
     output_paths,
@@ -30,7 +29,6 @@ from napari_selfdenoise.cli.outputs import (
 from napari_selfdenoise.cli.pairs import pair_option, take_pairs
 from napari_selfdenoise.cli.report import reports
 from napari_selfdenoise.cli.runs import Written, predict_with_progress
-from napari_selfdenoise.errors import RequestError
 
 
 @click.command(name="predict")
@@ -40,7 +38,7 @@ from napari_selfdenoise.errors import RequestError
     "--frame", type=int, help="Take this frame or plane of the stack, from 0."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0…")
-@click.option("--max-memory", help='Memory a tile may take, such as "2GB".')
+@memory_option
 @outputs_option
 @type_option
 @report_option
@@ -107,7 +105,7 @@ class _Predictor:
         self._report_file = values.pop("report_file")
         require_writable(self._report_file)
         self._device, self._as_source = values.pop("device"), values.pop("as_source")
-        self._memory = _parse_memory(values.pop("max_memory"))
+        self._memory = values.pop("max_memory")
         self._inputs = Inputs.take(values)
         self._pairs, self._many = pairs, many
         self._model = load_model(model_path)
@@ -146,27 +144,6 @@ class _Predictor:
         about = {
             "tiles": sum(one.tiles for one in self._done),
             "chosen": chosen if len(chosen) > 1 else "".join(chosen),
-            "peak_memory_bytes": _peak_memory(),
+            "peak_memory_bytes": peak_memory(),
         }
         return about | self._inputs.report()
-
-
-def _parse_memory(text: str | None) -> int | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", text.lower())
-    size = float(match[1]) * 1024 ** " kmgt".index(match[2] or " ") if match else 0
-    if size <= 0:
-        raise RequestError(
-            f"{text!r} is no amount of memory.", 'Give something like "2GB".'
-        )
-    return int(size)
-
-
-def _peak_memory() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -25,6 +24,7 @@ Result = TypeVar("Result")
 _AGAIN = "Ctrl-C again to throw it away."
 _LEARNED = f"Stopping: keeping what was learned. {_AGAIN}"
 _REST = f"Stopping: keeping what is denoised; the rest is NaN. {_AGAIN}"
+_GOES_ON = "Stopping: what is denoised is kept. The same command goes on with it."
 _NOT_LEARNED = "Stopping: nothing is learned yet, so nothing is kept."
 _NOT_WHOLE = "Stopping: the image that was begun is not written."
 _NOT_DENOISED = "Stopping: nothing is denoised yet, so no image is written."
@@ -190,22 +190,38 @@ def predict_with_progress(
         Whether nothing is written of an image that is stopped.
     """
     from napari_selfdenoise.defects import require_numbers
-    from napari_selfdenoise.prediction import predict_tiles
     from napari_selfdenoise.run_time import RunClock
 
     if whole:
         require_numbers(image)
     line = partial(_tile_line, image.name, clock or RunClock(image))
-    estimator = estimator or model.config.estimator
+    how = {"estimator": estimator or model.config.estimator, "device": device}
+    how |= {"max_memory": memory, "pair": pair}
+    if all(path.suffix.lower() == ".zarr" for path in paths.values()):
+        return _store(model, image, paths, line, how | {"dtype": dtype})
+    return _fill(model, image, paths, line, how, dtype, whole)
+
+
+def _fill(
+    model: Any,
+    image: Image,
+    paths: dict[str, Path],
+    line: Callable[[Any], Shown],
+    how: dict[str, Any],
+    dtype: Any,
+    whole: bool,
+) -> Written:
+    """Denoise into TIFFs, which appear at the end, or where it is stopped."""
+    from napari_selfdenoise.prediction import predict_tiles
+
     tiles: list[Any] = []
     with ExitStack() as stack:
-        writers = _writers(image, paths, estimator, dtype)
+        writers = _writers(image, paths, how["estimator"], dtype)
         into = {
             name.replace("-", "_"): stack.enter_context(writer).data
             for name, writer in writers.items()
         }
-        how = {"into": into, "estimator": estimator, "device": device, "pair": pair}
-        steps = predict_tiles(image, model, max_memory=memory, **how)
+        steps = predict_tiles(image, model, into=into, **how)
         counted = _counted(steps, tiles)
         sentences = _REST, _NOT_WHOLE if whole else _NOT_DENOISED
         keeps = partial(_keeps, tiles, whole)
@@ -216,6 +232,31 @@ def predict_with_progress(
             for data in into.values():
                 result.coverage.blank_rest(data)
     return _written(len(tiles), image.name, result, _rounding_notes(writers))
+
+
+def _store(
+    model: Any,
+    image: Image,
+    paths: dict[str, Path],
+    line: Callable[[Any], Shown],
+    how: dict[str, Any],
+) -> Written:
+    """Denoise into OME-Zarrs, which are there once all is denoised.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it is stopped: the next run goes on.
+    """
+    from napari_selfdenoise.prediction import store_steps
+
+    tiles: list[Any] = []
+    named = {name.replace("-", "_"): path for name, path in paths.items()}
+    counted = _counted(store_steps(image, model, named, **how), tiles)
+    result = drive(counted, STOP, line, lambda _: True, (_GOES_ON, _GOES_ON))
+    if not result.complete:
+        raise KeyboardInterrupt
+    return _written(len(tiles), image.name, result, [])
 
 
 def _keeps(tiles: list[Any], whole: bool, progress: Any) -> bool:
@@ -265,17 +306,14 @@ def _writers(
 ) -> dict[str, ImageWriter]:
     """What writes each result, by its name."""
     from napari_selfdenoise.images import ImageWriter
+    from napari_selfdenoise.prediction import are_intensities, image_like
 
     found = {}
     for name, path in paths.items():
         samples = estimator.count if name == "posterior-samples" else 0
-        like = image.stack_of(samples) if samples else image
-        intensities = not (name.endswith("-std") or name == "trust")
-        if not intensities:
-            like = replace(like, look=None)  # no intensities, to be shown as such
-        elif name == "deconvolved" and like.look:  # brighter than the image
-            like = replace(like, look=replace(like.look, ranges=()))
-        found[name] = ImageWriter(path, like, dtype=dtype if intensities else None)
+        like = image_like(image, name.replace("-", "_"), samples)
+        numbers = dtype if are_intensities(name.replace("-", "_")) else None
+        found[name] = ImageWriter(path, like, dtype=numbers)
     return found
 
 

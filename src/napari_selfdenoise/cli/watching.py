@@ -31,6 +31,7 @@ from napari_selfdenoise.cli.batches import (
     work_of,
 )
 from napari_selfdenoise.cli.inputs import Inputs, correction_files, input_options
+from napari_selfdenoise.cli.limits import memory_option
 from napari_selfdenoise.cli.outputs import (
     outputs_option,
     require_given,
@@ -85,6 +86,7 @@ _LOOK_S = 0.5
 @recursive_option
 @outputs_option
 @type_option
+@memory_option
 @training_options
 @input_options
 @reports
@@ -105,11 +107,12 @@ def watch_verb(
 
     started = time.perf_counter()
     watch = _Watch(folder, target, outputs, values)
+    memory = {"max_memory": values.pop("max_memory")}
     require_writable(save_model)
     inputs, model = Inputs.take(values), load_model(model_path) if model_path else None
     config = run_config(values, model.config if model else None)
     require_given(config, watch.files(watch.example))
-    each = Each(config, inputs, as_source, model=model, save_to=save_model)
+    each = Each(config, inputs, as_source, model=model, save_to=save_model, **memory)
     outcomes = watch.run(each)
     return {
         "seconds": time.perf_counter() - started,

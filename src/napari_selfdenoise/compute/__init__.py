@@ -16,6 +16,7 @@ from napari_selfdenoise.compute.device import (
     resolve_precision,
 )
 from napari_selfdenoise.compute.doctor import examine
+from napari_selfdenoise.compute.memory import fair_memory, parse_memory
 
 __all__ = [
     "RecordedWork",
@@ -23,10 +24,12 @@ __all__ = [
     "available_devices",
     "computing",
     "examine",
+    "fair_memory",
     "free_memory",
     "if_memory_allows",
     "lacks_memory",
     "memory_errors_as_sentences",
+    "parse_memory",
     "records",
     "resolve_device",
     "resolve_precision",

@@ -23,6 +23,7 @@ from napari_selfdenoise.images.binning import (
     whole_bins,
 )
 from napari_selfdenoise.images.coverage import Coverage
+from napari_selfdenoise.images.digest import image_digest
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.formats import FORMATS, format_of, is_zarr
@@ -107,6 +108,7 @@ __all__ = [
     "fish_average",
     "fish_frame",
     "format_of",
+    "image_digest",
     "in_micrometres",
     "in_order_of",
     "is_in_memory",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,11 @@ import numpy as np
 
 from napari_selfdenoise.images.formats.recorded import scratch
 from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.tiling import Tile, tile_grid
+
+_BLOCK_PX = 2048
+
+NOT_ROUNDED = "Values are not rounded: some pixels hold no number."
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +58,7 @@ def storable(dtype: Any) -> np.dtype[Any]:
 
 
 def rounded(image: Image, dtype: Any) -> Rounded:
-    """Round an image to a type of whole numbers, plane by plane.
+    """Round an image to a type of whole numbers, block by block.
 
     Parameters
     ----------
@@ -70,16 +76,23 @@ def rounded(image: Image, dtype: Any) -> Rounded:
     limits = np.iinfo(dtype)
     data = scratch(image.shape, dtype)
     low = high = missing = 0
-    for plane in image.planes():
-        values = np.rint(image.read_exact(plane))
+    for tile in _blocks(image):
+        values = np.rint(image.read_exact(tile.plane, tile.rows, tile.columns))
         below, above = values < limits.min, values > limits.max
         no_number = np.isnan(values)
         low, high = low + int(below.sum()), high + int(above.sum())
         missing += int(no_number.sum())
         kept = np.where(no_number, 0, values.clip(limits.min, limits.max))
-        data[image.slices(plane)] = image.as_stored(kept).astype(dtype)
+        place = image.slices(tile.plane, tile.rows, tile.columns)
+        data[place] = image.as_stored(kept).astype(dtype)
     made = image.with_data(data)
     return Rounded(made, low, high, missing)
+
+
+def _blocks(image: Image) -> Iterator[Tile]:
+    """Parts of all planes, small enough for memory."""
+    for plane in image.planes():
+        yield from tile_grid(plane, image.plane_shape, _BLOCK_PX, 1)
 
 
 def _counted(pixels: int, of: int) -> str:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from napari_selfdenoise.images.formats.recorded import scratch
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.tiff_writing import TiffWriter, write_tiff
-from napari_selfdenoise.images.whole_numbers import rounded, storable
+from napari_selfdenoise.images.whole_numbers import (
+    NOT_ROUNDED,
+    rounded,
+    storable,
+)
 from napari_selfdenoise.images.zarr_levels import InImageOrder
 from napari_selfdenoise.images.zarr_writing import SUFFIX, ZarrWriter, write_ome_zarr
-
-_NOT_ROUNDED = "Values are not rounded: some pixels hold no number."
 
 
 def write_image(
@@ -147,7 +149,7 @@ class _RoundingWriter:
         if error is not None:
             return
         made = rounded(image, self._dtype)
-        self.notes = (_NOT_ROUNDED,) if made.missing else made.notes()
+        self.notes = (NOT_ROUNDED,) if made.missing else made.notes()
         image = image if made.missing else made.image
         write_image(image, self._path, overwrite=self._overwrite)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.atomic_write import require_folder
 from napari_selfdenoise.images.formats.ome_zarr import is_zarr
 from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.whole_numbers import NOT_ROUNDED, rounded
 from napari_selfdenoise.images.zarr_layout import Version, ZarrLayout, layout_of
 from napari_selfdenoise.images.zarr_levels import CHUNK_PX, InImageOrder, ZarrLevels
 
@@ -75,6 +76,7 @@ class ZarrWriter:
     data: InImageOrder
 
     def __init__(self, path: Path, like: Image, *, overwrite: bool = True) -> None:
+        float_layout(like)  # raises now what else would be raised later
         self._filling = _filling(path, like, overwrite)
 
     def __enter__(self) -> Self:
@@ -127,6 +129,7 @@ class StartedZarr:
         self.path, self._like, self._chunk = path, like, chunk
         self._layout = float_layout(like)
         self.part = path.with_name(f".{path.name}.part")
+        self._whole_numbers = path.with_name(f".{path.name}.rounded.part")
 
     @property
     def is_there(self) -> bool:
@@ -142,8 +145,10 @@ class StartedZarr:
             If it cannot be written.
         """
         with writing_errors_as_sentences(self.path, (OSError,)):
-            shutil.rmtree(self.part, ignore_errors=True)
-            self._levels = self._create()
+            self.discard()
+            self._levels = ZarrLevels.create(
+                self.part, self._layout, "0.5", self._chunk
+            )
 
     def go_on(self) -> None:
         """Open what an earlier run has left.
@@ -153,31 +158,59 @@ class StartedZarr:
         KeyError, OSError, ValueError
             If it is damaged.
         """
+        shutil.rmtree(self._whole_numbers, ignore_errors=True)
         self._levels = ZarrLevels.reopen(self.part, self._layout, "0.5")
-
-    def _create(self) -> ZarrLevels:
-        return ZarrLevels.create(self.part, self._layout, "0.5", self._chunk)
 
     @property
     def data(self) -> InImageOrder:
         """Float32 with the shape and axis order of `like`, zero where not filled."""
         return self._levels.pixels
 
-    def complete(self) -> None:
-        """Make its smaller copies, and say what it holds, once all is filled."""
+    def complete(self, dtype: Any = None) -> tuple[str, ...]:
+        """Make its smaller copies, and say what it holds, once all is filled.
+
+        Parameters
+        ----------
+        dtype : dtype, optional
+            Whole numbers that the values are rounded to; else they stay floats.
+
+        Returns
+        -------
+        tuple of str
+            That values were rounded, and what was clipped.
+        """
         with writing_errors_as_sentences(self.path):
-            self._levels.complete(self._like)
+            if dtype is None:
+                self._levels.complete(self._like)
+                return ()
+            made = rounded(self._like.with_data(self.data), dtype)
+            if made.missing:
+                self._levels.complete(self._like)
+                return (NOT_ROUNDED,)
+            folder = self._whole_numbers
+            levels = ZarrLevels.create(folder, layout_of(made.image), "0.5")
+            levels.write(made.image)
+            levels.complete(made.image)
+            return made.notes()
 
     def put_in_place(self) -> None:
-        """Give it its name; what was there before is replaced."""
+        """Give it its name, once it is complete; what was there before is replaced."""
+        made = self._whole_numbers if is_zarr(self._whole_numbers) else self.part
         old = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.old")
         with writing_errors_as_sentences(self.path):
-            _put_in_place(self.part, self.path, old)
+            if is_zarr(made):  # else a run that was killed then has done so
+                _put_in_place(made, self.path, old)
         shutil.rmtree(old, ignore_errors=True)
+        self.discard()
+
+    def written(self) -> InImageOrder:
+        """What is in place, with the axis order of `like`."""
+        return ZarrLevels.reopen(self.path, self._layout, "0.5").pixels
 
     def discard(self) -> None:
-        """Remove what is there of it."""
-        shutil.rmtree(self.part, ignore_errors=True)
+        """Remove what is there of it, but for what is in place."""
+        for folder in (self.part, self._whole_numbers):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def float_layout(like: Image) -> ZarrLayout:

@@ -3,7 +3,12 @@
 For training, prediction and what stands above them.
 """
 
-from napari_selfdenoise.model.model_file import SUFFIX, load_model, save_model
+from napari_selfdenoise.model.model_file import (
+    SUFFIX,
+    load_model,
+    model_digest,
+    save_model,
+)
 from napari_selfdenoise.model.trained_model import (
     ChannelModel,
     LossHistory,
@@ -21,6 +26,7 @@ __all__ = [
     "Outputs",
     "TrainedModel",
     "load_model",
+    "model_digest",
     "on_device",
     "run",
     "run_at",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -81,6 +82,16 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         raise _damaged(path, str(error)) from error
     except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise _damaged(path, f"its content does not fit ({error})") from error
+
+
+def model_digest(model: TrainedModel) -> str:
+    """Digits that two models share only if they give the same predictions."""
+    about = {key: _description(model)[key] for key in ("config", "channels")}
+    found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in sorted(_tensors(model).items()):
+        found.update(name.encode())
+        found.update(tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _with_suffix(path: Path) -> Path:

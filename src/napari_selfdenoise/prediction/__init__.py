@@ -29,11 +29,14 @@ from napari_selfdenoise.prediction.predict import (
 from napari_selfdenoise.prediction.results import (
     Denoised,
     allocate,
+    are_intensities,
+    image_like,
     result_names,
     result_shapes,
 )
 from napari_selfdenoise.prediction.slab_views import MOST_PLANES
 from napari_selfdenoise.prediction.stein_risk import SteinRisk, stein_risk_steps
+from napari_selfdenoise.prediction.stored import store_steps
 from napari_selfdenoise.prediction.sure import in_words, raw_share_in_words
 from napari_selfdenoise.prediction.tile_size import largest_side
 from napari_selfdenoise.prediction.unfinished import (
@@ -59,11 +62,13 @@ __all__ = [
     "TilePrediction",
     "Unfinished",
     "allocate",
+    "are_intensities",
     "denoise",
     "denoised_resolution_steps",
     "doubt_steps",
     "evaluate_model_steps",
     "held_out_bits_steps",
+    "image_like",
     "in_words",
     "interval_steps",
     "largest_side",
@@ -76,4 +81,5 @@ __all__ = [
     "result_names",
     "result_shapes",
     "stein_risk_steps",
+    "store_steps",
 ]

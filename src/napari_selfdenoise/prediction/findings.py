@@ -18,6 +18,8 @@ class Findings:
 
     Attributes
     ----------
+    planes : set
+        Which planes.
     curves : dict
         Noise of each plane, raw units.
     blends : dict
@@ -26,12 +28,15 @@ class Findings:
         Planes that lacked a channel that would have helped.
     blank : set
         Planes with nothing to denoise.
+    doubtful : set
+        Planes too small to distinguish outliers from structure.
     defects : DefectCount
         Pixels; planes are counted here.
     patterns : list of str
         Sentences on the offsets of lines.
     """
 
+    planes: set[PlaneIndex] = field(default_factory=set)
     curves: dict[PlaneIndex, NoiseCurve] = field(default_factory=dict)
     blends: dict[PlaneIndex, Blend] = field(default_factory=dict)
     lacking: set[PlaneIndex] = field(default_factory=set)
@@ -42,6 +47,7 @@ class Findings:
 
     def add(self, other: Findings) -> None:
         """Take in what was found of other parts of the image."""
+        self.planes |= other.planes
         self.curves |= other.curves
         self.blends |= other.blends
         self.lacking |= other.lacking
@@ -73,10 +79,9 @@ class Findings:
 
     def notes(self, config: TrainingConfig, more: Iterable[str]) -> tuple[str, ...]:
         """Sentences for the user on the image, and more of them."""
-        planes = len(self.curves.keys() | self.blank)
         count = replace(
             self.defects,
-            planes=planes,
+            planes=len(self.planes),
             blank=len(self.blank),
             doubtful=len(self.doubtful),
         )

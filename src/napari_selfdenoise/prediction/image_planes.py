@@ -42,12 +42,15 @@ class TilePrediction:
         Chunk of the grid whose last tile this is, if it is one.
     found : Findings or None
         What was found in that chunk.
+    finding : str
+        What the user is to know at once, in sentences.
     """
 
     fraction: float
     index: Place | None = None
     chunk: Tile | None = None
     found: Findings | None = None
+    finding: str = ""
 
 
 class Wanted(NamedTuple):
@@ -269,6 +272,7 @@ class ImagePlanes:
 
     def _write(self, tile: Tile, estimates: Mapping[str, NDArray[np.float32]]) -> Place:
         """Write a tile to where it is wanted; returns its place."""
+        self._in_chunk.planes.add(tile.plane)
         index = self.image.slices(tile.plane, tile.rows, tile.columns)
         for name, values in estimates.items():
             if name in self.into:

@@ -41,7 +41,7 @@ from napari_selfdenoise.prediction.results import (
     result_image,
     result_shapes,
 )
-from napari_selfdenoise.prediction.tile_size import tile_side
+from napari_selfdenoise.prediction.tile_size import tile_memory, tile_side
 
 Prediction = Generator[TilePrediction, Command | None, Denoised]
 
@@ -81,7 +81,8 @@ def predict_tiles(
     device : str
         Name of the device.
     max_memory : int, optional
-        Bytes that the computation of a tile may take.
+        Bytes that a prediction may take besides what the libraries do; a fifth of what
+        is free where it is not given.
     first : tuple of int, optional
         Plane to begin with; the others follow by their distance from it. The results
         are the same in any order.
@@ -125,16 +126,17 @@ def predict_tiles(
     Krull et al. 2019 (single pass); Krull et al. 2020 and Khademi et al. 2021
     (posterior); Goncharova et al. 2020 (deconvolved); Lehtinen et al. 2018 (pair).
     """
-    model, second, found = _ready(image, model, estimator, pair)
+    model, second, found = ready(image, model, estimator, pair)
     target = resolve_device(device)
     model = model.to(target)
     shapes = result_shapes(image, model.config)
     own = into is None
     if into is None:
-        into = {name: allocate(shape) for name, shape in shapes.items()}
+        kept = max_memory and max_memory // (4 * len(shapes))
+        into = {name: allocate(shape, kept) for name, shape in shapes.items()}
     require_places(into, shapes)
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
-        side = grid.side if grid else tile_side(model, target, max_memory)
+        side = grid.side if grid else tile_side(model, target, tile_memory(max_memory))
         grid = grid or Grid.of(side, model.config.stride)
         planes = ImagePlanes(image, model, into, grid, target, second, states)
         yield from planes.predict(first, Wanted(only, within or _ALL, chunks))
@@ -207,7 +209,7 @@ def plane_state(
         return PlaneEstimators(image, model, target).learned(plane, grid)
 
 
-def _ready(
+def ready(
     image: Image,
     model: TrainedModel,
     estimator: Estimator | None,

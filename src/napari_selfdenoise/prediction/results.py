@@ -177,22 +177,56 @@ def result_image(image: Image, name: str, data: Any) -> Image:
     data : array
         Of the shape that `result_shapes` gives.
     """
-    like = image.stack_of(len(data)) if name == "posterior_samples" else image
-    if name.endswith("_std") or name == "trust":
-        like = replace(like, look=None)  # no intensities, to be shown as such
+    count = len(data) if name == "posterior_samples" else 0
+    like = image_like(image, name, count)
     return like.with_data(data, f"{image.name} {name.replace('_', ' ')}")
 
 
-def allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def image_like(image: Image, name: str, samples: int = 0) -> Image:
+    """Return an image with the axes, units and look of a result.
+
+    Parameters
+    ----------
+    image : Image
+        That is denoised.
+    name : str
+        Of the result.
+    samples : int
+        How many images lie along a first axis, where the result is samples.
+    """
+    like = image.stack_of(samples) if name == "posterior_samples" else image
+    if not are_intensities(name):
+        return replace(like, look=None)  # not to be shown as such
+    if name == "deconvolved" and like.look:  # brighter than the image
+        return replace(like, look=replace(like.look, ranges=()))
+    return like
+
+
+def are_intensities(name: str) -> bool:
+    """Whether a result holds intensities, as the image does."""
+    return not (name.endswith("_std") or name == "trust")
+
+
+def allocate(
+    shape: tuple[int, ...], in_memory: int | None = None
+) -> NDArray[np.float32]:
     """Zeros, in memory or, where they are large, in a temporary file.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    in_memory : int, optional
+        Bytes that are kept in memory, at most; `IN_MEMORY_BYTES` where not given.
 
     Raises
     ------
     DenoisingError
         If neither has room.
     """
+    most = IN_MEMORY_BYTES if in_memory is None else in_memory
     try:
-        if 4 * math.prod(shape) <= IN_MEMORY_BYTES:
+        if 4 * math.prod(shape) <= most:
             return np.zeros(shape, np.float32)
         with tempfile.TemporaryFile(prefix="selfdenoise-") as file:
             return np.memmap(file, np.float32, "w+", shape=shape)

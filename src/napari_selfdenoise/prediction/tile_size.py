@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from napari_selfdenoise.compute import fair_memory
 from napari_selfdenoise.config import PlanesReach, TrainingConfig
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import bytes_in_words
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
 from napari_selfdenoise.prediction.slab_views import MOST_PLANES
@@ -13,6 +15,11 @@ from napari_selfdenoise.prediction.slab_views import MOST_PLANES
 _TILE_SIDES = (2048, 1024, 512, 256, 128)
 _TILE_FLOP = {"cpu": 3e10, "gpu": 2e12}
 _TILE_BYTES = 2**31
+_LEAST_BYTES = 2**27
+_BESIDES = 192 * 2**20
+"""Bytes that a prediction takes besides its tiles, about: a sample of the plane, what
+is read, and chunks that are written."""
+
 LEAST_TILE = 64
 _SLOW = 128
 """Side in pixels of tiles that are not made smaller for time alone: below it, most of
@@ -32,10 +39,43 @@ def margin_of(model: TrainedModel) -> int:
     return model.margin + wider
 
 
+def tile_memory(max_memory: int | None) -> int:
+    """Bytes that the computation of a tile may take.
+
+    Parameters
+    ----------
+    max_memory : int or None
+        Bytes that a prediction may take besides what the libraries do; a fifth of what
+        is free where it is not given.
+
+    Raises
+    ------
+    RequestError
+        If that leaves nothing for a tile.
+    """
+    if max_memory is None:
+        return min(_TILE_BYTES, max(_LEAST_BYTES, fair_memory() - _BESIDES))
+    if max_memory <= _BESIDES:
+        raise RequestError(
+            f"{bytes_in_words(max_memory)} of memory are not enough to denoise with.",
+            f"Allow at least {bytes_in_words(2 * _BESIDES)}.",
+        )
+    return max_memory - _BESIDES
+
+
 def tile_side(
     model: TrainedModel, device: torch.device, max_memory: int | None = None
 ) -> int:
     """Side of the tiles, in pixels: as large as time and memory allow.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        What denoises.
+    device : torch.device
+        Where to compute.
+    max_memory : int, optional
+        Bytes that a tile may take.
 
     Raises
     ------

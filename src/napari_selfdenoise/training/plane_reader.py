@@ -134,6 +134,8 @@ class PlaneReader:
         How many planes will be kept for each one, with its context.
     in_parts : bool
         Whether planes that are too large to be cleaned as a whole are read in parts.
+    room : int, optional
+        How many pixels may be kept, instead of `MAX_TRAINING_PIXELS`.
 
     Attributes
     ----------
@@ -150,6 +152,7 @@ class PlaneReader:
         run: int = 1,
         copies: int = 1,
         in_parts: bool = False,
+        room: int | None = None,
     ) -> None:
         self._least, self._generator = patch_size**2, generator
         parts = [
@@ -159,7 +162,8 @@ class PlaneReader:
             for part in _parts(image, plane, patch_size if in_parts else None)
         ]
         self._left = sum(part.pixels for part in parts)
-        self._room = MAX_TRAINING_PIXELS // copies
+        room = MAX_TRAINING_PIXELS if room is None else room
+        self._room = min(MAX_TRAINING_PIXELS, room) // copies
         run = run if self._left > self._room else 1
         shuffled = [parts[n] for n in generator.permutation(len(parts))]
         spread = {(id(i), p) for i in images for p in spread_planes(i.image, channel)}
@@ -267,10 +271,14 @@ def _spans(length: int, least: int) -> list[tuple[int, int]]:
 def _in_runs(shuffled: Sequence[_Part], run: int) -> list[list[_Part]]:
     """Planes that are neighbours, in runs of `run`; the runs are in random order."""
     runs: dict[object, list[_Part]] = {}
+    numbers: dict[int, int] = {}  # of the axis that planes follow each other along
+    for image, _ in shuffled:
+        if id(image) not in numbers:
+            axis = stack_axis(image.image)
+            numbers[id(image)] = image.image.outer_axes.index(axis) if axis else -1
     for part in shuffled:
         image, tile = part
-        axis = stack_axis(image.image)
-        number = image.image.outer_axes.index(axis) if axis else -1
+        number = numbers[id(image)]
         first = tuple(
             n // run if at == number else n for at, n in enumerate(tile.plane)
         )

@@ -39,6 +39,10 @@ All that is decided of a large image follows from them.
 _LEAST_PIXELS = 2**18
 """Pixels of each channel that are read before, at least: noise is measured in them."""
 
+_PIXEL_BYTES = 24
+"""Memory that a pixel takes while more of them are added: its value and where it is
+good, twice, and the plane that it is read from."""
+
 _RUN = 16
 """Neighbouring planes that are read together, where they are each other's context."""
 
@@ -98,6 +102,7 @@ class TrainingData:
         images: Sequence[Image],
         config: TrainingConfig,
         targets: Targets | None = None,
+        max_memory: int | None = None,
     ) -> TrainingData:
         """Read as many pixels as are needed to begin with.
 
@@ -111,6 +116,8 @@ class TrainingData:
             How patches are cut.
         targets : Targets, optional
             Second exposures or noise-free images.
+        max_memory : int, optional
+            Bytes that the training may take; what is learned from has half of it.
 
         Raises
         ------
@@ -123,7 +130,8 @@ class TrainingData:
         clean = [CleanImage(image, subtract) for image in images]
         for image in clean:
             image.kept_planes = max(1, FIRST_PIXELS // math.prod(image.plane_shape))
-        readers, rounding = _readers(clean, config), " ".join(sentences)
+        room = _room(max_memory, images[0].channels)
+        readers, rounding = _readers(clean, config, room), " ".join(sentences)
         first = max(FIRST_PIXELS // len(readers), _LEAST_PIXELS)
         planes = [
             reader.read(first if may_grow(config) else math.inf) for reader in readers
@@ -188,7 +196,16 @@ def may_grow(config: TrainingConfig) -> bool:
     return config.supervision == "self" and isinstance(config.context, NoContext)
 
 
-def _readers(images: list[CleanImage], config: TrainingConfig) -> list[PlaneReader]:
+def _room(max_memory: int | None, channels: int) -> int | None:
+    """Pixels of each channel that there is room for; None for as many as teach."""
+    if max_memory is None:
+        return None
+    return max(_LEAST_PIXELS, max_memory // (2 * _PIXEL_BYTES * channels))
+
+
+def _readers(
+    images: list[CleanImage], config: TrainingConfig, room: int | None
+) -> list[PlaneReader]:
     rng = np.random.default_rng(config.seed)
     side = config.patch_size * LARGEST_BIN
     channels = images[0].image.channels
@@ -199,6 +216,6 @@ def _readers(images: list[CleanImage], config: TrainingConfig) -> list[PlaneRead
         run = _RUN
     grows = may_grow(config)
     return [
-        PlaneReader(images, channel, generator, side, run, copies, grows)
+        PlaneReader(images, channel, generator, side, run, copies, grows, room)
         for channel, generator in enumerate(rng.spawn(channels))
     ]

@@ -54,6 +54,7 @@ def train(
     noise_free: Image | Sequence[Image] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    max_memory: int | None = None,
 ) -> TrainedModel:
     """Run `train_steps` to its end.
 
@@ -61,6 +62,7 @@ def train(
     """
     taught: Any = {"pair": pair, "noise_free": noise_free}
     kept: Any = {"checkpoint": checkpoint, "resume": resume}
+    kept["max_memory"] = max_memory
     return run_to_end(train_steps(images, config, start=start, **taught, **kept))
 
 
@@ -74,6 +76,7 @@ def train_steps(
     in_background: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    max_memory: int | None = None,
 ) -> Training:
     """Train on one or more images of the same kind, without clean images.
 
@@ -98,6 +101,9 @@ def train_steps(
     resume : bool
         Go on from that file: with a number of steps, to the same result on the same
         device as if nothing had happened. Images and settings must be the same.
+    max_memory : int, optional
+        Bytes that the training may take besides what the libraries do, about: less is
+        kept of the images where they are large.
 
     Yields
     ------
@@ -125,7 +131,7 @@ def train_steps(
     images = as_list(images)
     kept = _Kept.of(checkpoint, resume, config, start)
     with computing(in_background), memory_errors_as_sentences("training"):
-        return (yield from _train(images, config, start, taught, kept))
+        return (yield from _train(images, config, start, taught, kept, max_memory))
 
 
 class _Kept(NamedTuple):
@@ -159,6 +165,7 @@ def _train(
     start: TrainedModel | None,
     taught: Teaching,
     kept: _Kept,
+    max_memory: int | None,
 ) -> Training:
     """Plan, steps, settle, result."""
     schedule = Schedule(config, time.perf_counter())
@@ -170,7 +177,7 @@ def _train(
     command = yield TrainingProgress(READING)
 
     device = resolve_device(config.device)
-    data = TrainingData.read(images, config, taught.targets(images))
+    data = TrainingData.read(images, config, taught.targets(images), max_memory)
     plan = make_plan(data, config, device)
     if kept.found:  # a trial of the machine may choose another one now
         plan = replace(plan, dtype=getattr(torch, kept.found.state["precision"]))

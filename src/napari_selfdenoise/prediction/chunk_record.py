@@ -1,0 +1,133 @@
+"""Which chunks of a prediction are finished, written down as they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from napari_selfdenoise.defects import DefectCount
+from napari_selfdenoise.images import PlaneIndex, Tile
+from napari_selfdenoise.prediction.findings import Findings
+from napari_selfdenoise.prediction.grid import Grid
+from napari_selfdenoise.prediction.sure import Blend
+
+_VERSION = 1
+
+
+class ChunkRecord:
+    """A file of one line a finished chunk, with what was found in it.
+
+    Lines are appended, and a line that was cut off by a kill does not count: what it
+    stands for is done once more.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+
+    Attributes
+    ----------
+    job : str
+        What is denoised, how and into what; of other jobs nothing can be used.
+    grid : Grid or None
+        How planes are cut.
+    finished : dict
+        What was found in each finished chunk.
+    is_complete : bool
+        Whether all chunks are finished, and the copies made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.job, self.is_complete = path, "", False
+        self.grid: Grid | None = None
+        self.finished: dict[Tile, Findings] = {}
+
+    def begin(self, job: str, grid: Grid) -> None:
+        """Begin anew; what was written before goes.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        self.job, self.grid = job, grid
+        self.finished, self.is_complete = {}, False
+        head = {"version": _VERSION, "job": job, "grid": list(grid)}
+        self.path.write_text(f"{json.dumps(head)}\n", encoding="utf-8")
+
+    def read(self) -> None:
+        """Read what an earlier run has written; nothing where that is no record."""
+        try:
+            head, *lines = self.path.read_text(encoding="utf-8").splitlines()
+            about = json.loads(head)
+            if about["version"] != _VERSION:
+                return
+            self.job, self.grid = str(about["job"]), Grid(*map(int, about["grid"]))
+        except (OSError, LookupError, TypeError, ValueError):
+            return
+        for line in lines:
+            try:
+                self._take(json.loads(line))
+            except (LookupError, TypeError, ValueError):
+                return  # cut off: the last one
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if line.get("complete"):
+            self.is_complete = True
+            return
+        plane, *ends = line["chunk"]
+        chunk = Tile(tuple(plane), *map(int, ends))
+        self.finished[chunk] = _findings(chunk.plane, line)
+
+    def add(self, chunk: Tile, found: Findings) -> None:
+        """Write down that a chunk is finished.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        self.finished[chunk] = found
+        ends = chunk.top, chunk.bottom, chunk.left, chunk.right
+        self._append({"chunk": [chunk.plane, *ends], **_line(chunk.plane, found)})
+
+    def complete(self) -> None:
+        """Write down that there is nothing more to compute."""
+        self.is_complete = True
+        self._append({"complete": True})
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(line)}\n")
+
+
+def _line(plane: PlaneIndex, found: Findings) -> dict[str, Any]:
+    """What was found in a chunk, as JSON has it; without its noise curve."""
+    defects = {name: n for name, n in vars(found.defects).items() if n}
+    kinds = ("lacking", "blank", "doubtful")
+    marks = [kind for kind in kinds if plane in getattr(found, kind)]
+    line: dict[str, Any] = {"defects": defects, "marks": marks}
+    if plane in found.blends:
+        line["blend"] = asdict(found.blends[plane])
+    return line
+
+
+def _findings(plane: PlaneIndex, line: dict[str, Any]) -> Findings:
+    found = Findings(defects=DefectCount(**line["defects"]))
+    for kind in line["marks"]:
+        getattr(found, kind).add(plane)
+    found.planes.add(plane)
+    if "blend" in line:
+        about = line["blend"]
+        about["table"] = tuple(tuple(row) for row in about["table"])
+        lists = ("parts", "weights", "signal")
+        found.blends[plane] = Blend(
+            **(about | {name: tuple(about[name]) for name in lists})
+        )
+    return found
