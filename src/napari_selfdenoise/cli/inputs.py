@@ -71,6 +71,15 @@ def correction_files(values: dict[str, Any]) -> dict[str, str]:
     return {name: path for name, path in paths.items() if path}
 
 
+FLAGS = ("frame", "axes", "series", "pixel_size", "dark", "flat", "mask")
+"""Names of the flags that `Inputs.take` takes."""
+
+
+def open_input(flags: dict[str, Any], path: str) -> Image:
+    """Read and correct an input as the flags of a verb say: on any machine."""
+    return Inputs.take(dict(flags)).read(path)
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """How the inputs of a verb are read.

@@ -11,9 +11,16 @@ from typing import Any
 import click
 
 from napari_selfdenoise.cli.batches import Batch, BatchOptions, batch_options
+from napari_selfdenoise.cli.cluster_runs import predict_on_cluster, require_for_cluster
 from napari_selfdenoise.cli.flags import config_changes, config_options, help_named
 from napari_selfdenoise.cli.html_report import report_option, write_run_report
-from napari_selfdenoise.cli.inputs import Inputs, correction_files, input_options
+from napari_selfdenoise.cli.inputs import (
+    FLAGS,
+    Inputs,
+    correction_files,
+    input_options,
+    open_input,
+)
 from napari_selfdenoise.cli.limits import memory_option, peak_memory
 from napari_selfdenoise.cli.outputs import (
     inputs_and_output,
@@ -39,6 +46,12 @@ from napari_selfdenoise.cli.runs import Written, predict_with_progress
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0…")
 @memory_option
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Denoise on the workers of this scheduler of dask.distributed; OUTPUT is an "
+    ".ome.zarr that all of them can write to. A path of a scheduler file will do.",
+)
 @outputs_option
 @type_option
 @report_option
@@ -105,7 +118,12 @@ class _Predictor:
         self._report_file = values.pop("report_file")
         require_writable(self._report_file)
         self._device, self._as_source = values.pop("device"), values.pop("as_source")
-        self._memory = values.pop("max_memory")
+        self._memory, self._scheduler = (
+            values.pop("max_memory"),
+            values.pop("scheduler"),
+        )
+        self._read = correction_files(values)
+        self._flags = {name: values[name] for name in FLAGS}
         self._inputs = Inputs.take(values)
         self._pairs, self._many = pairs, many
         self._model = load_model(model_path)
@@ -122,14 +140,31 @@ class _Predictor:
         image = self._inputs.read(source)
         pair = self._inputs.read(self._pairs[source]) if self._pairs else None
         dtype = self._inputs.type_of(source, self._as_source)
-        how = self._device, self._memory, self._config.estimator, None, pair, dtype
-        made = predict_with_progress(self._model, image, files, *how, whole=self._many)
+        made = self._predict(source, image, files, pair, dtype)
         if self._report_file and not self._done:
             notes = [*image.notes, *made.notes, made.warning]
             about = self._model, image, files.get("denoised"), notes
             write_run_report(self._report_file, *about)
         self._done.append(made)
         return made, image.notes
+
+    def _predict(
+        self, source: str, image: Any, files: dict[str, Path], pair: Any, dtype: Any
+    ) -> Written:
+        """Denoise an image here, or on a cluster."""
+        estimator = self._config.estimator
+        if self._scheduler:
+            require_for_cluster(files, pair, self._device)
+            opens = functools.partial(open_input, *self._places(source))
+            how = self._scheduler, estimator, self._memory, dtype
+            return predict_on_cluster(opens, self._model, image, files, *how)
+        options = self._device, self._memory, estimator, None, pair, dtype, self._many
+        return predict_with_progress(self._model, image, files, *options)
+
+    def _places(self, source: str) -> tuple[dict[str, Any], str]:
+        """Flags and input by names that hold wherever a worker was started."""
+        files = {name: str(Path(path).absolute()) for name, path in self._read.items()}
+        return self._flags | files, str(Path(source).absolute())
 
     def report_of_one(self, source: str, files: dict[str, Path]) -> dict[str, Any]:
         """Denoise the only input, and return what is reported of it."""

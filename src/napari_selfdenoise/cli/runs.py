@@ -190,15 +190,18 @@ def predict_with_progress(
         Whether nothing is written of an image that is stopped.
     """
     from napari_selfdenoise.defects import require_numbers
+    from napari_selfdenoise.prediction import store_steps
     from napari_selfdenoise.run_time import RunClock
 
     if whole:
         require_numbers(image)
-    line = partial(_tile_line, image.name, clock or RunClock(image))
-    how = {"estimator": estimator or model.config.estimator, "device": device}
+    how: Any = {"estimator": estimator or model.config.estimator, "device": device}
     how |= {"max_memory": memory, "pair": pair}
     if all(path.suffix.lower() == ".zarr" for path in paths.values()):
-        return _store(model, image, paths, line, how | {"dtype": dtype})
+        named = {name.replace("-", "_"): path for name, path in paths.items()}
+        steps = store_steps(image, model, named, dtype=dtype, **how)
+        return store_with_progress(steps, image, clock)
+    line = partial(_tile_line, image.name, clock or RunClock(image))
     return _fill(model, image, paths, line, how, dtype, whole)
 
 
@@ -234,26 +237,31 @@ def _fill(
     return _written(len(tiles), image.name, result, _rounding_notes(writers))
 
 
-def _store(
-    model: Any,
-    image: Image,
-    paths: dict[str, Path],
-    line: Callable[[Any], Shown],
-    how: dict[str, Any],
+def store_with_progress(
+    steps: Generator[Any, Any, Any], image: Image, clock: RunClock | None = None
 ) -> Written:
-    """Denoise into OME-Zarrs, which are there once all is denoised.
+    """Run a prediction into OME-Zarrs, which are there once all is denoised.
+
+    Parameters
+    ----------
+    steps : generator
+        From `store_steps` or `cluster_steps`.
+    image : Image
+        What is denoised.
+    clock : RunClock, optional
+        Of the run that this is the end of.
 
     Raises
     ------
     KeyboardInterrupt
         If it is stopped: the next run goes on.
     """
-    from napari_selfdenoise.prediction import store_steps
+    from napari_selfdenoise.run_time import RunClock
 
     tiles: list[Any] = []
-    named = {name.replace("-", "_"): path for name, path in paths.items()}
-    counted = _counted(store_steps(image, model, named, **how), tiles)
-    result = drive(counted, STOP, line, lambda _: True, (_GOES_ON, _GOES_ON))
+    line = partial(_tile_line, image.name, clock or RunClock(image))
+    counted, sentences = _counted(steps, tiles), (_GOES_ON, _GOES_ON)
+    result = drive(counted, STOP, line, lambda _: True, sentences)
     if not result.complete:
         raise KeyboardInterrupt
     return _written(len(tiles), image.name, result, [])

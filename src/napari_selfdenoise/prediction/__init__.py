@@ -4,6 +4,7 @@ For run_time, demo, command line and window.
 """
 
 from napari_selfdenoise.prediction.blend_candidates import low_pass_radius
+from napari_selfdenoise.prediction.cluster import cluster_steps
 from napari_selfdenoise.prediction.denoised_resolution import denoised_resolution_steps
 from napari_selfdenoise.prediction.doubt import REASONS, Doubt, doubt_steps
 from napari_selfdenoise.prediction.evidence import PixelEvidence
@@ -63,6 +64,7 @@ __all__ = [
     "Unfinished",
     "allocate",
     "are_intensities",
+    "cluster_steps",
     "denoise",
     "denoised_resolution_steps",
     "doubt_steps",

@@ -35,6 +35,8 @@ class ChunkRecord:
         How planes are cut.
     finished : dict
         What was found in each finished chunk.
+    pixels : int
+        How many lie in finished chunks.
     is_complete : bool
         Whether all chunks are finished, and the copies made.
     """
@@ -43,6 +45,7 @@ class ChunkRecord:
         self.path, self.job, self.is_complete = path, "", False
         self.grid: Grid | None = None
         self.finished: dict[Tile, Findings] = {}
+        self.pixels = 0
 
     def begin(self, job: str, grid: Grid) -> None:
         """Begin anew; what was written before goes.
@@ -53,7 +56,7 @@ class ChunkRecord:
             If the file cannot be written.
         """
         self.job, self.grid = job, grid
-        self.finished, self.is_complete = {}, False
+        self.finished, self.pixels, self.is_complete = {}, 0, False
         head = {"version": _VERSION, "job": job, "grid": list(grid)}
         self.path.write_text(f"{json.dumps(head)}\n", encoding="utf-8")
 
@@ -79,7 +82,7 @@ class ChunkRecord:
             return
         plane, *ends = line["chunk"]
         chunk = Tile(tuple(plane), *map(int, ends))
-        self.finished[chunk] = _findings(chunk.plane, line)
+        self._keep(chunk, _findings(chunk.plane, line))
 
     def add(self, chunk: Tile, found: Findings) -> None:
         """Write down that a chunk is finished.
@@ -89,9 +92,14 @@ class ChunkRecord:
         OSError
             If the file cannot be written.
         """
-        self.finished[chunk] = found
+        self._keep(chunk, found)
         ends = chunk.top, chunk.bottom, chunk.left, chunk.right
         self._append({"chunk": [chunk.plane, *ends], **_line(chunk.plane, found)})
+
+    def _keep(self, chunk: Tile, found: Findings) -> None:
+        if chunk not in self.finished:
+            self.pixels += (chunk.bottom - chunk.top) * (chunk.right - chunk.left)
+        self.finished[chunk] = found
 
     def complete(self) -> None:
         """Write down that there is nothing more to compute."""

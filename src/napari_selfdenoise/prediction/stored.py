@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -249,6 +250,12 @@ class StoredPrediction:
         return {name: zarr.data for name, zarr in self._zarrs.items()}
 
     @property
+    def model_path(self) -> Path:
+        """File of the model beside the results, while workers need it."""
+        first = next(iter(self._paths.values()))
+        return first.with_name(f".{first.name}.model.safetensors")
+
+    @property
     def parts(self) -> dict[str, StartedZarr]:
         """The zarrs that are filled, by name."""
         return self._zarrs
@@ -256,7 +263,10 @@ class StoredPrediction:
     @property
     def fraction(self) -> float:
         """Share of the pixels that is finished."""
-        return 1.0 if self._record.is_complete else self._coverage().fraction
+        if self._record.is_complete:
+            return 1.0
+        pixels = self.image.plane_count * math.prod(self.image.plane_shape)
+        return self._record.pixels / pixels
 
     def left(self) -> list[Tile]:
         """Chunks that are not finished."""
@@ -283,6 +293,7 @@ class StoredPrediction:
                 self._record.complete()
             for zarr in self._zarrs.values():
                 zarr.put_in_place()
+            self.model_path.unlink(missing_ok=True)
             self._record.remove()
 
     def result(self, more: list[str]) -> Denoised:

@@ -1,0 +1,115 @@
+"""What a worker of a cluster does: it denoises chunks, and writes them itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from napari_selfdenoise.compute import available_devices
+from napari_selfdenoise.images import Image, PlaneIndex, StartedZarr, Tile
+from napari_selfdenoise.model import TrainedModel, load_model
+from napari_selfdenoise.prediction.findings import Findings
+from napari_selfdenoise.prediction.grid import Grid
+from napari_selfdenoise.prediction.plane_state import PlaneState
+from napari_selfdenoise.prediction.predict import plane_state, predict_tiles
+from napari_selfdenoise.prediction.results import image_like
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while a chunk is denoised: threads of a worker would share cores and device."""
+
+Found = list[tuple[Tile, Findings]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all tasks of a prediction have in common; small, as it is sent with each.
+
+    Parameters
+    ----------
+    name : str
+        Of the job, different from all others: what a worker has opened is kept by it.
+    open_image : callable
+        Opens the image; on a worker, too.
+    model : Path
+        File of the model, that all workers can read.
+    paths : tuple
+        Name and OME-Zarr of each result.
+    grid : Grid
+        How planes are cut.
+    device : str
+        Name of the device; "auto" is a worker's own GPU, where it has one.
+    """
+
+    name: str
+    open_image: Callable[[], Image]
+    model: Path
+    paths: tuple[tuple[str, Path], ...]
+    grid: Grid
+    device: str = "auto"
+
+    def __hash__(self) -> int:
+        """Of the name, which says all."""
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        """By the name, which says all."""
+        return isinstance(other, Task) and other.name == self.name
+
+
+def learn_plane(task: Task, plane: PlaneIndex) -> PlaneState | None:
+    """Learn of a plane what its chunks have in common; None of a blank one."""
+    with _ONE_AT_A_TIME:
+        image, model, _ = _opened(task)
+        return plane_state(image, model, plane, task.grid, device=task.device)
+
+
+def denoise_chunks(
+    task: Task, chunks: Sequence[Tile], state: PlaneState | None = None
+) -> Found:
+    """Denoise chunks, and write them into the results.
+
+    Parameters
+    ----------
+    task : Task
+        What they belong to.
+    chunks : sequence of Tile
+        Of one plane, or of planes that are predicted together.
+    state : PlaneState, optional
+        What is known of their plane.
+
+    Returns
+    -------
+    list of (Tile, Findings)
+        What was found in each; all are written.
+    """
+    found: Found = []
+    with _ONE_AT_A_TIME:
+        image, model, into = _opened(task)
+        states = {chunks[0].plane: state} if state else {}
+        how: Any = {"device": task.device, "grid": task.grid, "states": states}
+        for one in predict_tiles(image, model, into=into, chunks=chunks, **how):
+            if one.chunk is not None and one.found is not None:
+                found.append((one.chunk, one.found))
+    return found
+
+
+def first_device() -> str:
+    """Name of the device that a worker computes on."""
+    return next(iter(available_devices()))
+
+
+@lru_cache(maxsize=2)
+def _opened(task: Task) -> tuple[Image, TrainedModel, dict[str, Any]]:
+    """Image, model and results of a job: opened once on each worker."""
+    image, model = task.open_image(), load_model(task.model)
+    into = {}
+    for name, path in task.paths:
+        like = image_like(image, name, model.config.estimator.count)
+        zarr = StartedZarr(path, like, task.grid.chunk)
+        zarr.go_on()
+        into[name] = zarr.data
+    return image, model, into
