@@ -11,7 +11,7 @@ from napari_selfdenoise.defects import DefectCount
 from napari_selfdenoise.images import PlaneIndex, Tile
 from napari_selfdenoise.prediction.findings import Findings
 from napari_selfdenoise.prediction.grid import Grid
-from napari_selfdenoise.prediction.sure import Blend
+from napari_selfdenoise.prediction.plane_state import PlaneState, blend_from
 
 _VERSION = 1
 
@@ -35,6 +35,8 @@ class ChunkRecord:
         How planes are cut.
     finished : dict
         What was found in each finished chunk.
+    states : dict
+        What is known of large planes, which takes a while to learn.
     pixels : int
         How many lie in finished chunks.
     is_complete : bool
@@ -45,6 +47,7 @@ class ChunkRecord:
         self.path, self.job, self.is_complete = path, "", False
         self.grid: Grid | None = None
         self.finished: dict[Tile, Findings] = {}
+        self.states: dict[PlaneIndex, PlaneState] = {}
         self.pixels = 0
 
     def begin(self, job: str, grid: Grid) -> None:
@@ -57,6 +60,7 @@ class ChunkRecord:
         """
         self.job, self.grid = job, grid
         self.finished, self.pixels, self.is_complete = {}, 0, False
+        self.states = {}
         head = {"version": _VERSION, "job": job, "grid": list(grid)}
         self.path.write_text(f"{json.dumps(head)}\n", encoding="utf-8")
 
@@ -80,6 +84,9 @@ class ChunkRecord:
         if line.get("complete"):
             self.is_complete = True
             return
+        if "state" in line:
+            self.states[tuple(line["plane"])] = PlaneState.from_json(line["state"])
+            return
         plane, *ends = line["chunk"]
         chunk = Tile(tuple(plane), *map(int, ends))
         self._keep(chunk, _findings(chunk.plane, line))
@@ -95,6 +102,17 @@ class ChunkRecord:
         self._keep(chunk, found)
         ends = chunk.top, chunk.bottom, chunk.left, chunk.right
         self._append({"chunk": [chunk.plane, *ends], **_line(chunk.plane, found)})
+
+    def add_state(self, plane: PlaneIndex, state: PlaneState) -> None:
+        """Write down what is known of a plane.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        self.states[plane] = state
+        self._append({"plane": plane, "state": state.to_json()})
 
     def _keep(self, chunk: Tile, found: Findings) -> None:
         if chunk not in self.finished:
@@ -132,10 +150,5 @@ def _findings(plane: PlaneIndex, line: dict[str, Any]) -> Findings:
         getattr(found, kind).add(plane)
     found.planes.add(plane)
     if "blend" in line:
-        about = line["blend"]
-        about["table"] = tuple(tuple(row) for row in about["table"])
-        lists = ("parts", "weights", "signal")
-        found.blends[plane] = Blend(
-            **(about | {name: tuple(about[name]) for name in lists})
-        )
+        found.blends[plane] = blend_from(line["blend"])
     return found

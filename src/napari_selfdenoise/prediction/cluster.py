@@ -19,6 +19,7 @@ from napari_selfdenoise.parts.context import FullVolume
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.prediction.blend_sample import SAMPLE_PIXELS
 from napari_selfdenoise.prediction.cluster_tasks import (
+    Learned,
     Task,
     denoise_chunks,
     first_device,
@@ -160,7 +161,11 @@ def _spread(
     running = as_completed(islice(waiting, _room(client)), loop=client.loop)
     while running.count():
         for future in running.next_batch(block=False):
-            for chunk, found in future.result():
+            done = future.result()
+            if isinstance(done, Learned):
+                _keep_state(stored, done)
+                continue
+            for chunk, found in done:
                 stored.add(chunk, found)
                 place = stored.image.slices(chunk.plane, chunk.rows, chunk.columns)
                 yield TilePrediction(stored.fraction, place, chunk, found)
@@ -168,6 +173,11 @@ def _spread(
         if (yield TilePrediction(stored.fraction)) is STOP:
             return
         time.sleep(_LOOK_S)
+
+
+def _keep_state(stored: StoredPrediction, learned: Learned) -> None:
+    if learned.state is not None:
+        stored.add_state(learned.plane, learned.state)
 
 
 def _room(client: Any) -> int:
@@ -193,7 +203,10 @@ def _submissions(
             # To learn of so small a plane is to denoise it.
             yield client.submit(denoise_chunks, task, list(some), **how)
             continue
-        state = client.submit(learn_plane, task, plane, **how)
+        state: Any = Learned(plane, stored.states.get(plane))
+        if state.state is None:
+            state = client.submit(learn_plane, task, plane, **how)
+            yield state
         for chunk in some:
             yield client.submit(denoise_chunks, task, [chunk], state, **how)
 

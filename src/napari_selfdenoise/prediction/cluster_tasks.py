@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from napari_selfdenoise.compute import available_devices
 from napari_selfdenoise.images import Image, PlaneIndex, StartedZarr, Tile
@@ -60,15 +60,23 @@ class Task:
         return isinstance(other, Task) and other.name == self.name
 
 
-def learn_plane(task: Task, plane: PlaneIndex) -> PlaneState | None:
-    """Learn of a plane what its chunks have in common; None of a blank one."""
+class Learned(NamedTuple):
+    """A plane, and what its chunks have in common; None of a blank one."""
+
+    plane: PlaneIndex
+    state: PlaneState | None
+
+
+def learn_plane(task: Task, plane: PlaneIndex) -> Learned:
+    """Learn of a plane what its chunks have in common."""
     with _ONE_AT_A_TIME:
         image, model, _ = _opened(task)
-        return plane_state(image, model, plane, task.grid, device=task.device)
+        how: Any = {"device": task.device}
+        return Learned(plane, plane_state(image, model, plane, task.grid, **how))
 
 
 def denoise_chunks(
-    task: Task, chunks: Sequence[Tile], state: PlaneState | None = None
+    task: Task, chunks: Sequence[Tile], learned: Learned | None = None
 ) -> Found:
     """Denoise chunks, and write them into the results.
 
@@ -78,7 +86,7 @@ def denoise_chunks(
         What they belong to.
     chunks : sequence of Tile
         Of one plane, or of planes that are predicted together.
-    state : PlaneState, optional
+    learned : Learned, optional
         What is known of their plane.
 
     Returns
@@ -89,7 +97,8 @@ def denoise_chunks(
     found: Found = []
     with _ONE_AT_A_TIME:
         image, model, into = _opened(task)
-        states = {chunks[0].plane: state} if state else {}
+        known = learned is not None and learned.state is not None
+        states = dict([learned]) if known and learned else {}
         how: Any = {"device": task.device, "grid": task.grid, "states": states}
         for one in predict_tiles(image, model, into=into, chunks=chunks, **how):
             if one.chunk is not None and one.found is not None:

@@ -44,6 +44,8 @@ class TilePrediction:
         What was found in that chunk.
     finding : str
         What the user is to know at once, in sentences.
+    learned : tuple or None
+        A large plane of which all is known now that its tiles have in common, and what.
     """
 
     fraction: float
@@ -51,6 +53,7 @@ class TilePrediction:
     chunk: Tile | None = None
     found: Findings | None = None
     finding: str = ""
+    learned: tuple[PlaneIndex, PlaneState] | None = None
 
 
 class Wanted(NamedTuple):
@@ -192,6 +195,9 @@ class ImagePlanes:
         if not self._estimators.is_empty(plane):
             learning = self._estimators.of(plane, self.grid)
             estimator = yield from _with_nothing(learning)
+            if len(chunks) > 1:
+                known = plane, estimator.state()
+                yield estimator.prepared, (None, None, None, "", known)
         prepared = estimator.prepared if estimator else 0.0
         shape, done = self.image.plane_shape, 0
         cut = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.prediction.context_spread import ContextSpread
@@ -28,3 +29,29 @@ class PlaneState(NamedTuple):
     temperature: float = 1.0
     blend: Blend | None = None
     spread: ContextSpread | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers, exact to the bit."""
+        return {
+            "curve": self.curve.to_json(),
+            "temperature": self.temperature,
+            "blend": asdict(self.blend) if self.blend else None,
+            "spread": list(self.spread) if self.spread else None,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> PlaneState:
+        """Inverse of `to_json`."""
+        return cls(
+            NoiseCurve.from_json(content["curve"]),
+            float(content["temperature"]),
+            blend_from(content["blend"]) if content["blend"] else None,
+            ContextSpread(*content["spread"]) if content["spread"] else None,
+        )
+
+
+def blend_from(content: dict[str, Any]) -> Blend:
+    """A blend from what `asdict` has made of it, and JSON of that."""
+    table = tuple(tuple(row) for row in content["table"])
+    lists = {name: tuple(content[name]) for name in ("parts", "weights", "signal")}
+    return Blend(**(content | lists | {"table": table}))

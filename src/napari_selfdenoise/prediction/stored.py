@@ -19,6 +19,7 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import (
     Coverage,
     Image,
+    PlaneIndex,
     StartedZarr,
     Tile,
     image_digest,
@@ -29,6 +30,7 @@ from napari_selfdenoise.prediction.chunk_record import ChunkRecord
 from napari_selfdenoise.prediction.findings import Findings
 from napari_selfdenoise.prediction.grid import Grid
 from napari_selfdenoise.prediction.image_planes import TilePrediction
+from napari_selfdenoise.prediction.plane_state import PlaneState
 from napari_selfdenoise.prediction.predict import (
     Prediction,
     denoised_of,
@@ -109,6 +111,7 @@ def store_steps(
         if left := stored.left():
             how: Any = {"device": device, "in_background": in_background}
             how |= {"pair": pair, "grid": stored.grid, "chunks": left}
+            how["states"] = stored.states
             steps = predict_tiles(image, model, into=stored.into, **how)
             yield from _recorded(steps, stored)
         if not stored.left():
@@ -128,6 +131,8 @@ def _recorded(steps: Prediction, stored: StoredPrediction) -> Prediction:
                 return found
             if one.chunk is not None and one.found is not None:
                 stored.add(one.chunk, one.found)
+            if one.learned is not None and one.learned[0] not in stored.states:
+                stored.add_state(*one.learned)
             share = before + (1 - before) * one.fraction
             message = yield replace(one, fraction=share)
 
@@ -283,6 +288,15 @@ class StoredPrediction:
     def add(self, chunk: Tile, found: Findings) -> None:
         """Write down that a chunk is finished, in all results."""
         self._record.add(chunk, found)
+
+    @property
+    def states(self) -> Mapping[PlaneIndex, PlaneState]:
+        """What is known of large planes."""
+        return self._record.states
+
+    def add_state(self, plane: PlaneIndex, state: PlaneState) -> None:
+        """Write down what is known of a plane."""
+        self._record.add_state(plane, state)
 
     def finish(self) -> None:
         """Make the smaller copies, and give all results their names."""
