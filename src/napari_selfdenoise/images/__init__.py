@@ -36,6 +36,7 @@ from napari_selfdenoise.images.image import (
 )
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.images.orientations import (
+    ROTATIONS,
     UNTURNED,
     Turn,
     turned,
@@ -81,6 +82,7 @@ __all__ = [
     "FMD_CREDIT",
     "FORMATS",
     "IN_VIEW",
+    "ROTATIONS",
     "STACK",
     "UNNAMED_AXES",
     "UNTURNED",

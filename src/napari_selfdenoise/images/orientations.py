@@ -9,6 +9,14 @@ Turn = tuple[bool, bool, bool]
 
 UNTURNED: Turn = (False, False, False)
 
+ROTATIONS: tuple[Turn, ...] = (
+    UNTURNED,
+    (True, False, True),
+    (False, True, True),
+    (True, True, False),
+)
+"""By no, one, two and three quarter turns."""
+
 
 def turned(image: Tensor, turn: Turn) -> Tensor:
     """Transpose, then flip, the last two axes."""

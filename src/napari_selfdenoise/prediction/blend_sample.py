@@ -17,6 +17,7 @@ from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.prediction.blend_candidates import Candidates
 from napari_selfdenoise.prediction.sure import OBSERVATION
 from napari_selfdenoise.prediction.tile_views import Estimates
+from napari_selfdenoise.prediction.views import Views
 
 # Pixels of a plane that errors are estimated from; more change nothing.
 SAMPLE_PIXELS = 2**20
@@ -50,11 +51,14 @@ class BlendSample:
     ----------
     tiles : dict of Tile to TileSample
         What was estimated.
+    scatter : list of float
+        Variance between the orientations, a mean of each tile, squared raw units.
     """
 
     def __init__(self, candidates: Candidates) -> None:
         self.candidates, self.views = candidates, candidates.views
         self.tiles: dict[Tile, TileSample] = {}
+        self.scatter: list[float] = []
         rng = np.random.default_rng(self.views.config.seed)
         signs = rng.choice([-1.0, 1.0], (_SIGNS_SIDE, _SIGNS_SIDE))
         self._signs = signs.astype(np.float32)
@@ -100,6 +104,7 @@ class BlendSample:
                 if views is not None:
                     observed = image[0, 0][wide]
                     found.append(self.candidates.from_unmasked(views, observed))
+                    self._note(views)
         estimates, moved = found
         added = probe[0, 0][inner].cpu().numpy()
         slopes = {
@@ -119,6 +124,7 @@ class BlendSample:
         for share, views in self.views.views(raw, tile, inner, True):
             yield share
             if views is not None:
+                self._note(views)
                 found, moved = (
                     self.candidates.from_masked(views, v)
                     for v in (observed, observed + probe)
@@ -128,6 +134,11 @@ class BlendSample:
                 kept.slopes.update(
                     {name: (moved[name] - found[name]) / added for name in found}
                 )
+
+    def _note(self, views: Views) -> None:
+        """Keep how far the orientations of a tile are apart."""
+        scale = self.views.normalization.scale
+        self.scatter.append(float(views.scatter.mean()) * scale**2)
 
     def _probe(self, raw: Tensor, tile: Tile, noise: NoiseCurve) -> Tensor:
         """A little noise, the same at a place in the image whatever the tile."""

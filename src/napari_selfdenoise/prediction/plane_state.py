@@ -23,12 +23,15 @@ class PlaneState(NamedTuple):
         What the results are made of, where that was chosen.
     spread : ContextSpread or None
         How far the context leaves the signal open, where that was measured.
+    all_turns : bool
+        Whether mirrored images are averaged as well.
     """
 
     curve: NoiseCurve
     temperature: float = 1.0
     blend: Blend | None = None
     spread: ContextSpread | None = None
+    all_turns: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers, exact to the bit."""
@@ -37,6 +40,7 @@ class PlaneState(NamedTuple):
             "temperature": self.temperature,
             "blend": asdict(self.blend) if self.blend else None,
             "spread": list(self.spread) if self.spread else None,
+            "all_turns": self.all_turns,
         }
 
     @classmethod
@@ -47,6 +51,7 @@ class PlaneState(NamedTuple):
             float(content["temperature"]),
             blend_from(content["blend"]) if content["blend"] else None,
             ContextSpread(*content["spread"]) if content["spread"] else None,
+            bool(content["all_turns"]),
         )
 
 

@@ -13,6 +13,7 @@ from napari_selfdenoise.config import PlanesReach
 from napari_selfdenoise.context import ContextSources, Volumes
 from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.images import (
+    ROTATIONS,
     UNTURNED,
     PlaneIndex,
     Tile,
@@ -57,6 +58,11 @@ class TileViews:
         For samples, and fills that are random.
     margin : int
         How far around a tile is read, in pixels.
+
+    Attributes
+    ----------
+    all_turns : bool
+        Whether mirrored images are averaged as well, and not only turned ones.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class TileViews:
         )
         self.precision, self.hardly_trained = model.precision, model.hardly_trained
         self.generator, self.margin = generator, margin
+        self.all_turns = False
         context = self.config.context
         self._around = ContextSources.of(image, context, self.config.channels)
         self._volumes = (
@@ -89,7 +96,14 @@ class TileViews:
     @property
     def turns(self) -> tuple[Turn, ...]:
         """Orientations that are averaged, the image as it lies first."""
-        return self.config.masking.orientations if self.config.flips else (UNTURNED,)
+        every = self.config.masking.orientations if self.config.flips else (UNTURNED,)
+        return every if self.all_turns or len(every) <= len(ROTATIONS) else ROTATIONS
+
+    @property
+    def has_more_turns(self) -> bool:
+        """Whether there are more orientations, and tiles may have more of them."""
+        every = len(self.config.masking.orientations) if self.config.flips else 1
+        return len(self.turns) < every and self._slabs is None
 
     def together(self, plane: PlaneIndex) -> tuple[PlaneIndex, ...]:
         """Planes that are predicted at once, and by the same choices."""

@@ -14,7 +14,7 @@ import torch
 from napari_selfdenoise.compute import computing, resolve_device, resolve_precision
 from napari_selfdenoise.config import PlanesReach, TrainingConfig, patches_a_step
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import Image, tile_grid
+from napari_selfdenoise.images import ROTATIONS, Image, tile_grid
 from napari_selfdenoise.long_work import STOP, run_to_end
 from napari_selfdenoise.model import TrainedModel, on_device, run
 from napari_selfdenoise.parts.networks import UNet
@@ -384,7 +384,8 @@ def passes(
     masked : bool
         Whether the automatic estimator finds it worth masking each pixel.
     """
-    turns = len(config.masking.orientations) if config.flips else 1
+    turns = min(len(ROTATIONS), len(config.masking.orientations))
+    turns = turns if config.flips else 1
     if config.supervision == "pair":
         return 2 * turns
     places = math.prod(config.masking.lattice)
