@@ -23,7 +23,7 @@ def main() -> None:
 def _end(*_: Any) -> NoReturn:
     """End at once: nothing has been done that would have to be undone."""
     print("Error: Stopped.", file=sys.stderr, flush=True)
-    if "--json" in sys.argv:
+    if "--json" in sys.argv and os.environ.get("RANK", "0") == "0":
         print('{"error": "Stopped.", "hint": ""}', flush=True)
     os._exit(_INTERRUPTED)
 

@@ -17,6 +17,7 @@ from napari_selfdenoise.cli.intervals import intervals_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
 from napari_selfdenoise.cli.predicting import predict_verb
 from napari_selfdenoise.cli.probing import probe_verb
+from napari_selfdenoise.cli.processes import only_first_speaks, require_together
 from napari_selfdenoise.cli.report import complain
 from napari_selfdenoise.cli.settings import run_config
 from napari_selfdenoise.cli.watching import watch_verb
@@ -28,8 +29,10 @@ __all__ = ["OUTPUTS", "cli", "main", "run_config"]
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="napari-selfdenoise")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Denoise noisy microscopy images without noise-free ones."""
+    require_together(context.invoked_subcommand or "")
 
 
 for _verb in (
@@ -54,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in arguments
     try:
-        status = cli.main(arguments, prog_name="selfdenoise", standalone_mode=False)
+        with only_first_speaks():
+            status = cli.main(arguments, prog_name="selfdenoise", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(complain("Stopped.", "", as_json, 130))
     except click.ClickException as error:

@@ -57,6 +57,7 @@ from napari_selfdenoise.cli.runs import (
     train_with_progress,
 )
 from napari_selfdenoise.cli.settings import run_config, training_options
+from napari_selfdenoise.compute import Processes
 from napari_selfdenoise.images import Image
 
 
@@ -209,7 +210,8 @@ def train_verb(
     """Train on one or more INPUTs and keep the model in FILE.
 
     An INPUT may be a folder, or a pattern in quotes such as "day*.tif". One that cannot
-    be read is left out, as long as there are others.
+    be read is left out, as long as there are others. Processes that torchrun starts
+    train one model together, each on a GPU of its own.
     """
     from napari_selfdenoise.model import load_model, save_model
 
@@ -229,6 +231,8 @@ def train_verb(
     taught = read_files(files, inputs) | {"max_memory": memory}
     train = functools.partial(train_with_progress, images, config, start, **taught)
     model = kept.trained(train)
+    if not Processes.started().is_first:  # one writes
+        return {}
     path = str(save_model(model, target))
     kept.forget()
     report = training_report(model, time.perf_counter() - started, path)

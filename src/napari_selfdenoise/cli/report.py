@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from napari_selfdenoise.cli.processes import wait_for_first
+
 _ONLY_IN_JSON = (
     "noise_curve",
     "comparison",
@@ -23,8 +25,9 @@ _ONLY_IN_JSON = (
 
 def complain(message: str, hint: str, as_json: bool, status: int) -> int:
     """Print what went wrong and what to try; returns the exit status."""
-    click.echo(f"Error: {message} {hint}".rstrip(), err=True)
-    if as_json:
+    whose = wait_for_first()
+    click.echo(f"Error: {whose}{message} {hint}".rstrip(), err=True)
+    if as_json and not whose:
         click.echo(json.dumps({"error": message, "hint": hint}))
     return status
 
@@ -60,6 +63,7 @@ def training_report(model: Any, seconds: float, kept: str | None) -> dict[str, A
         "steps": made["steps"],
         "device": made["device"],
         "precision": made["precision"],
+        "processes": made.get("processes", 1),
         "seed": made["seed"],
         "recipe": made["recipe"],
         "masking": model.config.masking.model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""Devices, number formats, threads and memory; measurements of this machine.
+"""Devices, number formats, threads and memory; processes; measurements of a machine.
 
 For model, training, prediction, run_time, and what stands above them.
 """
@@ -17,8 +17,10 @@ from napari_selfdenoise.compute.device import (
 )
 from napari_selfdenoise.compute.doctor import examine
 from napari_selfdenoise.compute.memory import fair_memory, parse_memory
+from napari_selfdenoise.compute.processes import Processes
 
 __all__ = [
+    "Processes",
     "RecordedWork",
     "autocast",
     "available_devices",

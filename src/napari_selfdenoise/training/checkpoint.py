@@ -141,7 +141,7 @@ def damaged(path: Path) -> RequestError:
 
 
 def require_same_training(
-    checkpoint: Checkpoint, config: TrainingConfig, continued: bool
+    checkpoint: Checkpoint, config: TrainingConfig, continued: bool, processes: int = 1
 ) -> None:
     """Refuse to go on with other settings than those of the training.
 
@@ -153,12 +153,22 @@ def require_same_training(
         As the user chose it; the device may be another one.
     continued : bool
         Whether it goes on from a model.
+    processes : int
+        That are to train together.
 
     Raises
     ------
     RequestError
-        If settings differ.
+        If settings differ, or the number of processes.
     """
+    before = checkpoint.state.get("processes", 1)
+    if before != processes:
+        # Each step learns from one batch a process: it would be another training.
+        raise RequestError(
+            f"The training that was interrupted ran on {_processes(before)}; "
+            f"{_processes(processes)} cannot go on with it.",
+            "Start as many as before, or train anew.",
+        )
     free = {"device": "auto", "precision": "auto"}
     one, other = (c.model_copy(update=free) for c in (checkpoint.config, config))
     differing = [
@@ -174,6 +184,10 @@ def require_same_training(
             f"{', '.join(differing)}.",
             "Give the same settings, or train anew.",
         )
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'es' if count != 1 else ''}"
 
 
 class CheckpointWriter:

@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_selfdenoise.compute import if_memory_allows
 from napari_selfdenoise.config import TrainingConfig, patches_a_step
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.consensus import Consensus
 from napari_selfdenoise.training.schedule import Schedule
 
 _PASS_FLOP = 8e9
@@ -41,6 +42,8 @@ class Batch:
         The budget.
     channels : int
         That learn in each step.
+    agreed : Consensus
+        Processes that train together split their batches alike.
 
     Attributes
     ----------
@@ -57,8 +60,9 @@ class Batch:
         device: torch.device,
         schedule: Schedule,
         channels: int,
+        agreed: Consensus,
     ) -> None:
-        self._schedule, self._channels = schedule, channels
+        self._schedule, self._channels, self._agreed = schedule, channels, agreed
         self._asked = self._size = fits = patches_a_step(config)
         if device.type == "cpu":
             pixels = config.context.depth * patch_size**2
@@ -102,7 +106,8 @@ class Batch:
         done = 0
         while done < self.passes:
             loss = self._accumulate(trainer)
-            if loss is None:
+            # Where one has no room, all start over: they agree after each pass.
+            if self._agreed.renew(loss is None) or loss is None:
                 trainer.start_over()
                 self._split(min(2 * self.passes, self._size))
                 self._crowded, done = True, 0

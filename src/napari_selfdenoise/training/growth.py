@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.consensus import Consensus
 from napari_selfdenoise.training.findings import describe_data
 from napari_selfdenoise.training.plane_reader import TrainingPlane
 from napari_selfdenoise.training.schedule import Schedule
@@ -31,6 +31,8 @@ class Growth:
         Of the channels that are not empty, by their number.
     schedule : Schedule
         The budget.
+    agreed : Consensus
+        Processes that train together read the same, and leave out the same time.
 
     Attributes
     ----------
@@ -45,8 +47,10 @@ class Growth:
         data: TrainingData,
         trainers: Mapping[int, ChannelTrainer],
         schedule: Schedule,
+        agreed: Consensus,
     ) -> None:
-        self._data, self._schedule, self.started = data, schedule, False
+        self._data, self._schedule, self._agreed = data, schedule, agreed
+        self.started = False
         self.advances = 0
         self._growing = {
             channel: _Growing(data.readers[channel], trainer)
@@ -62,7 +66,7 @@ class Growth:
         """Read some planes of each channel, if there are more."""
         if not self._growing:
             return
-        began, self.started = time.perf_counter(), True
+        began, self.started = self._agreed.now(), True
         self.advances += 1
         for growing in self._growing.values():
             growing.read()
@@ -70,7 +74,8 @@ class Growth:
             channel: one for channel, one in self._growing.items() if not one.is_over
         }
         left = max((one.runs_left for one in self._growing.values()), default=0)
-        self._schedule.pause(time.perf_counter() - began, left)
+        self._agreed.renew()
+        self._schedule.pause(self._agreed.now() - began, left)
 
     def replay(self, advances: int) -> Iterator[None]:
         """Read as much as an interrupted training had read, bit by bit."""

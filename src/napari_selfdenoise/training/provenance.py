@@ -22,6 +22,7 @@ def provenance_of(
     steps: int,
     seconds: float,
     warnings: list[str],
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Describe a training in plain values.
 
@@ -39,6 +40,8 @@ def provenance_of(
         Since the start.
     warnings : list of str
         What the user should know of the result.
+    processes : int
+        That trained together.
     """
     made: dict[str, Any] = {
         "images": [image.name for image in images],
@@ -53,6 +56,8 @@ def provenance_of(
         "versions": _versions(),
         "finding": plan.finding,
     }
+    # With several, each step learned from as many batches.
+    made |= {"processes": processes} if processes > 1 else {}
     return made | ({"continues": _earlier(start)} if start else {})
 
 
@@ -68,6 +73,6 @@ def _versions() -> dict[str, str]:
 def _earlier(start: TrainedModel) -> list[dict[str, Any]]:
     """Trainings that a model has behind it, the first one first."""
     made = start.provenance
-    names = ("images", "recipe", "seed", "steps", "seconds", "versions")
+    names = ("images", "recipe", "seed", "steps", "seconds", "versions", "processes")
     last = {name: made[name] for name in names if name in made}
     return [*made.get("continues", []), last]

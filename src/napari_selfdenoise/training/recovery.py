@@ -39,12 +39,17 @@ class Recovery:
         What is trained.
     pixels : Tensor
         Of the images that it is trained on, normalised, (n,).
+
+    Attributes
+    ----------
+    errors : Tensor
+        Sum of the squared errors of the updates since the last look, a scalar.
     """
 
     def __init__(self, network: nn.Module, pixels: Tensor) -> None:
         self.network, self.rescues = network, 0
         self._limit = _WORSE * pixels.var() + 1e-12
-        self._errors, self._updates = torch.zeros_like(self._limit), 0.0
+        self.errors, self._updates = torch.zeros_like(self._limit), 0.0
         self._kept: dict[str, Tensor] | None = None
 
     @property
@@ -56,7 +61,7 @@ class Recovery:
         """What changes while it watches."""
         return {
             "rescues": self.rescues,
-            "errors": self._errors,
+            "errors": self.errors,
             "updates": self._updates,
             "kept": self._kept and dict(self._kept),
         }
@@ -64,14 +69,14 @@ class Recovery:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.rescues, self._updates = state["rescues"], state["updates"]
-        device = self._errors.device
-        self._errors = state["errors"].to(device)
+        device = self.errors.device
+        self.errors = state["errors"].to(device)
         if state["kept"]:
             self._kept = {name: v.to(device) for name, v in state["kept"].items()}
 
     def watch(self, squared_error: Tensor, share: float) -> None:
         """Take in the mean squared error of predictions: of a share of one update."""
-        self._errors += share * squared_error
+        self.errors += share * squared_error
         self._updates += share
 
     def rescued(self, average: nn.Module) -> bool:
@@ -92,9 +97,9 @@ class Recovery:
         DenoisingError
             If that did not help, or the very first weights are no numbers.
         """
-        sound = bool(self._errors <= self._updates * self._limit)  # not if NaN
-        lost = not sound and not bool(self._errors.isfinite())
-        self._errors.zero_()
+        sound = bool(self.errors <= self._updates * self._limit)  # not if NaN
+        lost = not sound and not bool(self.errors.isfinite())
+        self.errors.zero_()
         self._updates = 0.0
         if sound:
             self._kept = copy.deepcopy(average.state_dict())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import STOP, Command
+from napari_selfdenoise.training.consensus import Consensus
 from napari_selfdenoise.training.preview import Preview
 from napari_selfdenoise.training.progress import Reporting, TrainingProgress
 
@@ -22,28 +22,31 @@ class Reports:
     ----------
     preview : callable
         Denoises a field of view as the network is now.
-
-    Attributes
-    ----------
-    stopped : bool
-        Whether `STOP` was sent.
+    agreed : Consensus
+        The time, and whether `STOP` was sent.
     """
 
-    def __init__(self, preview: Callable[[FieldOfView], Preview]) -> None:
-        self.stopped = False
-        self._preview = preview
+    def __init__(
+        self, preview: Callable[[FieldOfView], Preview], agreed: Consensus
+    ) -> None:
+        self._preview, self._agreed = preview, agreed
         self._field: FieldOfView | None = None
-        self._due = time.perf_counter()
+        self._due = agreed.now()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `STOP` was sent."""
+        return self._agreed.stopped
 
     @property
     def is_due(self) -> bool:
         """Whether it is time for the next report."""
-        return time.perf_counter() >= self._due
+        return self._agreed.now() >= self._due
 
     def receive(self, command: Command | FieldOfView | None) -> None:
         """Take in what was sent."""
         if command is STOP:
-            self.stopped = True
+            self._agreed.stop()
         elif isinstance(command, FieldOfView):
             self._field = command
 
@@ -52,4 +55,4 @@ class Reports:
         preview = self._preview(self._field) if self._field else None
         self._field = None
         self.receive((yield replace(progress, preview=preview)))
-        self._due = time.perf_counter() + _INTERVAL_S
+        self._due = self._agreed.now() + _INTERVAL_S

@@ -51,7 +51,8 @@ def finished_model(
     notes += [few_steps] if few_steps else []
     notes += [_EARLY_NOTE] if schedule.ended_early(step) else []
     notes += [note for trainer in loop.trainers for note in notes_of(trainer)]
-    provenance = provenance_of(plan, images, start, step, schedule.elapsed(), notes)
+    about = schedule.elapsed(), notes, loop.processes.count
+    provenance = provenance_of(plan, images, start, step, *about)
     if few_steps:
         provenance["few_steps"] = few_steps
     return TrainedModel(_learned(loop), channels, loop.history, provenance)

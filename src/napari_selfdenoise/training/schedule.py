@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.training.curriculum import Moment
@@ -23,9 +24,24 @@ class Schedule:
 
     Warm-up over the first 3 %, then a cosine to zero. Without a budget the rate
     falls with the square root of time, so that any moment is a good one to stop.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Its budget and learning rate are used.
+    start : float
+        When the training began, by the clock.
+    clock : callable
+        Returns the time, in seconds.
     """
 
-    def __init__(self, config: TrainingConfig, start: float) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        start: float,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._clock = clock
         self.steps, self.budget_s = config.steps, config.budget_s
         self.peak, self.start = config.learning_rate, start
         self.began = 0.0
@@ -84,7 +100,7 @@ class Schedule:
 
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return time.perf_counter() - self.start
+        return self._clock() - self.start
 
     def trained(self) -> float:
         """Seconds since the first step began, without pauses."""

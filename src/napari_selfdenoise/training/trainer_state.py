@@ -43,6 +43,7 @@ def restore_trainer(trainer: ChannelTrainer, state: dict[str, Any]) -> None:
     state : dict
         From `trainer_state`.
     """
+    trainer.start_over()
     trainer.phase, trainer.updates = Phase[state["phase"]], state["updates"]
     trainer.patches_per_pass = state["patches_per_pass"]
     trainer.network.load_state_dict(state["network"])
@@ -95,6 +96,7 @@ def _restore_noise(noise: NoiseLearner, state: dict[str, Any]) -> None:
         (noise.residual_buffer, state["residuals"]),
         (noise.probe_buffer, state["probes"]),
     ):
+        buffer.clear()
         buffer.extend(MaskedPixels(*_on(device, values)) for values in kept)
     noise.contrasts = [Differences(*_on(device, v)) for v in state["contrasts"]]
     if noise.contrasts:

@@ -20,9 +20,11 @@ from napari_selfdenoise.long_work import Command
 from napari_selfdenoise.model import LossHistory
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 from napari_selfdenoise.training.checkpoint import CheckpointWriter
+from napari_selfdenoise.training.consensus import Consensus
 from napari_selfdenoise.training.curriculum import moments_of
 from napari_selfdenoise.training.gradient_accumulation import Batch
 from napari_selfdenoise.training.growth import Growth
+from napari_selfdenoise.training.packing import packed, unpacked
 from napari_selfdenoise.training.plan import TrainingPlan
 from napari_selfdenoise.training.preview import show
 from napari_selfdenoise.training.progress import (
@@ -92,6 +94,8 @@ class TrainingLoop:
         The budget.
     growth : Growth
         Reads what else is to be learned from.
+    agreed : Consensus
+        What processes that train together decide by.
     writer : CheckpointWriter, optional
         Writes down every minute what is needed to go on.
 
@@ -110,15 +114,18 @@ class TrainingLoop:
         by_channel: Mapping[int, ChannelTrainer],
         schedule: Schedule,
         growth: Growth,
+        agreed: Consensus,
         writer: CheckpointWriter | None = None,
     ) -> None:
+        self._agreed, self.processes = agreed, agreed.processes
         self.plan, self.schedule, self.by_channel = plan, schedule, by_channel
         self._growth, self.writer, self._trained_s = growth, writer, 0.0
         self.trainers = list(by_channel.values())
+        count = len(self.trainers)
         self.batch = Batch(
-            plan.config, plan.patch_size, plan.device, schedule, len(self.trainers)
+            plan.config, plan.patch_size, plan.device, schedule, count, agreed
         )
-        self.reports = Reports(lambda field: show(field, image, by_channel))
+        self.reports = Reports(lambda field: show(field, image, by_channel), agreed)
         self.history = LossHistory()
         self._losses = _Losses(plan.device)
         self._moments = list(moments_of(plan.config, self.trainers[0].noise.phase))
@@ -134,7 +141,7 @@ class TrainingLoop:
         )
         # Overlapping bins teach less than as many pixels.
         pixels //= config.masking.binning
-        planes = patches_a_step(config) * config.context.depth
+        planes = patches_a_step(config) * config.context.depth * self.processes.count
         self.schedule.limit(pixels, planes * self.plan.patch_size**2)
 
     @property
@@ -147,6 +154,7 @@ class TrainingLoop:
     def state(self) -> dict[str, Any]:
         """All that changes while it learns, between two steps."""
         return {
+            "processes": self.processes.count,
             "precision": str(self.plan.dtype).removeprefix("torch."),
             "trained_s": self.schedule.trained(),
             "advances": self._growth.advances,
@@ -159,7 +167,7 @@ class TrainingLoop:
 
     def catch_up(self, advances: int) -> Reporting:
         """Read what an interrupted training had read between its steps."""
-        for _ in self._growth.replay(advances):
+        for _ in self._growth.replay(self.processes.of_first(advances)):
             if self.reports.is_due:
                 yield from self.reports.hand_out(TrainingProgress(READING))
 
@@ -185,6 +193,29 @@ class TrainingLoop:
         self.batch.restore(state["batch"])
         self._trained_s = state["trained_s"]
 
+    def follow_first(self) -> None:
+        """Go on from the state of the first of the processes that train together.
+
+        As from a checkpoint: it alone reads those, and fits the noise.
+        """
+        if self.processes.count == 1:
+            return
+        tensors: dict[str, Tensor] = {}
+        sent = packed(self.state(), tensors) if self.processes.is_first else None
+        content, tensors, trained_s = self.processes.of_first(
+            (sent, tensors, self._trained_s)
+        )
+        if self.processes.is_first:
+            return
+        try:
+            self.restore(unpacked(content, tensors))
+        except RequestError as error:
+            raise RequestError(
+                "The processes that train together have read different images.",
+                "Give all of them the same images, in the same order.",
+            ) from error
+        self._trained_s = trained_s
+
     # Learning -------------------------------------------------------------------------
 
     def learn(self, command: Command | FieldOfView | None) -> Reporting:
@@ -196,6 +227,8 @@ class TrainingLoop:
             What was sent before the first step.
         """
         self.reports.receive(command)
+        self.follow_first()
+        self._agreed.renew()
         self.schedule.begin()
         self.schedule.resume(self._trained_s)
         if self.schedule.is_over(self.step) and self.step:
@@ -215,12 +248,32 @@ class TrainingLoop:
 
     def _passes(self) -> Iterator[bool]:
         """Learn without end; says after each pass whether it was a step's last."""
-        for trainer in itertools.cycle(self.trainers):
+        for channel, trainer in itertools.cycle(self.by_channel.items()):
+            # By the step, so that a checkpoint needs to hold the first one's alone.
+            about = self.plan.config.seed, channel, trainer.updates
+            self.processes.draw_apart(trainer.generator, *about)
             for loss, complete in self.batch.passes_of(trainer):
                 self._losses.add(loss)
                 if complete:
+                    self._average(trainer)
                     trainer.update(self.schedule.learning_rate(self.step))
                 yield complete and trainer is self.trainers[-1]
+
+    def _average(self, trainer: ChannelTrainer) -> None:
+        """Average over all processes what they have learned in a step.
+
+        Gradients are averaged here, once a step, and not by DistributedDataParallel:
+        that would do so in each of a step's passes, from hooks that a recorded pass
+        does not call, and expects that all phases teach the same parameters.
+        """
+        gradients = (
+            parameter.grad
+            for group in trainer.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        )
+        found = trainer.recovery.errors, self._losses.total
+        self.processes.average([*gradients, *found])
 
     def _report(self) -> Reporting:
         """Hand out the loss and the noise as they are now."""
@@ -254,6 +307,7 @@ class TrainingLoop:
             return
         fit = partial(ChannelTrainer.bootstrap, noise_fraction=moment.noise_fraction)
         yield from self._fit(fit, THOROUGH, FITTING)
+        self.follow_first()
 
     def settle(self) -> Reporting:
         """Fit the noise to the finished networks: briefly after a stop."""
@@ -264,6 +318,7 @@ class TrainingLoop:
             trainer.recover()
         effort = BRIEF if self.reports.stopped else THOROUGH
         yield from self._fit(ChannelTrainer.fit_final_noise, effort, FINISHING)
+        self.follow_first()
 
     def _fit(self, fit: Fit, effort: Effort, stage: str) -> Reporting:
         """Let each trainer fit its noise, and answer what is sent; a stop ends it."""
@@ -271,31 +326,32 @@ class TrainingLoop:
         progress = replace(self._progress, step=self.step, stage=stage)
         wait = self.reports.stopped
         for trainer in self.trainers:
-            for _ in fit(trainer, effort.flop / len(self.trainers), effort.steps):
+            work = fit(trainer, effort.flop / len(self.trainers), effort.steps)
+            for _ in self._agreed.by_first(work):
                 if self.reports.is_due and not wait:
                     yield from self.reports.hand_out(progress)
-                    if self.reports.stopped:
-                        return
+                if self.reports.stopped and not wait:
+                    return
 
 
 class _Losses:
     """Mean loss of the passes since it was last taken."""
 
     def __init__(self, device: torch.device) -> None:
-        self._total, self._count = torch.zeros((), device=device), 0
+        self.total, self._count = torch.zeros((), device=device), 0
 
     def state(self) -> tuple[Tensor, int]:
-        return self._total, self._count
+        return self.total, self._count
 
     def restore(self, state: tuple[Tensor, int]) -> None:
-        self._total, self._count = state[0].to(self._total.device), state[1]
+        self.total, self._count = state[0].to(self.total.device), state[1]
 
     def add(self, loss: Tensor) -> None:
-        self._total += loss
+        self.total += loss
         self._count += 1
 
     def take_mean(self) -> float:
-        mean = float(self._total) / self._count
-        self._total.zero_()
+        mean = float(self.total) / self._count
+        self.total.zero_()
         self._count = 0
         return mean

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 
 from napari_selfdenoise.compute import (
+    Processes,
     computing,
     lacks_memory,
     memory_errors_as_sentences,
-    resolve_device,
 )
 from napari_selfdenoise.config import TrainingConfig, resolve_files
 from napari_selfdenoise.errors import RequestError
@@ -31,6 +30,7 @@ from napari_selfdenoise.training.checkpoint import (
     read_checkpoint,
     require_same_training,
 )
+from napari_selfdenoise.training.consensus import Consensus
 from napari_selfdenoise.training.contexts import read_contexts
 from napari_selfdenoise.training.growth import Growth
 from napari_selfdenoise.training.plan import TrainingPlan, make_plan
@@ -79,6 +79,9 @@ def train_steps(
     max_memory: int | None = None,
 ) -> Training:
     """Train on one or more images of the same kind, without clean images.
+
+    Processes that torchrun has started train one model together: each learns from
+    patches of its own, as many as a batch holds, and returns the same model.
 
     Parameters
     ----------
@@ -129,16 +132,21 @@ def train_steps(
     """
     taught = teaching(pair, noise_free)
     images = as_list(images)
-    kept = _Kept.of(checkpoint, resume, config, start)
+    processes = Processes.started()
+    kept = _Kept()
+    if processes.is_first:  # the others follow it
+        kept = _Kept.of(checkpoint, resume, config, start, processes)
+    agreed = Consensus(processes)
     with computing(in_background), memory_errors_as_sentences("training"):
-        return (yield from _train(images, config, start, taught, kept, max_memory))
+        how = agreed, max_memory
+        return (yield from _train(images, config, start, taught, kept, *how))
 
 
 class _Kept(NamedTuple):
     """What writes checkpoints, and the one to go on from; None where there is none."""
 
-    writer: CheckpointWriter | None
-    found: Checkpoint | None
+    writer: CheckpointWriter | None = None
+    found: Checkpoint | None = None
     path: Path = Path()
 
     @classmethod
@@ -148,13 +156,14 @@ class _Kept(NamedTuple):
         resume: bool,
         config: TrainingConfig,
         start: TrainedModel | None,
+        processes: Processes,
     ) -> _Kept:
         if path is None:
-            return cls(None, None)
+            return cls()
         found, continued = None, start is not None
         if resume:
             found = read_checkpoint(Path(path))
-            require_same_training(found, config, continued)
+            require_same_training(found, config, continued, processes.count)
         writer = CheckpointWriter(Path(path), config, continued)
         return cls(writer, found, Path(path))
 
@@ -165,10 +174,12 @@ def _train(
     start: TrainedModel | None,
     taught: Teaching,
     kept: _Kept,
+    agreed: Consensus,
     max_memory: int | None,
 ) -> Training:
     """Plan, steps, settle, result."""
-    schedule = Schedule(config, time.perf_counter())
+    config = agreed.processes.of_first(config)
+    schedule = Schedule(config, agreed.now(), agreed.now)
     config = taught.settings(config)
     config = continued(config, start.config) if start else config
     warnings = require_trainable(images, config, start)
@@ -176,19 +187,21 @@ def _train(
     config = resolve_files(config, images[0].pixel_size_um, known)
     command = yield TrainingProgress(READING)
 
-    device = resolve_device(config.device)
+    device = agreed.processes.device(config.device)
     data = TrainingData.read(images, config, taught.targets(images), max_memory)
     plan = make_plan(data, config, device)
     if kept.found:  # a trial of the machine may choose another one now
         plan = replace(plan, dtype=getattr(torch, kept.found.state["precision"]))
+    plan = replace(agreed.processes.of_first(plan), device=device)
     command = (yield from read_contexts(data, plan.config)) or command
     trainers = _make_trainers(data, plan, start)
     data.planes.clear()  # the trainers hold the pixels on the device
 
-    growth = Growth(data, trainers, schedule)
-    loop = TrainingLoop(plan, data.clean[0], trainers, schedule, growth, kept.writer)
+    growth = Growth(data, trainers, schedule, agreed)
+    how = schedule, growth, agreed, kept.writer
+    loop = TrainingLoop(plan, data.clean[0], trainers, *how)
+    yield from loop.catch_up(kept.found.state["advances"] if kept.found else 0)
     if kept.found:
-        yield from loop.catch_up(kept.found.state["advances"])
         _restore(loop, kept.found, kept.path)
     yield from loop.learn(command)
     few = "" if start else few_steps_note(loop)
