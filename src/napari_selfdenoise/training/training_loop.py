@@ -255,25 +255,10 @@ class TrainingLoop:
             for loss, complete in self.batch.passes_of(trainer):
                 self._losses.add(loss)
                 if complete:
-                    self._average(trainer)
+                    sums = self._losses.total, trainer.recovery.errors
+                    self.processes.average([*_gradients(trainer), *sums])
                     trainer.update(self.schedule.learning_rate(self.step))
                 yield complete and trainer is self.trainers[-1]
-
-    def _average(self, trainer: ChannelTrainer) -> None:
-        """Average over all processes what they have learned in a step.
-
-        Gradients are averaged here, once a step, and not by DistributedDataParallel:
-        that would do so in each of a step's passes, from hooks that a recorded pass
-        does not call, and expects that all phases teach the same parameters.
-        """
-        gradients = (
-            parameter.grad
-            for group in trainer.optimizer.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        )
-        found = trainer.recovery.errors, self._losses.total
-        self.processes.average([*gradients, *found])
 
     def _report(self) -> Reporting:
         """Hand out the loss and the noise as they are now."""
@@ -332,6 +317,19 @@ class TrainingLoop:
                     yield from self.reports.hand_out(progress)
                 if self.reports.stopped and not wait:
                     return
+
+
+def _gradients(trainer: ChannelTrainer) -> Iterator[Tensor]:
+    """What a step has accumulated, for all that learns.
+
+    Averaged once a step, and not by DistributedDataParallel: that would do so in each
+    of a step's passes, from hooks that a recorded pass does not call, and expects that
+    all phases teach the same parameters.
+    """
+    for group in trainer.optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                yield parameter.grad
 
 
 class _Losses:
