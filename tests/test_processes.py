@@ -22,7 +22,7 @@ from napari_selfdenoise import (
 from napari_selfdenoise.cli import processes as speaking
 from napari_selfdenoise.compute import Processes
 from napari_selfdenoise.training import read_checkpoint
-from two_processes import STEPS, noisy, quick
+from two_processes import BOOTSTRAP, STEPS, noisy, quick
 
 pytestmark = [
     pytest.mark.slow,
@@ -124,9 +124,9 @@ def test_where_one_lacks_memory_all_learn_from_smaller_passes(results):
 
 
 def test_fewer_processes_do_not_go_on(results):
-    path = results / "ppn2v"
+    path = results / "left"
     with pytest.raises(RequestError, match="ran on 2 processes; 1 process cannot"):
-        train(Image(noisy(), "YX"), quick("ppn2v"), checkpoint=path, resume=True)
+        train(Image(noisy(), "YX"), quick(**BOOTSTRAP), checkpoint=path, resume=True)
 
 
 def test_killed_they_go_on_to_the_same_result(results, tmp_path):

@@ -20,6 +20,9 @@ from napari_selfdenoise.training.channel_trainer import ChannelTrainer
 SIDE = 64
 STEPS = 16
 
+BOOTSTRAP = {"objective": "bootstrap", "noise_model": "poisson_gaussian"}
+"""The first process fits the noise several times while the network learns."""
+
 
 def noisy(*shape):
     rng = np.random.default_rng(0)
@@ -27,10 +30,10 @@ def noisy(*shape):
     return rng.poisson(np.broadcast_to(wave, (*shape, SIDE, SIDE))).astype(np.uint16)
 
 
-def quick(name="fast", **changes):
+def quick(**changes):
     small = {"network.width": 4, "network.depth": 1, "patch_size": 32}
     small |= {"steps": STEPS, "flips": False, "device": "cpu", "batch_size": 2}
-    return recipe(name).override(small | {"precision": "float32"} | changes)
+    return recipe("fast").override(small | {"precision": "float32"} | changes)
 
 
 def brief():
@@ -56,7 +59,7 @@ def whole(folder):
 
 def interrupted(folder):
     """Left after some steps, then gone on with from the checkpoint of the first."""
-    image, config, path = Image(noisy(), "YX"), quick("ppn2v"), folder / "ppn2v"
+    image, config, path = Image(noisy(), "YX"), quick(**BOOTSTRAP), folder / "left"
     steps = train_steps(image, config, checkpoint=path)
     next(progress for progress in steps if progress.step >= STEPS // 2)
     steps.close()
@@ -64,7 +67,7 @@ def interrupted(folder):
 
 
 def bootstrapped(folder):
-    return train(Image(noisy(), "YX"), quick("ppn2v"))
+    return train(Image(noisy(), "YX"), quick(**BOOTSTRAP))
 
 
 def timed(folder):

@@ -118,7 +118,6 @@ class Processes:
             # A CPU's generator takes 32 bits.
             generator.manual_seed(int(seed.generate_state(1)[0]))
 
-    @torch.no_grad()
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Put the mean over all processes in the place of each tensor.
 
@@ -130,17 +129,23 @@ class Processes:
         if self.count == 1:
             return
         tensors = list(tensors)
-        # In one go: there are many, and small ones. They stay where they lie, as
-        # recorded passes add to them there.
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        flat = _joined(tensors)
         with self._together() as group:
             dist.all_reduce(flat, group=None if flat.is_cuda else group)
-        means = flat / self.count
-        begin = 0
-        for tensor in tensors:
-            end = begin + tensor.numel()
-            tensor.copy_(means[begin:end].view(tensor.shape))
-            begin = end
+        _split_into(tensors, flat / self.count)
+
+    def copy_first(self, tensors: Iterable[Tensor]) -> None:
+        """Put what the first process has in the place of each tensor, as of `average`.
+
+        Equal values stay as they are to the bit, which those of a mean may not.
+        """
+        tensors = list(tensors)
+        if self.count == 1 or not tensors:
+            return
+        flat = _joined(tensors)
+        with self._together() as group:
+            dist.broadcast(flat, 0, group=None if flat.is_cuda else group)
+        _split_into(tensors, flat)
 
     def greatest(self, values: Sequence[float]) -> list[float]:
         """Return the greatest of each value that any process gives."""
@@ -173,6 +178,24 @@ class Processes:
                 "ended, or could not be reached.",
                 "See what it says. With --resume, the training goes on.",
             ) from error
+
+
+@torch.no_grad()
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """Values of tensors one after the other: they are many and small, to be sent."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+@torch.no_grad()
+def _split_into(tensors: Sequence[Tensor], flat: Tensor) -> None:
+    """Write such values into tensors, which stay where they lie.
+
+    Recorded passes add to gradients there.
+    """
+    end = 0
+    for tensor in tensors:
+        begin, end = end, end + tensor.numel()
+        tensor.copy_(flat[begin:end].view(tensor.shape))
 
 
 @functools.cache

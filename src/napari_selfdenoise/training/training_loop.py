@@ -255,10 +255,17 @@ class TrainingLoop:
             for loss, complete in self.batch.passes_of(trainer):
                 self._losses.add(loss)
                 if complete:
-                    sums = self._losses.total, trainer.recovery.errors
-                    self.processes.average([*_gradients(trainer), *sums])
+                    self._share(trainer)
                     trainer.update(self.schedule.learning_rate(self.step))
                 yield complete and trainer is self.trainers[-1]
+
+    def _share(self, trainer: ChannelTrainer) -> None:
+        """Let all processes have learned the same in a step."""
+        sums = self._losses.total, trainer.recovery.errors
+        self.processes.average([*_gradients(trainer), *sums])
+        # Some noise models follow the signals that they have seen.
+        module = trainer.noise.module
+        self.processes.copy_first(module.buffers() if module else ())
 
     def _report(self) -> Reporting:
         """Hand out the loss and the noise as they are now."""
