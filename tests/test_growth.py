@@ -83,7 +83,7 @@ def test_planes_that_are_read_later_are_drawn_from(few_at_first, monkeypatch):
         training_run, "Growth", lambda *parts: made.append(parts) or Growth(*parts)
     )
     run_to_end(train_steps(Image(film(), "TYX"), config(40)))
-    _, trainers, _ = made[0]
+    trainers = made[0][1]
     sampler = trainers[0].sampler
     assert len(sampler.ends) == 20 and sampler.ends[-1] == 20 * SIDE**2
     places = torch.rand((4, 2000), generator=torch.Generator().manual_seed(0))

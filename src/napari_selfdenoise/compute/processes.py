@@ -139,8 +139,7 @@ class Processes:
 
         Equal values stay as they are to the bit, which those of a mean may not.
         """
-        tensors = list(tensors)
-        if self.count == 1 or not tensors:
+        if self.count == 1 or not (tensors := list(tensors)):
             return
         flat = _joined(tensors)
         with self._together() as group:

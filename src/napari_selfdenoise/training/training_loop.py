@@ -262,7 +262,7 @@ class TrainingLoop:
     def _share(self, trainer: ChannelTrainer) -> None:
         """Let all processes have learned the same in a step."""
         sums = self._losses.total, trainer.recovery.errors
-        self.processes.average([*_gradients(trainer), *sums])
+        self.processes.average(itertools.chain(_gradients(trainer), sums))
         # Some noise models follow the signals that they have seen.
         module = trainer.noise.module
         self.processes.copy_first(module.buffers() if module else ())
