@@ -31,10 +31,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import zarr
 from common import describe_machine, in_fresh_process, print_table, say
 from scipy.ndimage import gaussian_filter
@@ -117,18 +119,30 @@ def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, **pipes)
 
 
-def _run(folder: Path, *arguments: str) -> tuple[dict[str, Any], float, int]:
-    """Run a verb to its end: its report, its seconds, and its peak memory in bytes."""
-    began, peak = time.perf_counter(), 0
+class Run(NamedTuple):
+    """Report of a verb, its seconds, those of the CPU, and its peak memory in bytes."""
+
+    report: dict[str, Any]
+    seconds: float
+    cpu_s: float
+    peak: int
+
+
+def _run(folder: Path, *arguments: str) -> Run:
+    """Run a verb to its end."""
+    began, peak, cpu_s = time.perf_counter(), 0, 0.0
     process = _start(folder, *arguments)
     while process.poll() is None:
         peak = max(peak, _peak(process.pid))
+        with suppress(psutil.Error):
+            times = psutil.Process(process.pid).cpu_times()
+            cpu_s = max(cpu_s, times.user + times.system)
         time.sleep(0.05)
     seconds = time.perf_counter() - began
     report = json.loads(process.communicate()[0])
     if process.returncode:
         sys.exit(f"{' '.join(arguments)}: {report}")
-    return report, seconds, peak
+    return Run(report, seconds, cpu_s, peak)
 
 
 def _peak(number: int) -> int:
@@ -161,11 +175,11 @@ def _memory(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
     model, limit = _model(folder, options), ["--max-memory", options.max_memory]
     smallest = ["predict", model, "256.zarr", "rest.ome.zarr", "--axes", "YX"]
     _image(folder, 256)
-    _, _, rest = _run(folder, *smallest, *limit)
+    rest = _run(folder, *smallest, *limit).peak
     for side in options.sizes:
         source, out = _image(folder, side).name, f"out {side}.ome.zarr"
         predict = ["predict", model, source, out, "--axes", "YX", *limit]
-        _, seconds, peak = _run(folder, *predict)
+        _, seconds, cpu_s, peak = _run(folder, *predict)
         mega = side**2 / 1e6
         seam = ""
         if side == min(options.sizes):
@@ -173,7 +187,8 @@ def _memory(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
         yield [
             str(side),
             f"{seconds:.0f}",
-            f"{mega / seconds:.2f}",
+            f"{cpu_s:.0f}",
+            f"{mega / cpu_s:.2f}",
             f"{peak / 2**20:.0f}",
             f"{(peak - rest) / 2**20:.0f}",
             seam,
@@ -202,7 +217,7 @@ def _training(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
     how = ["--budget", options.budget, "--network.width", str(options.width)]
     train = ["train", source, "--axes", "YX", "--model", "large", *how]
     for limit in ([], ["--max-memory", options.max_memory]):
-        report, seconds, peak = _run(folder, *train, *limit)
+        report, seconds, _, peak = _run(folder, *train, *limit)
         gigabytes = f"{2 * side**2 / 1e9:.1f}"
         named = " ".join(limit[1:]) or "–"
         about = str(report["steps"]), f"{seconds:.0f}", f"{peak / 2**20:.0f}"
@@ -212,7 +227,7 @@ def _training(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
 def _kills(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
     model, source = _model(folder, options), _image(folder, options.size).name
     predict = ["predict", model, source, "--axes", "YX", "--max-memory", "300MB"]
-    _, whole_s, _ = _run(folder, *predict, "whole.ome.zarr")
+    whole_s = _run(folder, *predict, "whole.ome.zarr").seconds
     moments, done = random.Random(options.seed), 0
     for number in range(options.kills):
         process = _start(folder, *predict, "killed.ome.zarr")
@@ -241,7 +256,7 @@ def _workers(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
 
     model, source = _model(folder, options), _image(folder, options.size).name
     predict = ["predict", model, source, "--axes", "YX", "--max-memory", "1GB"]
-    _, seconds, _ = _run(folder, *predict, "one.ome.zarr")
+    seconds = _run(folder, *predict, "one.ome.zarr").seconds
     yield _worker_row("one process", seconds, options.size, 1, 0.0)
     how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     for name, kills in (("two workers", False), ("two, one killed", True)):
@@ -251,7 +266,7 @@ def _workers(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
             if kills:
                 seconds = _run_and_kill(folder, spread, cluster, seconds / 2)
             else:
-                _, seconds, _ = _run(folder, *spread)
+                seconds = _run(folder, *spread).seconds
         pair = [_pixels(folder, f"{one}.ome.zarr") for one in (name, "one")]
         apart = _largest_difference(*pair)
         yield _worker_row(name, seconds, options.size, 2, apart)
@@ -282,7 +297,15 @@ def _worker_row(
 
 PARTS = {
     "memory": (
-        ("side, px", "seconds", "Mpx/s", "peak, MiB", "MiB besides", "seam"),
+        (
+            "side, px",
+            "seconds",
+            "of CPU",
+            "Mpx per CPU s",
+            "peak, MiB",
+            "MiB besides",
+            "seam",
+        ),
         _memory,
     ),
     "training": (("GB", "--max-memory", "steps", "seconds", "peak, MiB"), _training),

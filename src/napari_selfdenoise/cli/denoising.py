@@ -128,7 +128,7 @@ def _denoise_many(
     require_writable(save_model)
     kept = Interruptible.of(save_model, resume)
     read = correction_files(values).values()
-    inputs = Inputs.take(values)
+    inputs = Inputs.take(values, memory)
     config = run_config(values, kept.config)
     batch = Batch(options, sources, target, outputs, read)
     require_given(config, result_paths(batch.jobs[0].target, outputs))
@@ -148,7 +148,7 @@ def _denoise_one(
     files = take_files(values, [source])
     read = *correction_files(values).values(), *paths_of(files)
     require_new(paths.values(), [source, *read])
-    inputs = Inputs.take(values)
+    inputs = Inputs.take(values, memory)
     require_writable(save_model)
     kept = Interruptible.of(save_model, resume)
     config = for_files(run_config(values, kept.config), files)
@@ -225,7 +225,7 @@ def train_verb(
     start = load_model(target) if starts else None
     known = kept.found or start
     files = take_files(values, paths)
-    inputs = Inputs.take(values)
+    inputs = Inputs.take(values, memory)
     config = for_files(run_config(values, known.config if known else None), files)
     images, left_out = _read_inputs(inputs, paths, all_needed=bool(files))
     taught = read_files(files, inputs) | {"max_memory": memory}

@@ -75,9 +75,9 @@ FLAGS = ("frame", "axes", "series", "pixel_size", "dark", "flat", "mask")
 """Names of the flags that `Inputs.take` takes."""
 
 
-def open_input(flags: dict[str, Any], path: str) -> Image:
+def open_input(flags: dict[str, Any], max_memory: int | None, path: str) -> Image:
     """Read and correct an input as the flags of a verb say: on any machine."""
-    return Inputs.take(dict(flags)).read(path)
+    return Inputs.take(dict(flags), max_memory).read(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +97,19 @@ class Inputs:
     series: int | None
     pixel_size: str | None
     corrections: Corrections
+    max_memory: int | None = None
     types: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def take(cls, values: dict[str, Any]) -> Inputs:
+    def take(cls, values: dict[str, Any], max_memory: int | None = None) -> Inputs:
         """Take the flags of `input_options`, and the frame, out of a verb's values.
+
+        Parameters
+        ----------
+        values : dict
+            Of the verb.
+        max_memory : int, optional
+            Bytes that the run may take.
 
         Raises
         ------
@@ -120,6 +128,7 @@ class Inputs:
             values.pop("series"),
             values.pop("pixel_size"),
             Corrections(**given),
+            max_memory,
         )
 
     def read(self, path: str) -> Image:
@@ -132,9 +141,9 @@ class Inputs:
         """
         from napari_selfdenoise.images import read_image
 
-        image = read_image(
-            path, axes=self.axes, series=self.series, pixel_size=self.pixel_size
-        )
+        how: Any = {"axes": self.axes, "series": self.series}
+        how |= {"pixel_size": self.pixel_size, "max_memory": self.max_memory}
+        image = read_image(path, **how)
         require_denoisable(image)
         self.types[path] = image.dtype
         # A mask may be that of the whole stack.

@@ -124,7 +124,7 @@ class _Predictor:
         )
         self._read = correction_files(values)
         self._flags = {name: values[name] for name in FLAGS}
-        self._inputs = Inputs.take(values)
+        self._inputs = Inputs.take(values, self._memory)
         self._pairs, self._many = pairs, many
         self._model = load_model(model_path)
         changes, config = config_changes(values, "estimator"), self._model.config
@@ -161,10 +161,10 @@ class _Predictor:
         options = self._device, self._memory, estimator, None, pair, dtype, self._many
         return predict_with_progress(self._model, image, files, *options)
 
-    def _places(self, source: str) -> tuple[dict[str, Any], str]:
+    def _places(self, source: str) -> tuple[dict[str, Any], int | None, str]:
         """Flags and input by names that hold wherever a worker was started."""
         files = {name: str(Path(path).absolute()) for name, path in self._read.items()}
-        return self._flags | files, str(Path(source).absolute())
+        return self._flags | files, self._memory, str(Path(source).absolute())
 
     def report_of_one(self, source: str, files: dict[str, Path]) -> dict[str, Any]:
         """Denoise the only input, and return what is reported of it."""

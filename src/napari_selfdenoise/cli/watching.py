@@ -109,7 +109,8 @@ def watch_verb(
     watch = _Watch(folder, target, outputs, values)
     memory = {"max_memory": values.pop("max_memory")}
     require_writable(save_model)
-    inputs, model = Inputs.take(values), load_model(model_path) if model_path else None
+    inputs = Inputs.take(values, memory["max_memory"])
+    model = load_model(model_path) if model_path else None
     config = run_config(values, model.config if model else None)
     require_given(config, watch.files(watch.example))
     each = Each(config, inputs, as_source, model=model, save_to=save_model, **memory)

@@ -28,6 +28,7 @@ from napari_selfdenoise.images.formats import (
     without_length_one,
 )
 from napari_selfdenoise.images.image import Image, as_line_scan
+from napari_selfdenoise.images.laziness import within_memory
 from napari_selfdenoise.images.series import choose, tiff_series_names
 from napari_selfdenoise.images.tiff_reading import file_stem, read_tiff
 
@@ -42,6 +43,7 @@ def read_image(
     axes: str | None = None,
     series: int | None = None,
     pixel_size: str | None = None,
+    max_memory: int | None = None,
 ) -> Image:
     """Read an image file: TIFF, OME-Zarr, or what a microscope's software wrote.
 
@@ -63,6 +65,9 @@ def read_image(
         the first.
     pixel_size : str, optional
         Pixel size where the file has none or a wrong one: see `parse_pixel_size`.
+    max_memory : int, optional
+        Bytes that a whole run may take: images that would need much of them stay on
+        disk. By default, those above a gigabyte do.
 
     Returns
     -------
@@ -81,10 +86,11 @@ def read_image(
     kind = _require_file(path)
     letters = None if axes is None else letters_of(axes)
     steps = parse_pixel_size(pixel_size) if pixel_size else {}
-    if kind is None:
-        image = read_tiff(path, letters, series)
-    else:
-        image = _read(path, kind, letters, series)
+    with within_memory(max_memory):
+        if kind is None:
+            image = read_tiff(path, letters, series)
+        else:
+            image = _read(path, kind, letters, series)
     image = with_pixel_size(image, steps) if steps else image
     return image if frame is None else image.frame(frame)
 

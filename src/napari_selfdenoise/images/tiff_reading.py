@@ -35,6 +35,7 @@ from napari_selfdenoise.images.damage import (
 )
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image, as_line_scan
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.planes import UNNAMED_AXES
 from napari_selfdenoise.images.series import choose_series
 from napari_selfdenoise.images.stored_axes import of_tiff, with_own_letters
@@ -160,7 +161,7 @@ def _pixels(path: Path, tif: Any, number: int | None, damage: list[str]) -> _Fou
 
 
 def _data(path: Path, series: Any, index: int) -> Any:
-    if series.nbytes <= LAZY_BYTES:
+    if not stays_on_disk(series.nbytes, LAZY_BYTES):
         array = series.asarray()
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     if series.dataoffset is not None:

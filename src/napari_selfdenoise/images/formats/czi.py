@@ -24,6 +24,7 @@ from napari_selfdenoise.images.formats.recorded import (
     library,
     scratch,
 )
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.units import positive
 
 _CHANNELS = ".//Information/Image/Dimensions/Channels/Channel"
@@ -63,7 +64,7 @@ def _read(path: Path, scene: int) -> Recorded:
         names, colours = channel_names(root), channel_colours(root)
         if hasattr(czi, "scenes"):
             image = czi.scenes[scene]
-            out = "memmap" if image.nbytes > LAZY_BYTES else None
+            out = "memmap" if stays_on_disk(image.nbytes, LAZY_BYTES) else None
             data, axes = image.asarray(out=out), tuple(image.dims)
         else:
             tiles = [t for t in czi.subblock_directory if _scene_of(t) == scene]

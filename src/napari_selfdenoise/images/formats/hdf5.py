@@ -20,6 +20,7 @@ from napari_selfdenoise.images.formats.recorded import (
     named_or_plane,
     native,
 )
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.units import positive
 
 _SIZE_UM = "element_size_um"
@@ -51,7 +52,7 @@ def _read(path: Path, name: str) -> Recorded:
     node = file[name]
     labels = named_or_plane(_labels(node), node.ndim)
     steps = _steps(node)
-    if node.nbytes > LAZY_BYTES:
+    if stays_on_disk(node.nbytes, LAZY_BYTES):
         import dask.array
 
         lazy = dask.array.from_array(node, lock=True)

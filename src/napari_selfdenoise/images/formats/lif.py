@@ -15,6 +15,7 @@ from napari_selfdenoise.images.formats.recorded import (
     library,
     native,
 )
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.units import positive, unit_symbol
 
 _DESCRIPTION = "./Data/Image/ImageDescription"
@@ -35,7 +36,7 @@ def images_in(path: Path) -> list[Listed]:
 def _read(path: Path, number: int) -> Recorded:
     with library("liffile", "LIF").LifFile(path) as file:
         image = file.images[number]
-        large = image.nbytes > LAZY_BYTES
+        large = stays_on_disk(image.nbytes, LAZY_BYTES)
         return Recorded(
             image.asarray(out="memmap") if large else native(image.asarray()),
             image.dims,

@@ -14,6 +14,7 @@ from napari_selfdenoise.images.formats.recorded import (
     library,
     native,
 )
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.units import positive
 
 _PLAIN = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map", ".ccp4")
@@ -29,7 +30,7 @@ def images_in(path: Path) -> list[Listed]:
 def _read(path: Path) -> Recorded:
     mrcfile = library("mrcfile", "MRC")
     zipped = path.suffix.lower() in _ZIPPED
-    if not zipped and path.stat().st_size > LAZY_BYTES:
+    if not zipped and stays_on_disk(path.stat().st_size, LAZY_BYTES):
         with mrcfile.mmap(path, permissive=True) as mrc:  # its array outlives it
             return _recorded(mrc)
     with mrcfile.open(path, permissive=True) as mrc:

@@ -18,6 +18,7 @@ from napari_selfdenoise.images.formats.recorded import (
     library,
     native,
 )
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.units import positive
 
 _UNITS = {"DeltaT": "s"} | {f"Position{axis}": "µm" for axis in "XYZ"}
@@ -44,7 +45,7 @@ def _read(path: Path, position: int) -> Recorded:
     file = library("nd2", "ND2").ND2File(path)
     axes = tuple(file.sizes)
     several = "P" in axes
-    lazy = file.nbytes / file.sizes.get("P", 1) > LAZY_BYTES
+    lazy = stays_on_disk(file.nbytes // file.sizes.get("P", 1), LAZY_BYTES)
     with file:  # a lazy array opens it again
         data = file.to_dask() if lazy else file.asarray(position if several else None)
         steps, names, colours = _steps(file), _channel_names(file), _colours(file)

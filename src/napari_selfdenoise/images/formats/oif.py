@@ -16,6 +16,7 @@ from napari_selfdenoise.images.formats.recorded import (
     library,
     native,
 )
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
 
 _SECTIONS = 16
@@ -30,7 +31,8 @@ def images_in(path: Path) -> list[Listed]:
 def _read(path: Path) -> Recorded:
     with library("oiffile", "OIF").OifFile(path) as file:
         settings, series = file.mainfile, file.series[0]
-        large = math.prod(file.shape) * file.dtype.itemsize > LAZY_BYTES
+        size = math.prod(file.shape) * file.dtype.itemsize
+        large = stays_on_disk(size, LAZY_BYTES)
         data = file.asarray(out="memmap") if large else native(file.asarray())
     outer = series.axes if math.prod(series.shape) > 1 else "I" * len(series.shape)
     axes = (*outer, *"YXS"[: data.ndim - len(outer)])

@@ -20,6 +20,7 @@ from napari_selfdenoise.images.formats.recorded import (
     named_or_plane,
     native,
 )
+from napari_selfdenoise.images.laziness import stays_on_disk
 from napari_selfdenoise.images.stored_axes import of_zarr, with_own_letters
 from napari_selfdenoise.images.units import positive, unit_symbol
 
@@ -159,7 +160,7 @@ def _read_array(path: Path) -> Recorded:
 
 
 def _pixels(array: Any) -> Any:
-    if array.nbytes <= LAZY_BYTES:
+    if not stays_on_disk(array.nbytes, LAZY_BYTES):
         return native(np.asarray(array[...]))
     import dask.array
 
