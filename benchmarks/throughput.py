@@ -1,7 +1,8 @@
 """Megapixels per second in training and prediction, and peak memory by image size.
 
     python benchmarks/throughput.py [--widths 16 32] [--steps 300]
-        [--sizes 512 1024 2048 4096 | --large] [--orientations 8 1] [--store zarr tiff]
+        [--sizes 512 1024 2048 4096 | --large] [--orientations 4 1] [--store zarr tiff]
+        [--workers 2]
         [--peers n2v n2v2 --careamics PYTHON] [--peer-seconds 20]
         [--peer-sizes 4096 4098] [--log FILE]
 
@@ -17,6 +18,8 @@ system also counts what it keeps of mapped files; "own" leaves that out (Linux o
 "at rest" is resident before the prediction. A peer's script holds the image in memory.
 It predicts it whole if the sides are multiples of four (at 4096 that takes a machine
 with room), else in tiles; its peak includes a second of training on that image.
+Workers: the same from OME-Zarr to OME-Zarr by as many processes of a local cluster, of
+one thread each, once they are started; their memory is not counted.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +106,9 @@ def main() -> None:
         "--large", action="store_const", const=LARGE, dest="sizes", help=f"{LARGE}"
     )
     parser.add_argument(
-        "--orientations", type=int, nargs="+", choices=(8, 1), default=[8, 1]
+        "--orientations", type=int, nargs="+", choices=(4, 1), default=[4, 1]
     )
+    parser.add_argument("--workers", type=int, nargs="*", default=[])
     parser.add_argument(
         "--store", nargs="+", choices=("zarr", "tiff"), default=["zarr"]
     )
@@ -247,10 +252,37 @@ def _our_predictions(
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             in_fresh_process(_make_source, place, side, store)
-            row = in_fresh_process(_predict, model, place, store, count == 8)
+            row = in_fresh_process(_predict, model, place, store, count == 4)
         views = "1 orientation" if count == 1 else f"{count} orientations"
         name = f"{options.recipe}, {views}, {store}"
         yield {"method": name, "side": side, **row}
+    for workers, count in itertools.product(options.workers, options.orientations):
+        row = in_fresh_process(_predict_by_workers, model, side, workers, count == 4)
+        name = f"{options.recipe}, {workers} workers, {count} orientations, zarr"
+        yield {"method": name, "side": side, **row}
+
+
+def _predict_by_workers(model_path: Path, side: int, workers: int, flips: bool) -> Row:
+    """Predict an image by the workers of a local cluster; seconds."""
+    from distributed import LocalCluster
+
+    from napari_selfdenoise import load_model, read_image
+    from napari_selfdenoise.long_work import run_to_end
+    from napari_selfdenoise.prediction import cluster_steps
+
+    model = load_model(model_path)
+    model = replace(model, config=model.config.override({"flips": flips}))
+    how = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with tempfile.TemporaryDirectory() as name, LocalCluster(**how) as cluster:
+        folder = Path(name)
+        _make_source(folder, side, "zarr")
+        cluster.get_client().run(load_everything)
+        opens = partial(read_image, folder / "in.zarr", axes="YX")
+        paths = {"denoised": folder / "out.ome.zarr"}
+        begin = time.perf_counter()
+        run_to_end(cluster_steps(opens, model, paths, cluster.scheduler_address))
+        seconds = time.perf_counter() - begin
+    return {"seconds_predict": seconds, "cores": workers}
 
 
 def _peer_prediction(peer: Peer, side: int) -> Iterator[Row]:

@@ -22,8 +22,8 @@ from napari_selfdenoise.prediction.sample_noise import SampleNoise
 from napari_selfdenoise.prediction.sure import OBSERVATION, Blend
 from napari_selfdenoise.prediction.tile_views import Estimates, TileViews
 
-_WORTHWHILE = 0.0023
-"""Share of the squared error that more orientations have to save: 0.01 dB."""
+_WORTHWHILE = 0.0046
+"""Share of the squared error that more orientations have to save: 0.02 dB."""
 
 
 class BlendEstimator:
