@@ -79,6 +79,7 @@ PREDICTION = (
     "side, px",
     "seconds",
     "Mpx/s",
+    "Mpx/s a core",
     "at rest, MiB",
     "own, MiB",
     "peak, MiB",
@@ -222,8 +223,14 @@ def _predictions(
                 f"{row['side']}",
                 f"{seconds:.1f}",
                 f"{pixels / seconds / 1e6:.3g}",
+                _per_core(pixels / seconds / 1e6, row.get("cores")),
                 *map(_mebibytes, memory),
             ]
+
+
+def _per_core(rate: float, cores: int | None) -> str:
+    """Megapixels a second of each core; not known of peers."""
+    return f"{rate / cores:.3g}" if cores else "–"
 
 
 def _save_model(name: str, changes: Row, path: Path) -> Path:
@@ -329,6 +336,7 @@ def _predict(model_path: Path, folder: Path, store: str, flips: bool) -> Row:
     """Predict the image of a file into a file; seconds, and memory in bytes."""
     load_everything()
     from napari_selfdenoise import denoise, load_model
+    from napari_selfdenoise.compute.device import compute_threads
 
     model = load_model(model_path)
     model = replace(model, config=model.config.override({"flips": flips}))
@@ -340,6 +348,7 @@ def _predict(model_path: Path, folder: Path, store: str, flips: bool) -> Row:
         del target
     return {
         "seconds_predict": time.perf_counter() - begin,
+        "cores": compute_threads(),
         "rest": rest,
         "own": max(own),
         "peak": peak_memory_bytes(),
