@@ -11,7 +11,8 @@ memory, libraries and all, "MiB besides" what it took beyond a run on an image o
 px. Results are compared with a prediction in one tile, at the smallest size. training:
 `selfdenoise train` on one plane of so many gigabytes. kills: a prediction is killed
 (SIGKILL) at random moments and started again; nothing may lie where its result is to
-be until it has ended, and the result has to be that of an undisturbed run. workers: the
+be until it has ended, and the result has to be that of an undisturbed run. One that has
+ended is begun anew, until there were so many kills. workers: the
 same prediction by one process, by a cluster of two workers, and by two workers of which
 one is killed in the middle.
 
@@ -25,6 +26,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +42,8 @@ import psutil
 import zarr
 from common import describe_machine, in_fresh_process, print_table, say
 from scipy.ndimage import gaussian_filter
+
+from napari_selfdenoise.prediction.chunk_record import ChunkRecord
 
 SMALL = 2048
 CHUNK = 1024
@@ -228,27 +232,33 @@ def _kills(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
     model, source = _model(folder, options), _image(folder, options.size).name
     predict = ["predict", model, source, "--axes", "YX", "--max-memory", "300MB"]
     whole_s = _run(folder, *predict, "whole.ome.zarr").seconds
-    moments, done = random.Random(options.seed), 0
-    for number in range(options.kills):
-        process = _start(folder, *predict, "killed.ome.zarr")
-        seconds = moments.uniform(5, 5 + whole_s / 2)
+    moments, number = random.Random(options.seed), 0
+    result = folder / "killed.ome.zarr"
+    while number < options.kills:
+        process = _start(folder, *predict, result.name)
+        seconds = moments.uniform(2, 2 + 0.6 * whole_s)
         try:
             process.wait(seconds)
-            yield [str(number + 1), "", "", "it had ended"]
-            break
+            yield ["", "", "", f"the result, which differs by {_apart(folder):g}"]
+            shutil.rmtree(result)
+            continue
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-        if (folder / "killed.ome.zarr").exists():
+        if result.exists():
             sys.exit("A result was left behind by a prediction that had not ended.")
-        record = folder / ".killed.ome.zarr.progress"
-        lines = record.read_text().count("\n") - 1 if record.exists() else 0
-        done = max(0, lines)
-        yield [str(number + 1), f"{seconds:.1f}", str(done), "no result"]
-    if not (folder / "killed.ome.zarr").exists():
-        _run(folder, *predict, "killed.ome.zarr")
+        number += 1
+        record = ChunkRecord(folder / f".{result.name}.progress")
+        record.read()
+        done = len(record.finished)
+        yield [str(number), f"{seconds:.1f}", str(done), "no result"]
+    _run(folder, *predict, result.name)
+    yield ["", "", "", f"the result, which differs by {_apart(folder):g}"]
+
+
+def _apart(folder: Path) -> float:
     pair = [_pixels(folder, f"{name}.ome.zarr") for name in ("killed", "whole")]
-    yield ["in the end", "", "", f"differs by {_largest_difference(*pair):g}"]
+    return _largest_difference(*pair)
 
 
 def _workers(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
