@@ -23,7 +23,7 @@ from napari_selfdenoise.parts.noise_models import (
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.denoise.widget import DenoiseWidget
 from napari_selfdenoise.plugin.docks.dock import ignore
-from napari_selfdenoise.training import training_loop
+from napari_selfdenoise.training import interrupted, training_loop
 
 # The first optimiser of a process imports for seconds: no test is to wait for it.
 importlib.import_module("torch._dynamo")
@@ -56,6 +56,14 @@ def short_settling(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is tried out that no test asks for: two cores are few."""
     monkeypatch.setattr(forecast, "WAIT_MS", 10**8)
+
+
+@pytest.fixture(autouse=True)
+def checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Trainings keep what they need to go on in a folder of the test."""
+    folder = tmp_path / "checkpoints"
+    monkeypatch.setenv(interrupted.ELSEWHERE, str(folder))
+    return folder
 
 
 class Desk:

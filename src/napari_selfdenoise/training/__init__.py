@@ -9,6 +9,14 @@ from napari_selfdenoise.training.checkpoint import (
     checkpoint_path,
     read_checkpoint,
 )
+from napari_selfdenoise.training.interrupted import (
+    Interrupted,
+    KeptImage,
+    KeptImages,
+    KeptTraining,
+    Reopened,
+    last_interrupted,
+)
 from napari_selfdenoise.training.plane_reader import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.preview import Preview
 from napari_selfdenoise.training.progress import FINISHING, LEARNING, TrainingProgress
@@ -32,11 +40,17 @@ __all__ = [
     "MAX_TRAINING_PIXELS",
     "PLANES_ALONE",
     "Checkpoint",
+    "Interrupted",
+    "KeptImage",
+    "KeptImages",
+    "KeptTraining",
     "Preview",
+    "Reopened",
     "Schedule",
     "Training",
     "TrainingProgress",
     "checkpoint_path",
+    "last_interrupted",
     "preload",
     "read_checkpoint",
     "require_continuable",

@@ -30,6 +30,7 @@ from napari_selfdenoise.config import (
     parse_budget,
     parse_config,
 )
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.channels import Channels
@@ -44,6 +45,7 @@ from napari_selfdenoise.plugin.denoise.corrections import CorrectionsSection
 from napari_selfdenoise.plugin.denoise.doubting import DoubtButton
 from napari_selfdenoise.plugin.denoise.extent import ExtentChoice
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
+from napari_selfdenoise.plugin.denoise.interrupted import InterruptedRow
 from napari_selfdenoise.plugin.denoise.pair_choice import PairChoice
 from napari_selfdenoise.plugin.denoise.probe_panel import ProbePanel
 from napari_selfdenoise.plugin.docks.panel import (
@@ -293,6 +295,36 @@ class Controls(Panel):
         self.corrections.list_layers(layers, layer)
         self.pairing.list_layers(layers, layer)
 
+    def other_layers(self) -> dict[str, str]:
+        """Names of the layers that are chosen besides the image, by what they are."""
+        return {
+            kind: combo.currentText()
+            for kind, combo in self._other_boxes().items()
+            if combo.currentData() is not None
+        }
+
+    def choose_others(self, names: Mapping[str, str]) -> None:
+        """Choose the layers that `other_layers` has named, and no others.
+
+        Raises
+        ------
+        RequestError
+            If one of them is not there.
+        """
+        self.pairing.be(names)
+        for kind, combo in self._other_boxes().items():
+            place = combo.findText(names[kind]) if kind in names else 0
+            if place < 0:
+                raise RequestError(
+                    f"This training needs the layer '{names[kind]}' as well.",
+                    "Open it, then press Go on again.",
+                )
+            combo.setCurrentIndex(place)
+
+    def _other_boxes(self) -> dict[str, QComboBox]:
+        supervision = self.pairing.kind.currentData()
+        return {**self.corrections.combos, supervision: self.pairing.layer}
+
     def use_noise_model(self, path: Path) -> None:
         """Choose a noise model file."""
         self.part("noise_model").value = NoiseFromFile(file=path)
@@ -363,6 +395,7 @@ class Controls(Panel):
         self.denoise.setEnabled(layer and model and not running)
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
+        self.interrupted.enable(idle=not running)
         self.resume.setEnabled(model and not running)
         self.probe.box.setEnabled(model or self.probe.box.isChecked())
         # While it runs, the time left stands beside the bar.
@@ -394,7 +427,7 @@ class Controls(Panel):
             "Diagnose",
             "Measure the noise of this image, and what it asks for; trains nothing.",
         )
-        self.fixes = Fixes()
+        self.fixes, self.interrupted = Fixes(), InterruptedRow()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.extent, self.pairing = ExtentChoice(), PairChoice()
         self.corrections = CorrectionsSection()
@@ -506,10 +539,10 @@ class Controls(Panel):
         self.probe = ProbePanel(self.loss_plot, self.noise_plot)
 
     def _rows(self) -> QFormLayout:
-        form = rows(
-            ("Layer", beside(self.layer, self.pin)),
-            ("", beside(self.axes, self.diagnose)),
-        )
+        form = rows()
+        form.addRow(self.interrupted)
+        form.addRow("Layer", beside(self.layer, self.pin))
+        form.addRow("", beside(self.axes, self.diagnose))
         form.addRow(self.fixes)
         form.addRow(self.series)
         form.addRow(self.axes_choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from napari.layers import Image as ImageLayer
@@ -66,6 +66,12 @@ class PairChoice(QWidget):
         fitting = [one for one in layers if one != source and _fits(one, source)]
         self._box.offer(fitting)
         self.setVisible(bool(fitting))
+
+    def be(self, kinds: Collection[str]) -> None:
+        """Choose what a second layer is, if that is one of these."""
+        for kind in _KINDS.values():
+            if kind in kinds:
+                self.kind.setCurrentIndex(self.kind.findData(kind))
 
     def value(self) -> dict[str, Image]:
         """The chosen layer as an argument of `train_steps`; empty where there is none.

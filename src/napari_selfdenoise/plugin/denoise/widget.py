@@ -33,6 +33,15 @@ from napari_selfdenoise.plugin.denoise.diagnosing import Diagnoser
 from napari_selfdenoise.plugin.denoise.doubting import Doubter
 from napari_selfdenoise.plugin.denoise.fixes import Mender
 from napari_selfdenoise.plugin.denoise.forecast import Forecast
+from napari_selfdenoise.plugin.denoise.interrupted import (
+    Interruptions,
+    Resumption,
+    resuming,
+)
+from napari_selfdenoise.plugin.denoise.kept_images import (
+    kept_image_of,
+    layer_of_kept,
+)
 from napari_selfdenoise.plugin.denoise.outcome import outcome
 from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
 from napari_selfdenoise.plugin.denoise.reporting import LastRun, Reporter
@@ -64,6 +73,10 @@ from napari_selfdenoise.prediction import (
 )
 from napari_selfdenoise.run_time import RunEstimate, with_estimate, worth_estimating
 from napari_selfdenoise.training import (
+    Interrupted,
+    KeptImage,
+    KeptImages,
+    KeptTraining,
     TrainingProgress,
     preload,
     require_continuable,
@@ -129,6 +142,8 @@ class DenoiseWidget(Dock):
         self._doubter = Doubter(napari_viewer, self.controls.doubt, self)
         self._prober = Prober(napari_viewer, self.controls.probe, self)
         self._reporter = Reporter(self)
+        self._interruptions = Interruptions(self.controls.interrupted, self)
+        self._kept: KeptTraining | None = None
         self._stops, self._since = 0, 0.0
         self._before: TrainedModel | None = None
         self._connect_controls()
@@ -136,6 +151,7 @@ class DenoiseWidget(Dock):
         napari_viewer.layers.selection.events.active.connect(self._follow)
         self._list_layers()
         self._show_state()
+        self._interruptions.look()
         # While the user looks for an image. What fails here is told by the training.
         Run(partial(loading, preload), ignore, ignore, ignore, ignore).start()
 
@@ -147,25 +163,55 @@ class DenoiseWidget(Dock):
         try:
             self._require_idle()
             config = self._supervised(self.controls.config())
-            image = denoisable_image(layer)
-            corrections = self.controls.corrections.value(image)
-            taught = self.controls.pairing.value()
-            results = Results(self.viewer, layer, image, config)
-            self._choose_extent(results)
+            kept = KeptTraining.named("" if layer is None else layer.name)
+            self._train(config, kept)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
-            return
+
+    def _train(
+        self, config: TrainingConfig, kept: KeptTraining, resume: bool = False
+    ) -> None:
+        """Train anew, or go on with a training that is kept.
+
+        Raises
+        ------
+        RequestError, DenoisingError
+            If that cannot begin.
+        """
+        layer = self.controls.layer.currentData()
+        image = denoisable_image(layer)
+        corrections = self.controls.corrections.value(image)
+        taught = self.controls.pairing.value()
+        results = Results(self.viewer, layer, image, config)
+        self._choose_extent(results)
         self._use(results, config, corrections, None, taught)
         self._forecast.pause()
         self.controls.begin(image, self._forecast.estimate)
         self._count_planes()
-        self._preview_due = 0.0
+        self._preview_due, self._kept = 0.0, kept
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
-        make = partial(_training, results, corrections, config, start, taught)
+        others = self.controls.other_layers()
+        about = KeptImages((kept_image_of(layer, image),), others)
+        keep = partial(_kept_training, kept, None if resume else about, start)
+        make = partial(_training, results, corrections, config, start, taught, keep)
         if self._forecast.estimate is None and worth_estimating(config):
             make = partial(with_estimate, image, config, make)
         self._begin(make, self._on_training, self._on_trained)
+
+    def _go_on(self, found: Interrupted) -> None:
+        """Open what a training that was interrupted needs."""
+        try:
+            self._require_idle()
+        except RequestError as error:
+            self._complain(error)
+            return
+        self._forget_files()
+        missing = [one for one in found.images.images if self._layer_of(one) is None]
+        self._begin(partial(resuming, found, missing), ignore, self._on_reopened)
+
+    def _layer_of(self, image: KeptImage) -> ImageLayer | None:
+        return layer_of_kept(self.viewer.layers, image)
 
     def denoise(self) -> None:
         """Denoise the chosen layer with the model in hand and the chosen estimator."""
@@ -322,8 +368,39 @@ class DenoiseWidget(Dock):
             self._preview_due = progress.elapsed_s + PREVIEW_EVERY_S
             self._run.send(self._results.field_of_view())
 
+    def _on_reopened(self, resumption: Resumption) -> None:
+        """Set the form as it was for a training, and go on with it."""
+        self._ended()
+        found, kept, reopened, read = resumption
+        for data, options in read:
+            self.viewer.add_image(data, **options)
+        try:
+            self._use_kept(found.images)
+            self.controls.resume.setChecked(reopened.start is not None)
+            self.model = reopened.start or self.model
+            self.controls.fill(reopened.checkpoint.config)
+            device = {"device": self.controls.device.currentData()}
+            config = reopened.checkpoint.config.model_copy(update=device)
+            self._train(config, kept, resume=True)
+        except (RequestError, DenoisingError) as error:
+            kept.release()
+            self._complain(error)
+        self._interruptions.look()
+
+    def _use_kept(self, images: KeptImages) -> None:
+        """Choose the layers that a training learned from.
+
+        Raises
+        ------
+        RequestError
+            If one is not there.
+        """
+        self._choose(self._layer_of(images.images[0]))
+        self.controls.choose_others(images.others)
+
     def _on_trained(self, model: TrainedModel) -> None:
         stops, self.model = self._stops, model
+        self._forget_training()
         self.controls.show_model(model)
         self._ended()
         if self._results is None or not self._results.source_is_there:
@@ -455,8 +532,30 @@ class DenoiseWidget(Dock):
         if self._results is not None:
             self._results.discard()
 
+    def _forget_training(self) -> None:
+        """Remove what a training needs to go on: its model is in hand, or unwanted."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.discard()
+            self._interruptions.look()
+
+    def _on_error(self, error: Exception) -> None:
+        super()._on_error(error)
+        self._offer_training()
+
+    def _on_abort(self) -> None:
+        super()._on_abort()
+        self._offer_training()
+
+    def _offer_training(self) -> None:
+        """Offer to go on with a training that has failed, if it can."""
+        if self._kept is not None:
+            self._kept = None
+            self._interruptions.look()
+
     def _on_cancelled(self) -> None:
         """Show the state before the run."""
+        self._forget_training()
         self.model = self._before
         self.controls.clear_plots()
         if self.model is not None:
@@ -517,6 +616,7 @@ class DenoiseWidget(Dock):
         self._mender.mended.connect(self._on_mended)
         self._mender.failed.connect(self._complain)
         controls.series.chosen.connect(self._open_series)
+        self._interruptions.wanted.connect(self._go_on)
 
     def _open_series(self, path: Path, number: int) -> None:
         """Show another image of a file; open it if that was not done before."""
@@ -685,6 +785,7 @@ class DenoiseWidget(Dock):
         self._doubter.close()
         self._prober.close()
         self._reporter.close()
+        self._interruptions.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.controls.list_layers([], None)
@@ -725,10 +826,25 @@ def _training(
     config: TrainingConfig,
     start: TrainedModel | None,
     taught: Mapping[str, Image],
+    keep: Callable[..., Any],
 ) -> Any:
     learn = partial(train_steps, config=config, start=start, in_background=True)
-    steps = corrected_first(corrections, results.image, learn, **taught)
+    steps = corrected_first(corrections, results.image, partial(keep, learn), **taught)
     return over_raw(results.unfinished, steps, writes=False)
+
+
+def _kept_training(
+    kept: KeptTraining,
+    about: KeptImages | None,
+    start: TrainedModel | None,
+    learn: Callable[..., Any],
+    image: Image,
+    **taught: Image,
+) -> Any:
+    """Train so that a crash loses a minute at most; None about images: go on."""
+    if about is not None:
+        kept.begin(about, start)
+    return kept.steps(partial(learn, image, **taught), resume=about is None)
 
 
 def _predicting(

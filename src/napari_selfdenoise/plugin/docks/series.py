@@ -31,14 +31,12 @@ def read_layer(path: Path, number: int | None = None) -> tuple[Any, dict[str, An
     several = len(names) > 1
     image = read_image(path, series=(number or 0) if several else None)
     data, options = layer_from_image(image)
+    made = options["metadata"][FILE_KEY]
+    made |= {"path": str(path.absolute()), "series": number or 0}
     if several:
         titles = [name or f"image {place}" for place, name in enumerate(names)]
         options["name"] = f"{image.name} {titles[number or 0]}"
-        options["metadata"][FILE_KEY] |= {
-            "path": str(path),
-            "series": number or 0,
-            "titles": titles,
-        }
+        made["titles"] = titles
     return data, options
 
 
@@ -92,6 +90,6 @@ def layer_of(layers: Any, path: Path, number: int) -> ImageLayer | None:
     """The layer that shows an image of a file already."""
     for layer in layers:
         made = layer.metadata.get(FILE_KEY, {})
-        if (made.get("path"), made.get("series")) == (str(path), number):
+        if (made.get("path"), made.get("series")) == (str(path.absolute()), number):
             return layer  # type: ignore[no-any-return]
     return None
