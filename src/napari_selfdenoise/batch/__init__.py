@@ -1,6 +1,6 @@
 """Many files: which are denoised, where results go, and how each of them ended.
 
-Knows images and errors. For the command line.
+Knows images and errors. For command line and window.
 """
 
 from napari_selfdenoise.batch.arrivals import Arrivals
@@ -18,7 +18,7 @@ from napari_selfdenoise.batch.files import (
     require_name,
 )
 from napari_selfdenoise.batch.outcomes import Outcome, Outcomes, Work, attempt, run_jobs
-from napari_selfdenoise.batch.sample import kind_of_most
+from napari_selfdenoise.batch.sample import is_like, kind_of_most
 
 __all__ = [
     "IMAGE_ENDINGS",
@@ -34,6 +34,7 @@ __all__ = [
     "find_jobs",
     "images_in",
     "is_folder",
+    "is_like",
     "is_pattern",
     "job_of",
     "kind_of_most",

@@ -1,4 +1,4 @@
-"""What is learned from of many files: some all over the list, of one kind."""
+"""What is learned from of many files or layers: images of one kind."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def kind_of_most(images: Sequence[Image]) -> list[Image]:
     counts = Counter(image.channels for image in images)
     most = max(counts, key=lambda channels: counts[channels])
     return [image for image in images if image.channels == most]
+
+
+def is_like(image: Image, other: Image) -> bool:
+    """Whether two images have the same axes, type of numbers and channels."""
+    kinds = {(one.axes, one.dtype, one.channels) for one in (image, other)}
+    return len(kinds) == 1

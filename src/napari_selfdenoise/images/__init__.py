@@ -34,6 +34,7 @@ from napari_selfdenoise.images.image import (
     is_in_memory,
     require_denoisable,
 )
+from napari_selfdenoise.images.levels import is_huge, levels
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.images.orientations import (
     ROTATIONS,
@@ -113,9 +114,11 @@ __all__ = [
     "image_digest",
     "in_micrometres",
     "in_order_of",
+    "is_huge",
     "is_in_memory",
     "is_large",
     "is_zarr",
+    "levels",
     "likely_axis",
     "means_of_bins",
     "parse_pixel_size",

@@ -5,6 +5,7 @@ For command line and window.
 
 from napari_selfdenoise.run_time.run_time import (
     Moment,
+    Portions,
     RunClock,
     RunEstimate,
     denoising_text,
@@ -19,6 +20,7 @@ from napari_selfdenoise.run_time.run_time import (
 
 __all__ = [
     "Moment",
+    "Portions",
     "RunClock",
     "RunEstimate",
     "denoising_text",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -433,6 +433,30 @@ class Moment(NamedTuple):
 
     fraction: float | None
     left_s: float | None
+
+
+class Portions:
+    """How far a run over several images is, of which some are larger than others.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        That are denoised one after the other.
+    """
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        self._sizes = [max(1, math.prod(image.shape)) for image in images]
+
+    def fraction(self, place: int, fraction: float) -> float:
+        """Share of all that is done when so much of the image at a place is.
+
+        Examples
+        --------
+        >>> Portions([Image(np.zeros((2, n)), "YX") for n in (1, 3)]).fraction(1, 0.5)
+        0.625
+        """
+        done = sum(self._sizes[:place]) + fraction * self._sizes[place]
+        return float(done / sum(self._sizes))
 
 
 class RunClock:

@@ -21,6 +21,7 @@ from napari_selfdenoise.training.plane_reader import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.preview import Preview
 from napari_selfdenoise.training.progress import FINISHING, LEARNING, TrainingProgress
 from napari_selfdenoise.training.requirements import (
+    learnable,
     require_continuable,
     require_trainable,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "TrainingProgress",
     "checkpoint_path",
     "last_interrupted",
+    "learnable",
     "preload",
     "read_checkpoint",
     "require_continuable",

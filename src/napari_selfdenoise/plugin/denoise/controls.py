@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ from napari_selfdenoise.plugin.denoise.doubting import DoubtButton
 from napari_selfdenoise.plugin.denoise.extent import ExtentChoice
 from napari_selfdenoise.plugin.denoise.fixes import Fixes
 from napari_selfdenoise.plugin.denoise.interrupted import InterruptedRow
+from napari_selfdenoise.plugin.denoise.layers_choice import (
+    LayersChoice,
+    layers_to_choose,
+)
 from napari_selfdenoise.plugin.denoise.pair_choice import PairChoice
 from napari_selfdenoise.plugin.denoise.probe_panel import ProbePanel
 from napari_selfdenoise.plugin.docks.panel import (
@@ -321,6 +325,12 @@ class Controls(Panel):
                 )
             combo.setCurrentIndex(place)
 
+    def show_layers(self, layers: Sequence[Any], selected: Collection[Any]) -> None:
+        """Offer the layers that can be denoised together with the chosen one."""
+        used = [combo.currentData() for combo in self._other_boxes().values()]
+        layer = self.layer.currentData()
+        self.layers.show_layers(layers_to_choose(layer, layers, selected, used))
+
     def _other_boxes(self) -> dict[str, QComboBox]:
         supervision = self.pairing.kind.currentData()
         return {**self.corrections.combos, supervision: self.pairing.layer}
@@ -345,11 +355,11 @@ class Controls(Panel):
             text = learning_text(progress, self.clock)
             self._show_moment(text, moment, progress.finding)
 
-    def show_denoising(self, fraction: float) -> None:
-        """Show a moment of the denoising: which image, and the time left."""
+    def show_denoising(self, fraction: float, text: str = "") -> None:
+        """Show a moment of the denoising: which image or layer, and the time left."""
         if self.clock is not None:
             moment = self.clock.denoising(fraction)
-            self._show_moment(denoising_text(fraction, self.clock), moment)
+            self._show_moment(text or denoising_text(fraction, self.clock), moment)
 
     def _show_moment(self, text: str, moment: Moment, details: str = "") -> None:
         self.show_fraction(text, moment.fraction, details)
@@ -430,6 +440,7 @@ class Controls(Panel):
         self.fixes, self.interrupted = Fixes(), InterruptedRow()
         self.series, self.axes_choice = SeriesChoice(), AxesChoice()
         self.extent, self.pairing = ExtentChoice(), PairChoice()
+        self.layers = LayersChoice()
         self.corrections = CorrectionsSection()
         self.corrections.axes.refused.connect(self.refused.emit)
         self.pairing.chosen.connect(self.settings_changed)
@@ -546,6 +557,7 @@ class Controls(Panel):
         form.addRow(self.fixes)
         form.addRow(self.series)
         form.addRow(self.axes_choice)
+        form.addRow(self.layers)
         form.addRow(self.pairing)
         form.addRow("Recipe", beside(self.recipe, self.changed))
         form.addRow("Time", self.budget)

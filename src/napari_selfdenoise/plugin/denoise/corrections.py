@@ -114,6 +114,17 @@ def corrected_first(
     return (yield from steps(corrections.apply(image), *what, **given))
 
 
+def all_corrected_first(
+    images: Sequence[tuple[Corrections, Image]],
+    steps: Callable[..., Any],
+    **others: Image,
+) -> Generator[Any, Any, Any]:
+    """Do as `corrected_first` for several images; others go with the first of them."""
+    given = {name: images[0][0].apply(other) for name, other in others.items()}
+    corrected = [corrections.apply(image) for corrections, image in images]
+    return (yield from steps(corrected, **given))
+
+
 def _correction(name: str, layer: Any, image: Image) -> Image:
     """A layer as dark frame, flat field or mask of an image."""
     if name != "mask":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from napari_selfdenoise.config import why_not
 from napari_selfdenoise.context import stack_axis
 from napari_selfdenoise.model import TrainedModel
@@ -59,6 +61,39 @@ def outcome(
     shown = _joined(text, changed_note, in_words(result.blends), *notes)
     alone = _alone(model, result), _channels_alone(model)
     return shown, _joined(also, *alone, blended, finding)
+
+
+def outcome_of_several(
+    denoised: int, total: int, partly: str, failed: Sequence[tuple[str, str]]
+) -> str:
+    """Sentences on how a run over several layers ended.
+
+    Parameters
+    ----------
+    denoised, total : int
+        How many are denoised, of how many.
+    partly : str
+        Name of one that was stopped in the middle; else empty.
+    failed : sequence of (str, str)
+        Names of those that could not be denoised, and why.
+
+    Examples
+    --------
+    >>> outcome_of_several(1, 2, "", [("b", "The layer was removed.")])
+    "Done: 1 of 2 layers is denoised. Not 'b': The layer was removed."
+    >>> outcome_of_several(1, 5, "b", [])
+    "Stopped: 1 of 5 layers is denoised, 'b' in part. Press Denoise for all of them."
+    """
+    are = "is" if denoised == 1 else "are"
+    counts = f"{denoised} of {total} layers {are} denoised"
+    if denoised + len(failed) < total:
+        part = f", '{partly}' in part" if partly else ""
+        text = f"Stopped: {counts}{part}. Press Denoise for all of them."
+    elif failed:
+        text = f"Done: {counts}."
+    else:
+        text = f'Done: all {total} layers are denoised. See "denoised" above each.'
+    return _joined(text, *(f"Not '{name}': {why}" for name, why in failed))
 
 
 def _alone(model: TrainedModel, result: Denoised) -> str:

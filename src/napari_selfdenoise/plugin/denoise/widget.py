@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +28,10 @@ from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.parts.noise_models import load_noise_model
 from napari_selfdenoise.plugin.denoise.controls import Controls
-from napari_selfdenoise.plugin.denoise.corrections import corrected_first
+from napari_selfdenoise.plugin.denoise.corrections import (
+    all_corrected_first,
+    corrected_first,
+)
 from napari_selfdenoise.plugin.denoise.diagnosing import Diagnoser
 from napari_selfdenoise.plugin.denoise.doubting import Doubter
 from napari_selfdenoise.plugin.denoise.fixes import Mender
@@ -39,11 +42,12 @@ from napari_selfdenoise.plugin.denoise.interrupted import (
     resuming,
 )
 from napari_selfdenoise.plugin.denoise.kept_images import (
-    kept_image_of,
     layer_of_kept,
 )
+from napari_selfdenoise.plugin.denoise.layers_choice import SELECTED, THIS
 from napari_selfdenoise.plugin.denoise.outcome import outcome
 from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
+from napari_selfdenoise.plugin.denoise.queue import Queue
 from napari_selfdenoise.plugin.denoise.reporting import LastRun, Reporter
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, record_of
@@ -144,6 +148,7 @@ class DenoiseWidget(Dock):
         self._reporter = Reporter(self)
         self._interruptions = Interruptions(self.controls.interrupted, self)
         self._kept: KeptTraining | None = None
+        self._queue = Queue([], self.controls.corrections)
         self._stops, self._since = 0, 0.0
         self._before: TrainedModel | None = None
         self._connect_controls()
@@ -158,18 +163,22 @@ class DenoiseWidget(Dock):
     # ---- What the user does ----
 
     def train(self) -> None:
-        """Train on the chosen layer, then denoise all of it."""
-        layer = self.controls.layer.currentData()
+        """Train on the chosen layers, then denoise all of them."""
         try:
             self._require_idle()
             config = self._supervised(self.controls.config())
-            kept = KeptTraining.named("" if layer is None else layer.name)
-            self._train(config, kept)
+            layers = self.controls.layers.value()
+            kept = KeptTraining.named(layers[0].name if layers else "")
+            self._train(layers, config, kept)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
 
     def _train(
-        self, config: TrainingConfig, kept: KeptTraining, resume: bool = False
+        self,
+        layers: Sequence[ImageLayer],
+        config: TrainingConfig,
+        kept: KeptTraining,
+        resume: bool = False,
     ) -> None:
         """Train anew, or go on with a training that is kept.
 
@@ -178,25 +187,21 @@ class DenoiseWidget(Dock):
         RequestError, DenoisingError
             If that cannot begin.
         """
-        layer = self.controls.layer.currentData()
-        image = denoisable_image(layer)
-        corrections = self.controls.corrections.value(image)
+        queue = Queue(layers, self.controls.corrections)
+        lessons = queue.lessons(config)
         taught = self.controls.pairing.value()
-        results = Results(self.viewer, layer, image, config)
-        self._choose_extent(results)
-        self._use(results, config, corrections, None, taught)
+        results = self._take(queue, config, None, taught)
         self._forecast.pause()
-        self.controls.begin(image, self._forecast.estimate)
+        self.controls.begin(results.image, self._forecast.estimate)
         self._count_planes()
         self._preview_due, self._kept = 0.0, kept
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
-        others = self.controls.other_layers()
-        about = KeptImages((kept_image_of(layer, image),), others)
+        about = KeptImages(queue.kept_images(), self.controls.other_layers())
         keep = partial(_kept_training, kept, None if resume else about, start)
-        make = partial(_training, results, corrections, config, start, taught, keep)
+        make = partial(_training, results, lessons, config, start, taught, keep)
         if self._forecast.estimate is None and worth_estimating(config):
-            make = partial(with_estimate, image, config, make)
+            make = partial(with_estimate, results.image, config, make)
         self._begin(make, self._on_training, self._on_trained)
 
     def _go_on(self, found: Interrupted) -> None:
@@ -214,25 +219,22 @@ class DenoiseWidget(Dock):
         return layer_of_kept(self.viewer.layers, image)
 
     def denoise(self) -> None:
-        """Denoise the chosen layer with the model in hand and the chosen estimator."""
-        layer = self.controls.layer.currentData()
+        """Denoise the chosen layers with the model in hand and the chosen estimator."""
         try:
             self._require_idle()
-            image = denoisable_image(layer)
+            queue = Queue(self.controls.layers.value(), self.controls.corrections)
+            image = denoisable_image(queue.layer)
             if self.model is None:
                 raise RequestError("There is no model yet.", "Train, or load one.")
             self.model.require_fits(image)
             estimator = self.controls.part("estimator").value
             config = _estimating(self.model, estimator)
-            corrections = self.controls.corrections.value(image)
             taught = self.controls.pairing.value()
-            results = Results(self.viewer, layer, image, config)
-            self._choose_extent(results)
+            results = self._take(queue, config, estimator, taught)
         except (RequestError, DenoisingError) as error:
             self._complain(error)
             return
-        self._use(results, config, corrections, estimator, taught)
-        self.controls.begin(image)
+        self.controls.begin(results.image)
         self._predict()
 
     def diagnose(self) -> None:
@@ -375,56 +377,96 @@ class DenoiseWidget(Dock):
         for data, options in read:
             self.viewer.add_image(data, **options)
         try:
-            self._use_kept(found.images)
+            layers = self._use_kept(found.images)
             self.controls.resume.setChecked(reopened.start is not None)
             self.model = reopened.start or self.model
             self.controls.fill(reopened.checkpoint.config)
             device = {"device": self.controls.device.currentData()}
             config = reopened.checkpoint.config.model_copy(update=device)
-            self._train(config, kept, resume=True)
+            self._train(layers, config, kept, resume=True)
         except (RequestError, DenoisingError) as error:
             kept.release()
             self._complain(error)
         self._interruptions.look()
 
-    def _use_kept(self, images: KeptImages) -> None:
-        """Choose the layers that a training learned from.
+    def _use_kept(self, images: KeptImages) -> list[ImageLayer]:
+        """Choose the layers that a training learned from, and return them.
 
         Raises
         ------
         RequestError
             If one is not there.
         """
-        self._choose(self._layer_of(images.images[0]))
+        layers = [self._layer_of(one) for one in images.images]
+        found = [layer for layer in layers if layer is not None]
+        self.viewer.layers.selection = set(found)
+        self._choose(found[0])
         self.controls.choose_others(images.others)
+        self.controls.layers.choose(SELECTED if len(found) > 1 else THIS)
+        return found
 
     def _on_trained(self, model: TrainedModel) -> None:
         stops, self.model = self._stops, model
         self._forget_training()
         self.controls.show_model(model)
         self._ended()
-        if self._results is None or not self._results.source_is_there:
-            self._report_gone()
-        elif stops > 1:
+        there = self._results is not None and self._results.source_is_there
+        if stops > 1 and there:
             self._report_nothing_denoised()
-        else:
+        elif there:
             self._predict()
+        elif self._queue.several and stops < 2:
+            self._discard()
+            self._queue.fail()
+            self._denoise_next()
+        else:
+            self._report_gone()
 
-    def _use(
+    def _take(
         self,
-        results: Results,
+        queue: Queue,
         config: TrainingConfig,
-        corrections: Corrections,
         estimator: Estimator | None,
         taught: Mapping[str, Image],
-    ) -> None:
-        """Begin with these results, made of a corrected image and what taught it."""
+    ) -> Results:
+        """Begin with the first of some layers; returns where its results go.
+
+        Raises
+        ------
+        RequestError, DenoisingError
+            If that cannot be.
+        """
+        if queue.several and taught:
+            raise RequestError(
+                "A second layer goes with one image, not with several.",
+                "Choose no other layer under With, or this one under Layers.",
+            )
+        results = self._results_of(queue, config)
+        self._choose_extent(results)
         self._forget_files()
         self._doubter.close()
-        self._settings = config
-        self._results, self._corrections = results, corrections
+        self._queue, self._settings = queue, config
         self._estimator, self._before, self._stops = estimator, self.model, 0
-        self._since = time.monotonic()
+        self._work_on(results, taught)
+        return results
+
+    def _results_of(self, queue: Queue, config: TrainingConfig) -> Results:
+        """Places for the results of the layer that comes now.
+
+        Raises
+        ------
+        RequestError, DenoisingError
+            If it cannot be denoised, or there is no room.
+        """
+        layer = queue.layer
+        image = denoisable_image(layer)
+        assert layer is not None
+        return Results(self.viewer, layer, image, config, alone=not queue.several)
+
+    def _work_on(self, results: Results, taught: Mapping[str, Image]) -> None:
+        """Fill these results: of a corrected image, and of what taught it."""
+        self._results, self._since = results, time.monotonic()
+        self._corrections = corrections = self._queue.now.corrections
         results.made_with = {"corrections": corrections.names()} if corrections else {}
         results.made_with |= {kind: image.name for kind, image in taught.items()}
         self._pair = taught.get("pair")
@@ -447,9 +489,11 @@ class DenoiseWidget(Dock):
         self._part = results.part_in_view() if extent == IN_VIEW else None
 
     def _count_planes(self) -> None:
-        """Let the clock know how many images are denoised, where not all are."""
+        """Let the clock know how many images are denoised, where not all of one are."""
         if self._planes is not None:
-            self.controls.begin_denoising(len(self._planes))
+            self.controls.begin_denoising(self._queue.total * len(self._planes))
+        elif self._queue.several:
+            self.controls.begin_denoising(self._queue.planes)
 
     def _predict(self) -> None:
         results, model = self._results, self.model
@@ -470,37 +514,97 @@ class DenoiseWidget(Dock):
             in_background=True,
         )
         make = partial(_predicting, results, self._corrections, denoise, self._pair)
-        self._begin(make, self._on_tile, self._on_denoised)
+        several = self._queue.several
+        fail = self._on_layer_failed if several else self._complain
+        self._begin(make, self._on_tile, self._on_denoised, fail)
         self.controls.show_stop(*_STOP_DENOISING)
+        if several:
+            self._show_denoising(0.0)
 
     def _on_tile(self, tile: TilePrediction | None) -> None:
         if tile is None or self._results is None:
             return
-        self.controls.show_denoising(tile.fraction)
+        self._show_denoising(tile.fraction)
         self._as_chosen = self._planes is not None and tile.fraction >= 1
         if tile.index is not None:
             self._results.show()
             self._results.refresh()
 
+    def _show_denoising(self, fraction: float) -> None:
+        queue = self._queue
+        self.controls.show_denoising(queue.fraction(fraction), queue.text())
+
     def _on_denoised(self, result: Denoised) -> None:
         self._ended()
         if self._results is None or self.model is None:
             return
-        if not self._results.source_is_there:
+        if self._queue.several:
+            self._end_layer(self._results, self.model, result)
+        elif not self._results.source_is_there:
             self._report_gone()
         elif not result.done_fraction:
             self._report_nothing_denoised()
         else:
-            self._results.finish(self.model, result, self.controls.keep.isChecked())
-            if result.complete and not self._corrections and self._pair is None:
-                made = self._results.unfinished
-                self._prober.know(self.model, made.image, made.array)
             hidden, changed = self._results.hidden(), self._results.source_is_changed
+            self._keep(self._results, self.model, result)
             chosen = self._as_chosen
             text, more = outcome(self.model, result, hidden, changed, chosen)
             self.controls.show_fraction(text, 1.0, more)
-            self._note_run(self._results, self.model, result)
-            self._results = None  # what is there now is the user's
+
+    def _keep(self, results: Results, model: TrainedModel, result: Denoised) -> None:
+        """Show the results of a layer, which are the user's from now on."""
+        results.finish(model, result, self.controls.keep.isChecked())
+        if result.complete and not self._corrections and self._pair is None:
+            made = results.unfinished
+            self._prober.know(model, made.image, made.array)
+        self._note_run(results, model, result)
+        self._results = None
+
+    # ---- Several layers ----
+
+    def _end_layer(
+        self, results: Results, model: TrainedModel, result: Denoised
+    ) -> None:
+        """Keep the results of one of several layers, and go on with the next one."""
+        if not results.source_is_there:
+            self._discard()
+            self._queue.fail()
+        elif not result.done_fraction:
+            self._discard()
+        else:
+            self._keep(results, model, result)
+            partly = not result.complete and not self._as_chosen
+            self._queue.keep(results.undo(), result.notes, partly)
+        if self._stops:
+            self._end_layers()
+        else:
+            self._denoise_next()
+
+    def _on_layer_failed(self, error: Exception) -> None:
+        self._queue.fail(error)
+        self._denoise_next()
+
+    def _denoise_next(self) -> None:
+        """Denoise the next of several layers; after the last one, say how all ended."""
+        if self.model is None or not self._queue.advance():
+            self._end_layers()
+            return
+        try:
+            self._queue.require_there(self.viewer.layers)
+            results = self._results_of(self._queue, self._settings or self.model.config)
+            self._find_planes(results)
+        except (RequestError, DenoisingError) as error:
+            self._on_layer_failed(error)
+            return
+        self._work_on(results, {})
+        self._predict()
+
+    def _end_layers(self) -> None:
+        """Say how several layers ended."""
+        if self.model is not None:
+            text, more = self._queue.outcome(self.model)
+            self.controls.show_fraction(text, 1.0)
+            self.controls.say(text, problem=self._queue.failed, details=more)
 
     def _note_run(self, results: Results, model: TrainedModel, made: Denoised) -> None:
         """Write the run into the record of the viewer, and offer its report."""
@@ -528,9 +632,10 @@ class DenoiseWidget(Dock):
         self._take_away()
         self._results = None
 
-    def _take_away(self) -> None:
-        if self._results is not None:
-            self._results.discard()
+    def _take_away(self, results: Results | None = None) -> None:
+        results = results or self._results
+        if results is not None and not self._closed:
+            results.discard()
 
     def _forget_training(self) -> None:
         """Remove what a training needs to go on: its model is in hand, or unwanted."""
@@ -556,6 +661,8 @@ class DenoiseWidget(Dock):
     def _on_cancelled(self) -> None:
         """Show the state before the run."""
         self._forget_training()
+        for undo in reversed(self._queue.undo):
+            undo()
         self.model = self._before
         self.controls.clear_plots()
         if self.model is not None:
@@ -597,6 +704,8 @@ class DenoiseWidget(Dock):
         for combo in controls.corrections.combos.values():
             combo.activated.connect(self._forget_other_image)
             combo.currentIndexChanged.connect(self._show_probed)
+            combo.activated.connect(self._show_layers)
+        controls.pairing.layer.activated.connect(self._show_layers)
         controls.device.currentIndexChanged.connect(self._show_probed)
         controls.budget.currentTextChanged.connect(controls.forget_problem)
         controls.pin.toggled.connect(self._follow)
@@ -616,6 +725,8 @@ class DenoiseWidget(Dock):
         self._mender.mended.connect(self._on_mended)
         self._mender.failed.connect(self._complain)
         controls.series.chosen.connect(self._open_series)
+        controls.layers.chosen.connect(self._show_forecast)
+        self.viewer.layers.selection.events.changed.connect(self._show_layers)
         self._interruptions.wanted.connect(self._go_on)
 
     def _open_series(self, path: Path, number: int) -> None:
@@ -656,17 +767,25 @@ class DenoiseWidget(Dock):
         if isinstance(event.value, ImageLayer):
             self._reporter.forget(pixels_of(event.value))
         if self._results is not None and self._results.belongs_to(event.value):
-            self.stop()
+            if not self._queue.several:
+                self.stop()
+            elif self._kept is None:  # else others are still learned from
+                super().stop()
             # Not now: napari may be about to remove them itself.
-            QTimer.singleShot(0, self._take_away)
+            QTimer.singleShot(0, partial(self._take_away, self._results))
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
         self._mender.examine(_image_of(layer))
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
+        self._show_layers()
         self._show_readiness()
         self._show_probed()
         self.changed.emit()
+
+    def _show_layers(self, *_: Any) -> None:
+        layers = self.viewer.layers
+        self.controls.show_layers(layers, layers.selection)
 
     def _show_probed(self, *_: Any) -> None:
         busy, there = self._run is not None, self.model is not None
@@ -766,10 +885,13 @@ class DenoiseWidget(Dock):
             return
         estimate, choice = self._forecast.estimate, self.controls.extent.choice()
         try:
+            images = [image_from_layer(la) for la in self.controls.layers.value()]
             if estimate and choice:
-                image = denoisable_image(self.controls.layer.currentData())
-                first = next(iter(image.planes()))
-                estimate = estimate.of(len(chosen_planes(image, choice, first)))
+                first = next(iter(images[0].planes()))
+                chosen = chosen_planes(images[0], choice, first)
+                estimate = estimate.of(len(images) * len(chosen))
+            elif estimate:
+                estimate = estimate.of(sum(image.plane_count for image in images))
         except (RequestError, DenoisingError):
             pass  # in the middle of typing; the run says what is wrong
         self.controls.show_forecast(estimate)
@@ -788,6 +910,7 @@ class DenoiseWidget(Dock):
         self._interruptions.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)
+        self.viewer.layers.selection.events.changed.disconnect(self._show_layers)
         self.controls.list_layers([], None)
 
 
@@ -822,14 +945,14 @@ def finished_run(
 
 def _training(
     results: Results,
-    corrections: Corrections,
+    lessons: Sequence[tuple[Corrections, Image]],
     config: TrainingConfig,
     start: TrainedModel | None,
     taught: Mapping[str, Image],
     keep: Callable[..., Any],
 ) -> Any:
     learn = partial(train_steps, config=config, start=start, in_background=True)
-    steps = corrected_first(corrections, results.image, partial(keep, learn), **taught)
+    steps = all_corrected_first(lessons, partial(keep, learn), **taught)
     return over_raw(results.unfinished, steps, writes=False)
 
 
@@ -838,13 +961,13 @@ def _kept_training(
     about: KeptImages | None,
     start: TrainedModel | None,
     learn: Callable[..., Any],
-    image: Image,
+    images: Sequence[Image],
     **taught: Image,
 ) -> Any:
     """Train so that a crash loses a minute at most; None about images: go on."""
     if about is not None:
         kept.begin(about, start)
-    return kept.steps(partial(learn, image, **taught), resume=about is None)
+    return kept.steps(partial(learn, images, **taught), resume=about is None)
 
 
 def _predicting(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,14 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.images import FieldOfView, Image, is_in_memory, is_large
+from napari_selfdenoise.images import (
+    FieldOfView,
+    Image,
+    is_huge,
+    is_in_memory,
+    is_large,
+    levels,
+)
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.plugin.viewer.in_view import data_point
@@ -58,6 +66,9 @@ class Results:
         Its pixels.
     config : TrainingConfig
         Settings, which decide what the results are.
+    alone : bool
+        Whether it is the only one of a run. The results of others are not selected,
+        as the user may be at something else.
 
     Attributes
     ----------
@@ -70,9 +81,15 @@ class Results:
     """
 
     def __init__(
-        self, viewer: Viewer, source: ImageLayer, image: Image, config: TrainingConfig
+        self,
+        viewer: Viewer,
+        source: ImageLayer,
+        image: Image,
+        config: TrainingConfig,
+        alone: bool = True,
     ) -> None:
         self.viewer, self.image, self.name = viewer, image, source.name
+        self._alone, self._replaced = alone, list[Any]()
         # Neither layer nor viewer must be kept alive by a run.
         self._source = weakref.ref(source)
         self._active = viewer.layers.selection.active
@@ -100,7 +117,7 @@ class Results:
     @property
     def shown(self) -> Any:
         """Pixels of the denoised layer; None before there is one."""
-        return None if self._layer is None else self._layer.data
+        return None if self._layer is None else pixels_of(self._layer)
 
     @property
     def source_is_there(self) -> bool:
@@ -148,7 +165,8 @@ class Results:
         if self.source_is_there and self._is_gone():
             name = self._named("denoised") + self._suffix(["denoised"])
             shown = self.unfinished.shown
-            self._layer = self._add(shown, name, self._look, {"done": 0.0})
+            with _same_selection(self.viewer, not self._alone):
+                self._layer = self._add(shown, name, self._look, {"done": 0.0})
 
     def refresh(self, now: bool = False) -> None:
         """Draw what has changed, a few times a second at most."""
@@ -190,13 +208,20 @@ class Results:
         if not self.source_is_there:
             self.discard()
             return
-        with _same_view(self.viewer):
-            if not keep:
-                for layer in self._origin.earlier(self.viewer.layers):
-                    self.viewer.layers.remove(layer)
+        layers = self.viewer.layers
+        with _same_view(self.viewer), _same_selection(self.viewer, not self._alone):
+            self._replaced = [] if keep else self._origin.earlier(layers)
+            for layer in self._replaced:
+                layers.remove(layer)
             self.show()
             self._complete(model, result)
-        self.viewer.layers.selection.active = self._layer
+        if self._alone:
+            layers.selection.active = self._layer
+
+    def undo(self) -> Callable[[], None]:
+        """Return what takes the layers away and brings back those they replaced."""
+        # Without the arrays of this run, which its layers alone hold.
+        return partial(_bring_back, self.viewer, self._origin, self._replaced)
 
     def _complete(self, model: TrainedModel, result: Denoised) -> None:
         """Bring the denoised layer to its end, and add the others."""
@@ -224,8 +249,8 @@ class Results:
         layer = self._layer
         assert layer is not None
         renamed = not self._origin.own([layer])
-        if complete and layer.data is not self._arrays["denoised"]:
-            layer.data = self._arrays["denoised"]
+        if complete and pixels_of(layer) is not self._arrays["denoised"]:
+            layer.data = self._for_viewer(self._arrays["denoised"])
         layer.name = layer.name if renamed else name
         self._origin.mark(layer, name, made)
         if complete:
@@ -237,7 +262,7 @@ class Results:
         layer = self._layer
         shown = self.unfinished.shown
         gone = layer is None or layer not in self.viewer.layers
-        return gone or layer.data is not shown  # type: ignore[union-attr]
+        return gone or pixels_of(layer) is not shown
 
     def _named(self, name: str) -> str:
         return f"{self.name} {_words(name)}"
@@ -262,9 +287,16 @@ class Results:
     def _add(
         self, data: Any, name: str, look: dict[str, Any], made: dict[str, Any]
     ) -> ImageLayer:
-        layer = ImageLayer(data, name=name, multiscale=False, **look)
+        several = is_huge(self.image.plane_shape)
+        shown = self._for_viewer(data)
+        layer = ImageLayer(shown, name=name, multiscale=several, **look)
         _add_made(self.viewer, layer, made, self._origin)
         return layer
+
+    def _for_viewer(self, data: Any) -> Any:
+        """What napari is to show: of huge planes it reads but what is in view."""
+        huge = is_huge(self.image.plane_shape)
+        return levels(data, self.image.axes) if huge else data
 
 
 def _add_made(
@@ -310,6 +342,23 @@ def _same_view(viewer: Viewer) -> Iterator[None]:
     zoom, center = camera.zoom, camera.center
     yield
     camera.zoom, camera.center = zoom, center
+
+
+@contextmanager
+def _same_selection(viewer: Viewer, same: bool) -> Iterator[None]:
+    """Keep napari from selecting each layer that is added, where that is wanted."""
+    before = set(viewer.layers.selection)
+    yield
+    if same:
+        viewer.layers.selection = {one for one in before if one in viewer.layers}
+
+
+def _bring_back(viewer: Viewer, origin: Origin, replaced: Sequence[Any]) -> None:
+    """Take away the layers of a run, and put those of an earlier one in their place."""
+    for layer in origin.own(viewer.layers):
+        viewer.layers.remove(layer)
+    for layer in replaced:
+        viewer.layers.insert(origin.place(list(viewer.layers)), layer)
 
 
 def add_distribution(
