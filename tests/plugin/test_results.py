@@ -9,7 +9,7 @@ import pytest
 from window_helpers import NAMES, stack
 
 import napari_selfdenoise.training.plane_reader as sampling
-from napari_selfdenoise.images import plane_choice
+from napari_selfdenoise.images import plane_choice, pyramid
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.viewer import results
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
@@ -545,3 +545,29 @@ def test_an_empty_channel_is_passed_through(desk, noisy):
     assert (result[1] == 0).all()
     assert (result[0] != noisy).any() and (result[2] != noisy).any()
     assert "1 of 3 planes was blank" in desk.status()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, lazy])
+def test_a_huge_result_is_read_where_it_is_looked_at(
+    desk, noisy, slow_tiles, monkeypatch, kind
+):
+    """Tiles show at once in the level that is in view."""
+    monkeypatch.setattr(pyramid, "HUGE_PLANE", 0)
+    monkeypatch.setattr(pyramid, "_COARSEST", 16)
+    desk.viewer.add_image(kind(noisy), name="mosaic", contrast_limits=(0, 300))
+    desk.press("train")
+    slow_tiles.release(2)  # of four tiles
+    desk.until(lambda: "mosaic denoised" in desk.names() and slow_tiles.held)
+    layer = desk.layer("mosaic denoised")
+    assert [level.shape for level in layer.data] == [(64, 64), (32, 32), (16, 16)]
+    before = np.array(layer.data[-1])
+    slow_tiles.release(1)
+    desk.until(lambda: (np.asarray(layer.data[-1]) != before).any())
+    changed = np.asarray(layer.data[-1]) != before
+    assert changed[8:, :8].mean() > 0.9
+    changed[8:, :8] = False
+    assert not changed.any()
+    slow_tiles.release(9)
+    desk.finish()
+    assert made(layer)["done"] == 1
+    assert type(layer.data[0]) is np.ndarray and layer.data[0].shape == (64, 64)

@@ -153,8 +153,8 @@ def test_the_whole_run_has_one_bar_and_one_time(desk, noisy):
     said = []
     show = desk.controls.show_denoising
 
-    def watch(fraction):
-        show(fraction)
+    def watch(*how):
+        show(*how)
         said.append(desk.status())
 
     desk.controls.show_denoising = watch

@@ -34,7 +34,6 @@ from napari_selfdenoise.images.image import (
     is_in_memory,
     require_denoisable,
 )
-from napari_selfdenoise.images.levels import is_huge, levels
 from napari_selfdenoise.images.normalization import Normalization
 from napari_selfdenoise.images.orientations import (
     ROTATIONS,
@@ -51,6 +50,7 @@ from napari_selfdenoise.images.plane_choice import (
     is_large,
 )
 from napari_selfdenoise.images.planes import UNNAMED_AXES, PlaneIndex
+from napari_selfdenoise.images.pyramid import is_huge, levels
 from napari_selfdenoise.images.reading import read_image, series_names
 from napari_selfdenoise.images.samples import (
     FMD_CREDIT,

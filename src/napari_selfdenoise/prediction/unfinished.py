@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -43,6 +44,7 @@ class Unfinished:
     def __init__(self, image: Image, array: Any) -> None:
         self.image, self.array = image, array
         self.shape, self.ndim, self.dtype = image.shape, image.ndim, array.dtype
+        self.size = math.prod(self.shape)
         lengths = [1 if axis in "YX" else n for axis, n in image.sizes.items()]
         self._written = np.zeros(lengths, np.bool_)
         self._previewed: set[PlaneIndex] = set()

@@ -629,12 +629,13 @@ class DenoiseWidget(Dock):
         self.controls.say("Stopped: nothing is denoised. The model is kept.")
 
     def _discard(self) -> None:
-        self._take_away()
-        self._results = None
+        results, self._results = self._results, None
+        if results is not None:
+            results.discard()
 
-    def _take_away(self, results: Results | None = None) -> None:
-        results = results or self._results
-        if results is not None and not self._closed:
+    def _take_away(self, results: Results) -> None:
+        """Take the layers of what was denoised away, once its source is gone."""
+        if not self._closed:
             results.discard()
 
     def _forget_training(self) -> None:
@@ -699,16 +700,9 @@ class DenoiseWidget(Dock):
         self._reporter.written.connect(lambda page: self._report_file(f"Saved {page}"))
         self._reporter.failed.connect(self._complain)
         self._reporter.busy.connect(controls.save_report.setDisabled)
-        controls.layer.currentIndexChanged.connect(self._show_state)
-        controls.layer.activated.connect(self._forget_other_image)
-        for combo in controls.corrections.combos.values():
-            combo.activated.connect(self._forget_other_image)
-            combo.currentIndexChanged.connect(self._show_probed)
-            combo.activated.connect(self._show_layers)
-        controls.pairing.layer.activated.connect(self._show_layers)
+        self._connect_layers()
         controls.device.currentIndexChanged.connect(self._show_probed)
         controls.budget.currentTextChanged.connect(controls.forget_problem)
-        controls.pin.toggled.connect(self._follow)
         controls.refused.connect(self._complain)
         controls.settings_changed.connect(self._show_readiness)
         controls.continuing.settings_wanted.connect(self._use_model_settings)
@@ -724,10 +718,21 @@ class DenoiseWidget(Dock):
         self._mender.examined.connect(self._show_readiness)
         self._mender.mended.connect(self._on_mended)
         self._mender.failed.connect(self._complain)
+        self._interruptions.wanted.connect(self._go_on)
+
+    def _connect_layers(self) -> None:
+        controls = self.controls
+        controls.layer.currentIndexChanged.connect(self._show_state)
+        controls.layer.activated.connect(self._forget_other_image)
+        controls.pin.toggled.connect(self._follow)
         controls.series.chosen.connect(self._open_series)
+        for combo in controls.corrections.combos.values():
+            combo.activated.connect(self._forget_other_image)
+            combo.activated.connect(self._show_layers)
+            combo.currentIndexChanged.connect(self._show_probed)
+        controls.pairing.layer.activated.connect(self._show_layers)
         controls.layers.chosen.connect(self._show_forecast)
         self.viewer.layers.selection.events.changed.connect(self._show_layers)
-        self._interruptions.wanted.connect(self._go_on)
 
     def _open_series(self, path: Path, number: int) -> None:
         """Show another image of a file; open it if that was not done before."""

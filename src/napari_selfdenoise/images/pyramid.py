@@ -68,6 +68,7 @@ class _Coarse:
         self.shape: tuple[int, ...] = tuple(
             -(-length // step) for length, step in lengths
         )
+        self.size = math.prod(self.shape)
 
     def __getitem__(self, index: Any) -> Any:
         """Pixels at an index of numbers and slices of the first axes, in steps of one.
@@ -82,7 +83,8 @@ class _Coarse:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of them."""
-        return np.asarray(self[...], dtype or self.dtype)
+        pixels = np.asarray(self[...], dtype or self.dtype)
+        return pixels.copy() if copy else pixels
 
     def __len__(self) -> int:
         """Length of the first axis."""
