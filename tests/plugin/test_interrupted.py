@@ -126,6 +126,24 @@ def test_what_else_was_chosen_is_chosen_again(desk, noisy, interrupt):
     assert before["steps"] == 12
 
 
+def test_a_training_on_several_layers_goes_on_with_all(desk, noisy, interrupt):
+    """Those that are there are selected again, in the order of the training."""
+    for name in "cab":
+        desk.viewer.add_image(np.roll(noisy, ord(name), 0), name=name)
+    desk.viewer.layers.selection = {desk.layer("b"), desk.layer("a")}
+    desk.choose("b")
+    desk.controls.layers.choose("selected")
+    interrupt(3)
+    desk.controls.layers.choose("this")
+    desk.viewer.layers.selection = {desk.layer("c")}
+    desk.until(lambda: "A training of 'b' and 1 other image was" in offered(desk))
+    go_on(desk)
+    assert desk.widget.model.provenance["images"] == ["b", "a"]
+    assert {"a denoised", "b denoised"} < set(desk.names())
+    assert desk.controls.layers.combo.currentText() == "the 2 selected"
+    assert steps(desk) == 12
+
+
 def test_one_after_the_other_is_offered(desk, noisy, interrupt, checkpoints):
     """Not those that go on in another window; those of long ago are removed."""
     for name in ("old", "first", "second", "elsewhere"):
