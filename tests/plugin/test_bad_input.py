@@ -11,8 +11,7 @@ from window_helpers import NAMES, notified, stack
 from napari_selfdenoise import Image
 from napari_selfdenoise.defects import Findings
 from napari_selfdenoise.errors import DenoisingError
-from napari_selfdenoise.plugin.denoise import fixes
-from napari_selfdenoise.plugin.denoise import widget as denoise_widget
+from napari_selfdenoise.plugin.denoise import fixes, work
 from napari_selfdenoise.plugin.viewer import layers
 from napari_selfdenoise.plugin.viewer.layers import axes_of
 
@@ -272,7 +271,7 @@ def test_error_in_the_generator_reaches_the_user(desk, noisy, monkeypatch, error
         yield None
         raise error
 
-    monkeypatch.setattr(denoise_widget, "train_steps", fail)
+    monkeypatch.setattr(work, "train_steps", fail)
     desk.viewer.add_image(noisy, name="cells")
     with notified() as told:
         desk.press("train")

@@ -16,6 +16,7 @@ from napari_selfdenoise.defects import camera_correction, corrected
 from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.images import write_image
 from napari_selfdenoise.plugin.denoise import widget as denoise_widget
+from napari_selfdenoise.plugin.denoise import work
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY, axes_of
 
 pytestmark = pytest.mark.gl
@@ -300,12 +301,12 @@ def test_corrections_are_applied_and_named(bench, monkeypatch):
 def test_the_mask_goes_with_the_image(bench, monkeypatch):
     taken = []
 
-    def spy(image, *what, **options):
-        taken.append(image)
-        return train_steps(image, *what, **options)
+    def spy(images, *what, **options):
+        taken.extend(images)
+        return train_steps(images, *what, **options)
 
-    train_steps = denoise_widget.train_steps
-    monkeypatch.setattr(denoise_widget, "train_steps", spy)
+    train_steps = work.train_steps
+    monkeypatch.setattr(work, "train_steps", spy)
     labels = bench.layer("field")
     labels.data[:9] = 0
     labels.data[20:, 3] = 7

@@ -94,7 +94,7 @@ class Interruptions(QObject):
         super().__init__(parent)
         self._row, self._closed = row, False
         self.last: Interrupted | None = None
-        row.go_on.clicked.connect(lambda: self.wanted.emit(self.last))
+        row.go_on.clicked.connect(self._go_on)
         row.discard.clicked.connect(self._discard)
 
     def look(self) -> None:
@@ -107,6 +107,10 @@ class Interruptions(QObject):
     def close(self) -> None:
         """Show nothing any more."""
         self._closed = True
+
+    def _go_on(self) -> None:
+        if self.last is not None:
+            self.wanted.emit(self.last)
 
     def _discard(self) -> None:
         if self.last is not None:

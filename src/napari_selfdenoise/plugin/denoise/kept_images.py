@@ -40,6 +40,20 @@ def layer_of_kept(layers: Iterable[Any], image: KeptImage) -> ImageLayer | None:
     return next((one for one in found if _is_kept(one, image)), None)
 
 
+def find_kept(layers: Iterable[Any], image: KeptImage) -> ImageLayer:
+    """Find a layer as `layer_of_kept` does.
+
+    Raises
+    ------
+    RequestError
+        Where there is none.
+    """
+    layer = layer_of_kept(layers, image)
+    if layer is None:
+        raise _not_open(image)
+    return layer
+
+
 def _is_kept(layer: ImageLayer, image: KeptImage) -> bool:
     found = layer.name, tuple(pixels_of(layer).shape)
     alike = found == (image.name, image.shape)

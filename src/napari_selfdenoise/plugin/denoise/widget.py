@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,10 +28,6 @@ from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.parts.noise_models import load_noise_model
 from napari_selfdenoise.plugin.denoise.controls import Controls
-from napari_selfdenoise.plugin.denoise.corrections import (
-    all_corrected_first,
-    corrected_first,
-)
 from napari_selfdenoise.plugin.denoise.diagnosing import Diagnoser
 from napari_selfdenoise.plugin.denoise.doubting import Doubter
 from napari_selfdenoise.plugin.denoise.fixes import Mender
@@ -42,6 +38,7 @@ from napari_selfdenoise.plugin.denoise.interrupted import (
     resuming,
 )
 from napari_selfdenoise.plugin.denoise.kept_images import (
+    find_kept,
     layer_of_kept,
 )
 from napari_selfdenoise.plugin.denoise.layers_choice import SELECTED, THIS
@@ -49,6 +46,7 @@ from napari_selfdenoise.plugin.denoise.outcome import outcome
 from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
 from napari_selfdenoise.plugin.denoise.queue import Queue
 from napari_selfdenoise.plugin.denoise.reporting import LastRun, Reporter
+from napari_selfdenoise.plugin.denoise.work import kept_training, predicting, training
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, record_of
 from napari_selfdenoise.plugin.docks.series import layer_of
@@ -69,23 +67,18 @@ from napari_selfdenoise.plugin.viewer.results import Results
 from napari_selfdenoise.plugin.viewer.sources import sources
 from napari_selfdenoise.prediction import (
     Denoised,
-    Prediction,
     TilePrediction,
-    over_raw,
-    predict_over_raw,
     predict_tiles,
 )
 from napari_selfdenoise.run_time import RunEstimate, with_estimate, worth_estimating
 from napari_selfdenoise.training import (
     Interrupted,
-    KeptImage,
     KeptImages,
     KeptTraining,
     TrainingProgress,
     preload,
     require_continuable,
     require_trainable,
-    train_steps,
 )
 
 PREVIEW_EVERY_S = 2.0
@@ -198,8 +191,8 @@ class DenoiseWidget(Dock):
         self.controls.clear_plots()
         start = self.model if self.controls.resume.isChecked() else None
         about = KeptImages(queue.kept_images(), self.controls.other_layers())
-        keep = partial(_kept_training, kept, None if resume else about, start)
-        make = partial(_training, results, lessons, config, start, taught, keep)
+        keep = partial(kept_training, kept, None if resume else about, start)
+        make = partial(training, results, lessons, config, start, taught, keep)
         if self._forecast.estimate is None and worth_estimating(config):
             make = partial(with_estimate, results.image, config, make)
         self._begin(make, self._on_training, self._on_trained)
@@ -212,11 +205,10 @@ class DenoiseWidget(Dock):
             self._complain(error)
             return
         self._forget_files()
-        missing = [one for one in found.images.images if self._layer_of(one) is None]
+        self._before = self.model
+        layers = self.viewer.layers
+        missing = [one for one in found.images.images if not layer_of_kept(layers, one)]
         self._begin(partial(resuming, found, missing), ignore, self._on_reopened)
-
-    def _layer_of(self, image: KeptImage) -> ImageLayer | None:
-        return layer_of_kept(self.viewer.layers, image)
 
     def denoise(self) -> None:
         """Denoise the chosen layers with the model in hand and the chosen estimator."""
@@ -374,6 +366,7 @@ class DenoiseWidget(Dock):
         """Set the form as it was for a training, and go on with it."""
         self._ended()
         found, kept, reopened, read = resumption
+        before = self.model
         for data, options in read:
             self.viewer.add_image(data, **options)
         try:
@@ -384,6 +377,7 @@ class DenoiseWidget(Dock):
             device = {"device": self.controls.device.currentData()}
             config = reopened.checkpoint.config.model_copy(update=device)
             self._train(layers, config, kept, resume=True)
+            self._before = before  # what Cancel goes back to
         except (RequestError, DenoisingError) as error:
             kept.release()
             self._complain(error)
@@ -397,13 +391,12 @@ class DenoiseWidget(Dock):
         RequestError
             If one is not there.
         """
-        layers = [self._layer_of(one) for one in images.images]
-        found = [layer for layer in layers if layer is not None]
-        self.viewer.layers.selection = set(found)
-        self._choose(found[0])
+        layers = [find_kept(self.viewer.layers, one) for one in images.images]
+        self.viewer.layers.selection = set(layers)
+        self._choose(layers[0])
         self.controls.choose_others(images.others)
-        self.controls.layers.choose(SELECTED if len(found) > 1 else THIS)
-        return found
+        self.controls.layers.choose(SELECTED if len(layers) > 1 else THIS)
+        return layers
 
     def _on_trained(self, model: TrainedModel) -> None:
         stops, self.model = self._stops, model
@@ -513,7 +506,7 @@ class DenoiseWidget(Dock):
             within=self._part,
             in_background=True,
         )
-        make = partial(_predicting, results, self._corrections, denoise, self._pair)
+        make = partial(predicting, results, self._corrections, denoise, self._pair)
         several = self._queue.several
         fail = self._on_layer_failed if several else self._complain
         self._begin(make, self._on_tile, self._on_denoised, fail)
@@ -581,6 +574,8 @@ class DenoiseWidget(Dock):
             self._denoise_next()
 
     def _on_layer_failed(self, error: Exception) -> None:
+        if not isinstance(error, RequestError | DenoisingError):
+            self._complain(error)  # with the traceback, for a report
         self._queue.fail(error)
         self._denoise_next()
 
@@ -605,6 +600,7 @@ class DenoiseWidget(Dock):
             text, more = self._queue.outcome(self.model)
             self.controls.show_fraction(text, 1.0)
             self.controls.say(text, problem=self._queue.failed, details=more)
+        self._queue.undo.clear()  # what is there now is the user's
 
     def _note_run(self, results: Results, model: TrainedModel, made: Denoised) -> None:
         """Write the run into the record of the viewer, and offer its report."""
@@ -651,6 +647,7 @@ class DenoiseWidget(Dock):
 
     def _on_abort(self) -> None:
         super()._on_abort()
+        self._queue.undo.clear()
         self._offer_training()
 
     def _offer_training(self) -> None:
@@ -662,8 +659,8 @@ class DenoiseWidget(Dock):
     def _on_cancelled(self) -> None:
         """Show the state before the run."""
         self._forget_training()
-        for undo in reversed(self._queue.undo):
-            undo()
+        while self._queue.undo:
+            self._queue.undo.pop()()
         self.model = self._before
         self.controls.clear_plots()
         if self.model is not None:
@@ -946,44 +943,6 @@ def finished_run(
         int(model.provenance.get("steps", 0)),
         config.model_dump(mode="json"),
     )
-
-
-def _training(
-    results: Results,
-    lessons: Sequence[tuple[Corrections, Image]],
-    config: TrainingConfig,
-    start: TrainedModel | None,
-    taught: Mapping[str, Image],
-    keep: Callable[..., Any],
-) -> Any:
-    learn = partial(train_steps, config=config, start=start, in_background=True)
-    steps = all_corrected_first(lessons, partial(keep, learn), **taught)
-    return over_raw(results.unfinished, steps, writes=False)
-
-
-def _kept_training(
-    kept: KeptTraining,
-    about: KeptImages | None,
-    start: TrainedModel | None,
-    learn: Callable[..., Any],
-    images: Sequence[Image],
-    **taught: Image,
-) -> Any:
-    """Train so that a crash loses a minute at most; None about images: go on."""
-    if about is not None:
-        kept.begin(about, start)
-    return kept.steps(partial(learn, images, **taught), resume=about is None)
-
-
-def _predicting(
-    results: Results,
-    corrections: Corrections,
-    denoise: Callable[..., Prediction],
-    pair: Image | None,
-) -> Any:
-    second = {} if pair is None else {"pair": pair}
-    steps = corrected_first(corrections, results.image, denoise, **second)
-    return predict_over_raw(results.unfinished, results.into, steps)
 
 
 def _image_of(layer: ImageLayer | None) -> Image | None:
