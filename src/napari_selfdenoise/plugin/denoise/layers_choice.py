@@ -10,9 +10,11 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_selfdenoise.batch import is_like
+from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import Image
 from napari_selfdenoise.plugin.docks.panel import bare, combo_box
 from napari_selfdenoise.plugin.viewer.layer_choice import is_plain
-from napari_selfdenoise.plugin.viewer.layers import fits, image_from_layer
+from napari_selfdenoise.plugin.viewer.layers import denoisable_image
 
 THIS, SELECTED, ALIKE = "this", "selected", "alike"
 
@@ -107,7 +109,7 @@ def layers_to_choose(
     if layer is None:
         return [Layers(THIS, "this one", [])]
     offers = [Layers(THIS, "this one", [layer])]
-    alike = [one for one in layers if one not in used and _is_like(one, layer)]
+    alike = _alike(layer, [one for one in layers if one != layer and one not in used])
     marked = [one for one in alike if one in selected] if layer in selected else []
     if marked:
         count, of = len(marked) + 1, len(selected)
@@ -118,8 +120,16 @@ def layers_to_choose(
     return offers
 
 
-def _is_like(layer: Any, chosen: ImageLayer) -> bool:
-    """Whether another layer can be learned from and denoised together with one."""
-    if layer == chosen or not is_plain(layer) or not (fits(layer) and fits(chosen)):
-        return False
-    return is_like(image_from_layer(layer), image_from_layer(chosen))
+def _alike(layer: ImageLayer, others: Sequence[Any]) -> list[ImageLayer]:
+    """Other layers that can be learned from and denoised together with one."""
+    image = _image_of(layer)
+    plain = ((one, _image_of(one)) for one in others if is_plain(one))
+    return [one for one, other in plain if image and other and is_like(image, other)]
+
+
+def _image_of(layer: ImageLayer) -> Image | None:
+    """The image of a layer; None where it cannot be denoised."""
+    try:
+        return denoisable_image(layer)
+    except RequestError:
+        return None
