@@ -11,6 +11,7 @@ from napari_selfdenoise.long_work import STOP
 from napari_selfdenoise.parts.estimators import BlindMean
 from napari_selfdenoise.parts.masking import LineMask
 from napari_selfdenoise.run_time import (
+    Portions,
     RunClock,
     denoising_text,
     estimate_steps,
@@ -299,3 +300,10 @@ def test_a_stop_ends_the_probe_as_well(small, noisy_image):
 def noisy_image():
     pixels = np.random.default_rng(0).poisson(50, (64, 64)).astype(np.uint16)
     return Image(pixels, "YX")
+
+
+def test_larger_images_are_a_larger_part_of_a_run():
+    portions = Portions([images(1, 10), images(3, 10)])
+    shares = [portions.fraction(place, 0.5) for place in (0, 1)]
+    assert shares == [0.125, 0.625]
+    assert portions.fraction(1, 1.0) == 1.0

@@ -8,6 +8,7 @@ from window_helpers import error
 
 from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.plugin.denoise import widget as denoise_widget
+from napari_selfdenoise.plugin.denoise.outcome import outcome_of_several
 
 pytestmark = pytest.mark.gl
 
@@ -205,3 +206,16 @@ def test_a_second_layer_goes_with_one_image(cells):
     choose(desk, "all 2 alike")
     desk.press("train")
     assert "goes with one image, not with several" in desk.status()
+
+
+@pytest.mark.parametrize(
+    ("denoised", "partly", "failed", "words"),
+    [
+        (3, "", [], 'Done: all 3 layers are denoised. See "denoised" above each.'),
+        (2, "", [("c", "No.")], "Done: 2 of 3 layers are denoised. Not 'c': No."),
+        (1, "b", [], "Stopped: 1 of 3 layers is denoised, 'b' in part. Press"),
+        (0, "", [("a", "No.")], "Stopped: 0 of 3 layers are denoised. Press"),
+    ],
+)
+def test_the_end_is_said_in_words(denoised, partly, failed, words):
+    assert outcome_of_several(denoised, 3, partly, failed).startswith(words)
