@@ -287,9 +287,8 @@ class Results:
     def _add(
         self, data: Any, name: str, look: dict[str, Any], made: dict[str, Any]
     ) -> ImageLayer:
-        several = is_huge(self.image.plane_shape)
-        shown = self._for_viewer(data)
-        layer = ImageLayer(shown, name=name, multiscale=several, **look)
+        shown, huge = self._for_viewer(data), is_huge(self.image.plane_shape)
+        layer = ImageLayer(shown, name=name, multiscale=huge, **look)
         _add_made(self.viewer, layer, made, self._origin)
         return layer
 
