@@ -295,3 +295,18 @@ def test_an_image_too_small_to_judge_is_said_to_be():
     assert plane.doubtful and not plane.outliers.any()
     assert "too small to distinguish" in describe_defects(DefectCount.of([plane], 0))
     assert not cleaned(photomultiplied(96, 0)).doubtful
+
+
+def test_a_part_of_the_last_region_is_as_where_it_is_read_by_itself(monkeypatch):
+    monkeypatch.setattr(cleaning, "WHOLE_PIXELS", 0)
+    rng = np.random.default_rng(0)
+    pixels = rng.poisson(100, (2, 160, 200)).astype(np.uint16)
+    pixels[:, 70, 90] = 60000  # hot
+    image = Image(pixels, "TYX")
+    kept, alone = CleanImage(image), CleanImage(image)
+    kept.read((0,), slice(30, 130), slice(40, 170))
+    inner = (0,), slice(60, 110), slice(50, 160)
+    for found, known in zip(kept.read(*inner), alone.read(*inner), strict=True):
+        assert np.array_equal(found, known)
+    other = (1,), slice(60, 110), slice(50, 160)
+    assert np.array_equal(kept.read(*other).pixels, alone.read(*other).pixels)

@@ -303,6 +303,7 @@ class CleanImage:
         self._columns: dict[int, Array] = {}
         self._rows: dict[PlaneIndex, Array] = {}
         self.kept_planes = 1
+        self._last: tuple[Region, CleanPlane] | None = None
         self._kept: OrderedDict[PlaneIndex, CleanPlane] = OrderedDict()
 
     @property
@@ -337,8 +338,21 @@ class CleanImage:
         rows: slice = slice(None),
         columns: slice = slice(None),
     ) -> CleanPlane:
-        """Read a region of one plane, defects filled."""
-        return self.read_all([(plane, rows, columns)])[0]
+        """Read a region of one plane, defects filled.
+
+        Of large planes the last region is kept: a tile lies in what was read around it.
+        """
+        if self._is_small:
+            return self.read_all([(plane, rows, columns)])[0]
+        height, width = self.plane_shape
+        region = plane, _whole(rows, height), _whole(columns, width)
+        if self._last is not None:
+            inside = _inside(self._last[0], region)
+            if inside is not None:
+                return self._last[1].part(*inside)
+        (found,) = self.read_all([region])
+        self._last = region, found
+        return found
 
     def read_all(self, regions: Sequence[Region]) -> list[CleanPlane]:
         """Read regions of planes, defects filled: in threads, where there are several.
@@ -503,6 +517,23 @@ def _content(raw: Array, recorded: Flags | None) -> Flags:
     values, counts = np.unique(raw[known], return_counts=True)
     other: Flags = known & (raw != values[counts.argmax()])
     return other
+
+
+def _whole(part: slice, length: int) -> slice:
+    """A part of an axis with both its ends."""
+    start, stop, _ = part.indices(length)
+    return slice(start, stop)
+
+
+def _inside(kept: Region, wanted: Region) -> tuple[slice, slice] | None:
+    """Where a region lies in one that is kept; None where it does not."""
+    if kept[0] != wanted[0]:
+        return None
+    ends = list(zip(kept[1:], wanted[1:], strict=True))
+    if any(w.start < k.start or w.stop > k.stop for k, w in ends):
+        return None
+    rows, columns = (slice(w.start - k.start, w.stop - k.start) for k, w in ends)
+    return rows, columns
 
 
 def _middle(length: int, most: int) -> slice:
