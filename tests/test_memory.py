@@ -1,13 +1,26 @@
-"""A device that runs out of memory: smaller pieces, and only then a sentence."""
+"""Little memory: smaller pieces, less that is kept, and only then a sentence."""
 
 import numpy as np
 import pytest
 import torch
 
-from napari_selfdenoise import DenoisingError, denoise, train
+from napari_selfdenoise import (
+    DenoisingError,
+    Image,
+    RequestError,
+    denoise,
+    read_image,
+    recipe,
+    train,
+    write_image,
+)
+from napari_selfdenoise.compute import parse_memory
 from napari_selfdenoise.prediction import predict as prediction
 from napari_selfdenoise.prediction import tile_views
+from napari_selfdenoise.prediction.tile_size import tile_memory
+from napari_selfdenoise.training import training_data
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
+from napari_selfdenoise.training.training_data import TrainingData
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
@@ -117,3 +130,51 @@ def test_a_device_without_room_for_the_smallest_tile_is_told(
     crowd_prediction(monkeypatch, 0, shortage)
     with pytest.raises(DenoisingError, match="ran out of memory while denoising"):
         denoise(scene.image, model, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2GB", 2**31), ("500 MiB", 500 * 2**20), ("0.5g", 2**29), ("64k", 2**16)],
+)
+def test_amounts_of_memory_are_read_as_people_type_them(text, size):
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "much", "0", "0GB", "-1GB", "1e3", "1.2.3GB", "."]
+)
+def test_what_is_no_amount_of_memory_is_refused(text):
+    with pytest.raises(RequestError, match="no amount of memory"):
+        parse_memory(text)
+
+
+def test_a_limit_leaves_room_for_what_is_no_tile():
+    assert tile_memory(2**30) < 2**30
+    assert tile_memory(2**31) > tile_memory(2**30)
+    assert 2**26 < tile_memory(None) <= 2**31
+    with pytest.raises(RequestError, match="not enough to denoise with"):
+        tile_memory(10**8)
+
+
+@pytest.mark.parametrize(("limit", "lazy"), [(None, False), (8 * 64**2, True)])
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.ome.zarr"])
+def test_images_stay_on_disk_where_there_is_little_memory(tmp_path, name, limit, lazy):
+    pixels = np.random.default_rng(0).integers(0, 99, (80, 64)).astype(np.uint16)
+    path = write_image(Image(pixels, "YX"), tmp_path / name)
+    image = read_image(path, max_memory=limit)
+    assert image.in_memory != lazy
+    assert np.array_equal(image.read_plane(()), pixels)
+
+
+def test_less_memory_keeps_fewer_pixels_to_learn_from(monkeypatch):
+    planes = np.random.default_rng(0).poisson(50, (8, 64, 64)).astype(np.uint16)
+    config = recipe("fast").override({"patch_size": 16, "masking": "random"})
+    monkeypatch.setattr(training_data, "_LEAST_PIXELS", 64 * 64)
+
+    def kept(limit):
+        read = TrainingData.read([Image(planes, "TYX")], config, None, limit)
+        return read.least_pixels
+
+    assert kept(None) == planes.size
+    half = planes.size // 2
+    assert kept(1000) < kept(2 * 24 * half) <= half  # 24 bytes a pixel, half of all
