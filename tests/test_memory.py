@@ -15,8 +15,7 @@ from napari_selfdenoise import (
     write_image,
 )
 from napari_selfdenoise.compute import parse_memory
-from napari_selfdenoise.prediction import predict as prediction
-from napari_selfdenoise.prediction import tile_views
+from napari_selfdenoise.prediction import image_planes, tile_views
 from napari_selfdenoise.prediction.tile_size import tile_memory
 from napari_selfdenoise.training import training_data
 from napari_selfdenoise.training.channel_trainer import ChannelTrainer
@@ -116,7 +115,7 @@ def test_a_crowded_device_predicts_smaller_tiles(scene, model, monkeypatch, shor
     with monkeypatch.context() as patient:
         sizes = crowd_prediction(patient, np.inf, shortage)
         whole = denoise(scene.image, model, device="cpu").denoised.data
-    monkeypatch.setattr(prediction, "LEAST_TILE", 8)
+    monkeypatch.setattr(image_planes, "LEAST_TILE", 8)
     tried = crowd_prediction(monkeypatch, max(sizes) - 1, shortage)
     found = denoise(scene.image, model, device="cpu").denoised.data
     np.testing.assert_allclose(found, whole, rtol=1e-3)
@@ -167,7 +166,7 @@ def test_images_stay_on_disk_where_there_is_little_memory(tmp_path, name, limit,
 
 
 def test_less_memory_keeps_fewer_pixels_to_learn_from(monkeypatch):
-    planes = np.random.default_rng(0).poisson(50, (8, 64, 64)).astype(np.uint16)
+    planes = np.random.default_rng(0).poisson(50, (16, 64, 64)).astype(np.uint16)
     config = recipe("fast").override({"patch_size": 16, "masking": "random"})
     monkeypatch.setattr(training_data, "_LEAST_PIXELS", 64 * 64)
 

@@ -1,5 +1,6 @@
 """Predictions into OME-Zarrs: what is kept of them when they are interrupted."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,7 +21,13 @@ from napari_selfdenoise import (
     save_model,
     write_image,
 )
-from napari_selfdenoise.images import Coverage, Normalization, Tile, tile_grid
+from napari_selfdenoise.images import (
+    Coverage,
+    Normalization,
+    Tile,
+    file_stamp,
+    tile_grid,
+)
 from napari_selfdenoise.images.zarr_levels import InImageOrder
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.model import ChannelModel
@@ -130,12 +137,15 @@ def test_a_line_that_a_kill_has_cut_off_does_not_count(tmp_path):
     model = a_model(image)
     stored_tiles(image, model, {"denoised": path}, 9)
     record = tmp_path / ".a.ome.zarr.progress"
-    text = record.read_text()
-    record.write_text(text[:-20])
+    text = record.read_text().rstrip()
+    record.write_text(f"{text[:-20]}")
     known = ChunkRecord(record)
     known.read()
-    # Without the first line, that of the plane, and the last one.
-    assert len(known.finished) == text.count("\n") - 3
+    whole = [line for line in text.splitlines() if '"chunk"' in line]
+    assert len(known.finished) == len(whole) - 1
+    stored_tiles(image, model, {"denoised": path}, 3)  # and is killed again
+    known.read()
+    assert len(known.finished) >= len(whole) - 1
     result, _ = stored_tiles(image, model, {"denoised": path})
     assert np.array_equal(
         result.denoised.data[...], denoise(image, model, device="cpu").denoised.data
@@ -281,6 +291,64 @@ def test_notes_and_choices_are_those_of_an_undisturbed_run(tmp_path, tiles):
     assert "1 of 3 planes was blank" in " ".join(whole.notes)
 
 
+@pytest.mark.parametrize("size", [None, 0, 50])
+def test_chunks_that_were_lost_are_denoised_once_more(tmp_path, size):
+    """Such as by a disk that lost power: a chunk is gone, empty or cut short."""
+    image, path = an_image((64, 80), "YX"), tmp_path / "a.ome.zarr"
+    model = a_model(image)
+    stored_tiles(image, model, {"denoised": path}, 13)
+    chunk = tmp_path / ".a.ome.zarr.part" / "0" / "c" / "0" / "1"
+    chunk.unlink() if size is None else chunk.write_bytes(chunk.read_bytes()[:size])
+    result, _ = stored_tiles(image, model, {"denoised": path})
+    expected = denoise(image, model, device="cpu").denoised.data
+    assert np.array_equal(result.denoised.data[...], expected)
+
+
+@pytest.mark.parametrize("text", ["5", "[]", '{"chunk": 3}', "\x00\xff", "null"])
+def test_lines_that_say_nothing_are_left_out(tmp_path, text):
+    image, path = an_image((64, 80), "YX"), tmp_path / "a.ome.zarr"
+    model = a_model(image)
+    stored_tiles(image, model, {"denoised": path}, 9)
+    with (tmp_path / ".a.ome.zarr.progress").open("a") as record:
+        record.write(f"\n{text}\n")
+    assert stored_tiles(image, model, {"denoised": path})[0].complete
+
+
+def test_a_record_of_what_is_no_longer_there_is_not_believed(tmp_path):
+    image, path = an_image((64, 80), "YX"), tmp_path / "a.ome.zarr"
+    model = a_model(image)
+    stored_tiles(image, model, {"denoised": path}, 9)
+    with (tmp_path / ".a.ome.zarr.progress").open("a") as record:
+        record.write('{"complete": true}\n')
+    shutil.rmtree(tmp_path / ".a.ome.zarr.part")
+    assert stored_tiles(image, model, {"denoised": path})[0].complete
+
+
+def test_results_that_are_not_wanted_any_more_leave_nothing(tmp_path):
+    image = an_image((64, 80), "YX")
+    model = a_model(image)
+    paths = {n: tmp_path / f"{n}.ome.zarr" for n in ("denoised", "noise_std")}
+    stored_tiles(image, model, paths, 9)
+    stored_tiles(image, model, {"denoised": paths["denoised"]})
+    assert [one.name for one in tmp_path.iterdir()] == ["denoised.ome.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("names", "dtype", "sentence"),
+    [
+        ((), None, "OME-Zarr of its own"),
+        (("denoised", "noise_std"), None, "OME-Zarr of its own"),
+        (("denoised",), np.float64, "rounded to whole numbers"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_at_once(tmp_path, names, dtype, sentence):
+    image = an_image((64, 80), "YX")
+    paths = dict.fromkeys(names, tmp_path / "a.ome.zarr")
+    with pytest.raises(RequestError, match=sentence):
+        stored_tiles(image, a_model(image), paths, dtype=dtype)
+    assert not list(tmp_path.iterdir())
+
+
 # -- On the command line ---------------------------------------------------------------
 
 
@@ -294,11 +362,11 @@ def test_ctrl_c_keeps_what_is_denoised_and_the_same_command_goes_on(
     command = ("predict", "model", "cells.tif", "out.ome.zarr", "--device", "cpu")
     add, count = ChunkRecord.add, []
 
-    def interrupted(record, chunk, found):
+    def interrupted(record, chunk, found, sizes):
         count.append(chunk)
         if len(count) > 3:
             raise KeyboardInterrupt
-        add(record, chunk, found)
+        add(record, chunk, found, sizes)
 
     monkeypatch.setattr(ChunkRecord, "add", interrupted)
     with suppress(KeyboardInterrupt, ValueError):
@@ -363,3 +431,25 @@ def test_what_is_known_of_a_plane_is_learned_once(tmp_path, monkeypatch):
         result, _ = stored_tiles(image, model, {"denoised": path})
     whole, _ = stored_tiles(image, model, {"denoised": tmp_path / "w.ome.zarr"})
     assert np.array_equal(result.denoised.data[...], whole.denoised.data[...])
+
+
+def test_a_file_that_was_changed_in_between_begins_anew(
+    tmp_path, monkeypatch, selfdenoise
+):
+    """Large images are compared by a sample alone, so the file's time counts, too."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("_SQUARES", "_SIDE"):
+        monkeypatch.setattr(f"napari_selfdenoise.images.digest.{name}", 1)
+    image = an_image()
+    write_image(image, "cells.ome.tif")
+    model = a_model(image)
+    save_model(model, "model")
+    paths, stamp = {"denoised": "out.ome.zarr"}, file_stamp("cells.ome.tif")
+    stored_tiles(read_image("cells.ome.tif"), model, paths, 9, source=stamp)
+    changed = image.data.copy()
+    changed[0, 3:9] += 100
+    write_image(Image(changed, "TYX"), "cells.ome.tif")
+    command = ("predict", "model", "cells.ome.tif", "out.ome.zarr", "--device", "cpu")
+    status, _, err = selfdenoise(*command, "--estimator", "auto")
+    assert status == 0
+    assert "denoised anew" in err

@@ -13,7 +13,7 @@ from napari_selfdenoise.images import plane_choice, pyramid
 from napari_selfdenoise.plugin.denoise import forecast
 from napari_selfdenoise.plugin.viewer import results
 from napari_selfdenoise.plugin.viewer.layers import METADATA_KEY
-from napari_selfdenoise.prediction import predict
+from napari_selfdenoise.prediction import image_planes, predict
 from napari_selfdenoise.prediction import predict as prediction
 
 pytestmark = pytest.mark.gl
@@ -121,16 +121,16 @@ def slow_tiles(monkeypatch):
     """A prediction in which each tile is waited for; `held` while one is."""
     go = threading.Semaphore(0)
     go.held = False
-    write = prediction._write
+    write = image_planes.ImagePlanes._write
 
     def waiting(*where):
         go.held = not go.acquire(blocking=False)
         if go.held:
             assert go.acquire(timeout=120)  # a busy machine takes its time
             go.held = False
-        write(*where)
+        return write(*where)
 
-    monkeypatch.setattr(prediction, "_write", waiting)
+    monkeypatch.setattr(image_planes.ImagePlanes, "_write", waiting)
     monkeypatch.setattr(prediction, "tile_side", lambda *_: 32)
     yield go
     go.release(1000)

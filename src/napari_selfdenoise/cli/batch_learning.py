@@ -233,4 +233,4 @@ class Each:
     def _written(self, image: Any, source: str, files: dict[str, Path]) -> Written:
         dtype = self._inputs.type_of(source, self._as_source)
         how = self._config.device, self._memory, None, None, None, dtype, True
-        return predict_with_progress(self.model, image, files, *how)
+        return predict_with_progress(self.model, image, files, *how, source=source)

@@ -45,6 +45,7 @@ def predict_on_cluster(
     estimator: Any,
     memory: int | None,
     dtype: Any,
+    source: str,
 ) -> Written:
     """Denoise into OME-Zarrs on the workers of a scheduler.
 
@@ -66,10 +67,14 @@ def predict_on_cluster(
         Bytes that each worker may take.
     dtype : dtype or None
         Whole numbers that images are rounded to.
+    source : str
+        File of the image.
     """
+    from napari_selfdenoise.images import file_stamp
     from napari_selfdenoise.prediction import cluster_steps
 
     named = {key.replace("-", "_"): path for key, path in files.items()}
     how: Any = {"estimator": estimator, "max_memory": memory, "dtype": dtype}
+    how["source"] = file_stamp(source)
     steps = cluster_steps(opens, model, named, scheduler, **how)
     return store_with_progress(steps, image)

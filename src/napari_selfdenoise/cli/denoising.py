@@ -166,7 +166,7 @@ def _denoise_one(
     path = str(save(model, save_model)) if save_model else None
     kept.forget()
     more = config.device, memory, None, clock, second_of(taught), dtype
-    result = predict_with_progress(model, image, paths, *more)
+    result = predict_with_progress(model, image, paths, *more, source=source)
     report = training_report(model, time.perf_counter() - started, path)
     warnings = [*report["warnings"], *result.notes, result.warning]
     report["warnings"] = list(dict.fromkeys(filter(None, warnings)))

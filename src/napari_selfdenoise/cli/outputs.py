@@ -12,7 +12,7 @@ import click
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import file_stem, require_folder
+from napari_selfdenoise.images import file_stem, is_zarr, require_folder
 
 OUTPUTS = (
     "denoised",
@@ -119,6 +119,14 @@ def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
         If one is the same file, or a zarr that the input is a part of; what was
         recorded must not be lost.
     """
+    outputs = list(outputs)
+    for path, source in itertools.product(outputs, map(Path, sources)):
+        inside = path.resolve().parent.is_relative_to(source.resolve())
+        if inside and is_zarr(source):
+            raise RequestError(
+                f"The result would lie inside {source}, which is read.",
+                "Choose a place beside it.",
+            )
     there = [path for path in outputs if path.exists()]
     read = [source for source in map(Path, sources) if source.exists()]
     for path, source in itertools.product(there, read):

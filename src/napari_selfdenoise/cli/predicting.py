@@ -156,10 +156,10 @@ class _Predictor:
         if self._scheduler:
             require_for_cluster(files, pair, self._device)
             opens = functools.partial(open_input, *self._places(source))
-            how = self._scheduler, estimator, self._memory, dtype
+            how = self._scheduler, estimator, self._memory, dtype, source
             return predict_on_cluster(opens, self._model, image, files, *how)
         options = self._device, self._memory, estimator, None, pair, dtype, self._many
-        return predict_with_progress(self._model, image, files, *options)
+        return predict_with_progress(self._model, image, files, *options, source)
 
     def _places(self, source: str) -> tuple[dict[str, Any], int | None, str]:
         """Flags and input by names that hold wherever a worker was started."""

@@ -163,6 +163,7 @@ def predict_with_progress(
     pair: Image | None = None,
     dtype: Any = None,
     whole: bool = False,
+    source: str = "",
 ) -> Written:
     """Denoise straight into files, and print the progress; NaN where it is stopped.
 
@@ -188,8 +189,11 @@ def predict_with_progress(
         Whole numbers that images are rounded to.
     whole : bool
         Whether nothing is written of an image that is stopped.
+    source : str
+        File of the image.
     """
     from napari_selfdenoise.defects import require_numbers
+    from napari_selfdenoise.images import file_stamp
     from napari_selfdenoise.prediction import store_steps
     from napari_selfdenoise.run_time import RunClock
 
@@ -199,7 +203,9 @@ def predict_with_progress(
     how |= {"max_memory": memory, "pair": pair}
     if all(path.suffix.lower() == ".zarr" for path in paths.values()):
         named = {name.replace("-", "_"): path for name, path in paths.items()}
-        steps = store_steps(image, model, named, dtype=dtype, **how)
+        steps = store_steps(
+            image, model, named, dtype=dtype, source=file_stamp(source), **how
+        )
         return store_with_progress(steps, image, clock)
     line = partial(_tile_line, image.name, clock or RunClock(image))
     return _fill(model, image, paths, line, how, dtype, whole)

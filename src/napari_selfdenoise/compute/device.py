@@ -162,6 +162,13 @@ def _libc() -> ctypes.CDLL | None:
         return None
 
 
+def give_back_memory() -> None:
+    """Give freed memory back to the system, though it will be needed again."""
+    library = _libc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
 @contextmanager
 def _kept_memory() -> Iterator[None]:
     """Keep freed memory for the next step instead of giving it back each time.

@@ -23,7 +23,7 @@ from napari_selfdenoise.images.binning import (
     whole_bins,
 )
 from napari_selfdenoise.images.coverage import Coverage
-from napari_selfdenoise.images.digest import image_digest
+from napari_selfdenoise.images.digest import file_stamp, image_digest
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
 from napari_selfdenoise.images.formats import FORMATS, format_of, is_zarr
@@ -107,6 +107,7 @@ __all__ = [
     "bins_by_signal",
     "bytes_in_words",
     "chosen_planes",
+    "file_stamp",
     "file_stem",
     "fish_average",
     "fish_frame",

@@ -113,11 +113,23 @@ SOFTWARE = "napari-selfdenoise"
 
 
 def was_written_here(path: Path) -> bool:
-    """Whether this program wrote a TIFF; False for what cannot be read."""
+    """Whether this program wrote an image; False for what cannot be read."""
+    if path.is_dir():
+        return _zarr_says_so(path)
     try:
         with tifffile.TiffFile(path) as tif:
             return bool(tif.pages.first.software == SOFTWARE)
     except (OSError, ValueError, tifffile.TiffFileError, IndexError):
+        return False
+
+
+def _zarr_says_so(path: Path) -> bool:
+    import zarr
+
+    try:
+        about = zarr.open_group(str(path), mode="r").attrs
+        return bool(about.get("software") == SOFTWARE)
+    except (OSError, ValueError, LookupError):
         return False
 
 

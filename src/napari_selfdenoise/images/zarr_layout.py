@@ -15,6 +15,7 @@ from napari_selfdenoise.images.channels import repeated
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.stored_axes import KEY, letters_changed
+from napari_selfdenoise.images.tiff_writing import SOFTWARE
 from napari_selfdenoise.images.units import in_words
 
 Version = Literal["0.4", "0.5"]
@@ -77,7 +78,7 @@ class ZarrLayout:
         if version == "0.5":
             about = {"ome": {"version": version, **about}}
         changed = letters_changed(image.line_scan or image.axes, _file_letters(image))
-        return about | ({KEY: changed} if changed else {})
+        return about | ({KEY: changed} if changed else {}) | {"software": SOFTWARE}
 
     def levels(self) -> Iterator[tuple[int, ...]]:
         """Shapes of the image and of its copies, each half of the one before."""

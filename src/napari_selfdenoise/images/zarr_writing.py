@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import shutil
@@ -18,6 +19,7 @@ from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.atomic_write import require_folder
 from napari_selfdenoise.images.formats.ome_zarr import is_zarr
 from napari_selfdenoise.images.image import Image
+from napari_selfdenoise.images.tiling import Tile
 from napari_selfdenoise.images.whole_numbers import NOT_ROUNDED, rounded
 from napari_selfdenoise.images.zarr_layout import Version, ZarrLayout, layout_of
 from napari_selfdenoise.images.zarr_levels import CHUNK_PX, InImageOrder, ZarrLevels
@@ -165,6 +167,39 @@ class StartedZarr:
     def data(self) -> InImageOrder:
         """Float32 with the shape and axis order of `like`, zero where not filled."""
         return self._levels.pixels
+
+    def stored_bytes(self, tile: Tile) -> int:
+        """Bytes of the files that hold a chunk; 0 where it was not written.
+
+        Parameters
+        ----------
+        tile : Tile
+            Chunk of a plane of `like`, behind an axis of samples or not.
+        """
+        files = self._files(tile)
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+    def remove(self, tile: Tile) -> None:
+        """Remove the files that hold a chunk: it is all zero again."""
+        for file in self._files(tile):
+            file.unlink(missing_ok=True)
+
+    def _files(self, tile: Tile) -> list[Path]:
+        """Files of a chunk, whether they are there or not."""
+        side, rest = self._chunk, self._like.ndim - 2 - len(tile.plane)
+        # An axis of samples comes first.
+        outer = [range(n) for n in self._like.shape[:rest]]
+        each = iter([*outer, *(range(at, at + 1) for at in tile.plane)])
+        ends = {"Y": (tile.top, tile.bottom), "X": (tile.left, tile.right)}
+        spans = [
+            range(ends[axis][0] // side, -(-ends[axis][1] // side))
+            if axis in ends
+            else next(each)
+            for axis in self._like.axes
+        ]
+        folder = self.part / "0" / "c"
+        places = itertools.product(*(spans[axis] for axis in self._layout.order))
+        return [folder.joinpath(*map(str, place)) for place in places]
 
     def complete(self, dtype: Any = None) -> tuple[str, ...]:
         """Make its smaller copies, and say what it holds, once all is filled.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,10 @@ class ChunkRecord:
         How planes are cut.
     finished : dict
         What was found in each finished chunk.
+    sizes : dict
+        Bytes of each finished chunk, in each result.
+    paths : list of Path
+        The results.
     states : dict
         What is known of large planes, which takes a while to learn.
     pixels : int
@@ -47,10 +53,12 @@ class ChunkRecord:
         self.path, self.job, self.is_complete = path, "", False
         self.grid: Grid | None = None
         self.finished: dict[Tile, Findings] = {}
+        self.sizes: dict[Tile, list[int]] = {}
+        self.paths: list[Path] = []
         self.states: dict[PlaneIndex, PlaneState] = {}
         self.pixels = 0
 
-    def begin(self, job: str, grid: Grid) -> None:
+    def begin(self, job: str, grid: Grid, paths: Sequence[Path] = ()) -> None:
         """Begin anew; what was written before goes.
 
         Raises
@@ -60,25 +68,27 @@ class ChunkRecord:
         """
         self.job, self.grid = job, grid
         self.finished, self.pixels, self.is_complete = {}, 0, False
-        self.states = {}
+        self.states, self.sizes, self.paths = {}, {}, list(paths)
         head = {"version": _VERSION, "job": job, "grid": list(grid)}
+        head["paths"] = [str(path) for path in paths]
         self.path.write_text(f"{json.dumps(head)}\n", encoding="utf-8")
 
     def read(self) -> None:
         """Read what an earlier run has written; nothing where that is no record."""
         try:
-            head, *lines = self.path.read_text(encoding="utf-8").splitlines()
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+            head, *lines = text.splitlines()
             about = json.loads(head)
             if about["version"] != _VERSION:
                 return
+            self.paths = [Path(path) for path in about["paths"]]
             self.job, self.grid = str(about["job"]), Grid(*map(int, about["grid"]))
         except (OSError, LookupError, TypeError, ValueError):
             return
         for line in lines:
-            try:
+            # One that a kill has cut off says nothing.
+            with suppress(AttributeError, LookupError, TypeError, ValueError):
                 self._take(json.loads(line))
-            except (LookupError, TypeError, ValueError):
-                return  # cut off: the last one
 
     def _take(self, line: dict[str, Any]) -> None:
         if line.get("complete"):
@@ -90,9 +100,19 @@ class ChunkRecord:
         plane, *ends = line["chunk"]
         chunk = Tile(tuple(plane), *map(int, ends))
         self._keep(chunk, _findings(chunk.plane, line))
+        self.sizes[chunk] = [int(size) for size in line["bytes"]]
 
-    def add(self, chunk: Tile, found: Findings) -> None:
+    def add(self, chunk: Tile, found: Findings, sizes: Sequence[int] = ()) -> None:
         """Write down that a chunk is finished.
+
+        Parameters
+        ----------
+        chunk : Tile
+            Which one.
+        found : Findings
+            What was found in it.
+        sizes : sequence of int
+            Bytes that it takes in each result.
 
         Raises
         ------
@@ -101,7 +121,9 @@ class ChunkRecord:
         """
         self._keep(chunk, found)
         ends = chunk.top, chunk.bottom, chunk.left, chunk.right
-        self._append({"chunk": [chunk.plane, *ends], **_line(chunk.plane, found)})
+        self.sizes[chunk] = list(sizes)
+        line = {"chunk": [chunk.plane, *ends], "bytes": list(sizes)}
+        self._append(line | _line(chunk.plane, found))
 
     def add_state(self, plane: PlaneIndex, state: PlaneState) -> None:
         """Write down what is known of a plane.
@@ -124,13 +146,19 @@ class ChunkRecord:
         self.is_complete = True
         self._append({"complete": True})
 
+    def forget(self, chunk: Tile) -> None:
+        """Take a chunk for not finished: its pixels are not there."""
+        del self.finished[chunk]
+        self.pixels -= (chunk.bottom - chunk.top) * (chunk.right - chunk.left)
+
     def remove(self) -> None:
         """Remove the file."""
         self.path.unlink(missing_ok=True)
 
     def _append(self, line: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(line)}\n")
+            # A line that was cut off ends here, so that it does not spoil this one.
+            file.write(f"\n{json.dumps(line)}\n")
 
 
 def _line(plane: PlaneIndex, found: Findings) -> dict[str, Any]:

@@ -31,10 +31,12 @@ from napari_selfdenoise.prediction.predict import Prediction, ready
 from napari_selfdenoise.prediction.stored import Paths, StoredPrediction, job_digest
 from napari_selfdenoise.prediction.tile_size import tile_memory, tile_side
 
-_CONNECT_S = 20
+_CONNECT_S = 10
 _LOOK_S = 0.2
 _RETRIES = 5
 """How often a chunk is tried again whose worker was lost."""
+
+_NOBODY = "No worker is there: waiting for one to come."
 
 _AHEAD = 3
 """Chunks that wait for each thread of the cluster: more would fill the scheduler."""
@@ -49,6 +51,7 @@ def cluster_steps(
     estimator: Estimator | None = None,
     max_memory: int | None = None,
     dtype: Any = None,
+    source: str = "",
 ) -> Prediction:
     """Denoise an image into OME-Zarrs by the workers of a cluster.
 
@@ -67,7 +70,7 @@ def cluster_steps(
         Where to write which results, in a folder that all workers can write to.
     scheduler : str
         Address, such as "tcp://10.0.0.1:8786", or path of a scheduler file.
-    estimator, dtype
+    estimator, dtype, source
         As for `store_steps`.
     max_memory : int, optional
         Bytes that each worker may take, as for `store_steps`.
@@ -94,7 +97,7 @@ def cluster_steps(
         model, _, found = ready(image, model, estimator, None)
         grid = _grid(client, model, max_memory)
         stored = StoredPrediction(image, model, paths, grid, dtype)
-        with stored.opened(job_digest(image, model, None, dtype)):
+        with stored.opened(job_digest(image, model, None, dtype, source)):
             yield TilePrediction(stored.fraction, finding=stored.finding)
             if left := stored.left():
                 task = _task(open_image, stored)
@@ -109,6 +112,8 @@ def _connected(scheduler: str) -> Iterator[Any]:
     """A client of a scheduler, and sentences for what is wrong with it."""
     try:
         from distributed import Client, KilledWorker
+        from distributed.client import FutureCancelledError
+        from distributed.comm import CommClosedError
     except ImportError as error:
         raise RequestError(
             'A cluster needs the package "distributed", which is not installed.',
@@ -126,6 +131,11 @@ def _connected(scheduler: str) -> Iterator[Any]:
     try:
         with client:
             yield client
+    except (FutureCancelledError, CommClosedError) as error:
+        raise DenoisingError(
+            f"The scheduler at {scheduler} was lost.",
+            "Start it again, and this command: what is denoised stays.",
+        ) from error
     except KilledWorker as error:
         raise DenoisingError(
             f"Workers were lost again and again over one chunk: {error}.",
@@ -170,7 +180,8 @@ def _spread(
                 place = stored.image.slices(chunk.plane, chunk.rows, chunk.columns)
                 yield TilePrediction(stored.fraction, place, chunk, found)
             running.update(islice(waiting, max(0, _room(client) - running.count())))
-        if (yield TilePrediction(stored.fraction)) is STOP:
+        alone = "" if client.nthreads() else _NOBODY
+        if (yield TilePrediction(stored.fraction, finding=alone)) is STOP:
             return
         time.sleep(_LOOK_S)
 

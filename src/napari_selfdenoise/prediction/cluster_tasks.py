@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from napari_selfdenoise.compute import available_devices
+from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, PlaneIndex, StartedZarr, Tile
 from napari_selfdenoise.model import TrainedModel, load_model
 from napari_selfdenoise.prediction.findings import Findings
@@ -114,6 +115,12 @@ def first_device() -> str:
 @lru_cache(maxsize=2)
 def _opened(task: Task) -> tuple[Image, TrainedModel, dict[str, Any]]:
     """Image, model and results of a job: opened once on each worker."""
+    if not task.model.is_file():
+        raise RequestError(
+            f"A worker does not find the folder {task.model.parent}, or not what was "
+            "written there.",
+            "Give OUTPUT a folder that all machines have under the same name.",
+        )
     image, model = task.open_image(), load_model(task.model)
     into = {}
     for name, path in task.paths:

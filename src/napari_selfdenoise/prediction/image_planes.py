@@ -11,7 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_selfdenoise.compute import free_memory, lacks_memory
+from napari_selfdenoise.compute import (
+    free_memory,
+    give_back_memory,
+    lacks_memory,
+)
 from napari_selfdenoise.defects import DefectCount
 from napari_selfdenoise.images import Coverage, Image, PlaneIndex, Tile
 from napari_selfdenoise.long_work import STOP, Command
@@ -109,6 +113,8 @@ class ImagePlanes:
         A second exposure.
     states : mapping, optional
         What is known of planes from an earlier look at them.
+    is_limited : bool
+        Whether memory that is freed goes back to the system after each chunk.
 
     Attributes
     ----------
@@ -125,7 +131,9 @@ class ImagePlanes:
         device: torch.device,
         second: Image | None = None,
         states: Mapping[PlaneIndex, PlaneState] | None = None,
+        is_limited: bool = False,
     ) -> None:
+        self._is_limited = is_limited
         self.image, self.model, self.into, self.grid = image, model, into, grid
         self._estimators = PlaneEstimators(image, model, device, second, states)
         self.clean = self._estimators.clean
@@ -221,6 +229,8 @@ class ImagePlanes:
         """What was found in a chunk, now that it is finished."""
         found, self._in_chunk = self._in_chunk, Findings()
         self._finished.add(chunk)
+        if self._is_limited:
+            give_back_memory()
         self._found.add(found)
         return found
 

@@ -138,7 +138,9 @@ def predict_tiles(
     with computing(in_background), memory_errors_as_sentences("denoising a tile"):
         side = grid.side if grid else tile_side(model, target, tile_memory(max_memory))
         grid = grid or Grid.of(side, model.config.stride)
-        planes = ImagePlanes(image, model, into, grid, target, second, states)
+        limited = max_memory is not None
+        how = target, second, states, limited
+        planes = ImagePlanes(image, model, into, grid, *how)
         yield from planes.predict(first, Wanted(only, within or _ALL, chunks))
     if own:
         for data in into.values():

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from napari_selfdenoise.compute import resolve_device
@@ -62,6 +63,7 @@ def store_steps(
     max_memory: int | None = None,
     pair: Image | None = None,
     dtype: Any = None,
+    source: str = "",
     in_background: bool = False,
 ) -> Prediction:
     """Denoise an image of any size chunk by chunk into OME-Zarrs.
@@ -82,6 +84,9 @@ def store_steps(
         As for `predict_tiles`.
     dtype : dtype, optional
         Whole numbers that images are rounded to at the end; else they are float32.
+    source : str
+        What else the image is recognised by, such as the time that its file has: of
+        large images, only a sample of the pixels is compared.
 
     Yields
     ------
@@ -104,14 +109,14 @@ def store_steps(
     model, second, found = ready(image, model, estimator, pair)
     side = tile_side(model, resolve_device(device), tile_memory(max_memory))
     grid = Grid.of(side, model.config.stride)
-    job = job_digest(image, model, second, dtype)
+    job = job_digest(image, model, second, dtype, source)
     stored = StoredPrediction(image, model, paths, grid, dtype)
     with stored.opened(job):
         yield TilePrediction(stored.fraction, finding=stored.finding)
         if left := stored.left():
             how: Any = {"device": device, "in_background": in_background}
             how |= {"pair": pair, "grid": stored.grid, "chunks": left}
-            how["states"] = stored.states
+            how |= {"states": stored.states, "max_memory": max_memory}
             steps = predict_tiles(image, model, into=stored.into, **how)
             yield from _recorded(steps, stored)
         if not stored.left():
@@ -174,6 +179,16 @@ class StoredPrediction:
     ) -> None:
         self.image, self.model, self._dtype = image, model, dtype
         self._paths = {name: Path(path) for name, path in paths.items()}
+        if not self._paths or len(set(self._paths.values())) < len(self._paths):
+            raise RequestError(
+                "Each result needs an OME-Zarr of its own.",
+                "Name one for each, such as denoised.ome.zarr.",
+            )
+        if dtype is not None and np.dtype(dtype).kind not in "ui":
+            raise RequestError(
+                f"Values are rounded to whole numbers; {dtype} holds others.",
+                "Choose a type such as uint16, or none.",
+            )
         shapes = result_shapes(image, model.config)
         places = {name: _Shape(shapes.get(name, ())) for name in self._paths}
         require_places(places, shapes)
@@ -230,14 +245,16 @@ class StoredPrediction:
                 "setting: all is denoised anew."
             )
         with self.disk_errors_as_sentences():
+            for path in self._record.paths:
+                StartedZarr(path, self.image).discard()
             for zarr in self._zarrs.values():
                 zarr.begin()
-            self._record.begin(job, self.grid)
+            self._record.begin(job, self.grid, list(self._paths.values()))
 
     def _goes_on(self) -> bool:
         """Open what an earlier run has left; False where it cannot be used."""
         if self._record.is_complete:
-            return True
+            return all(z.is_there or z.path.exists() for z in self._zarrs.values())
         if self._record.grid is None:
             return False
         side = min(self.grid.side, self._record.grid.side)
@@ -247,7 +264,17 @@ class StoredPrediction:
                 zarr.go_on()
         except (LookupError, OSError, ValueError):
             return False
+        self._forget_lost()
         return True
+
+    def _forget_lost(self) -> None:
+        """Denoise chunks once more that are not there as they were written."""
+        zarrs = self._zarrs.values()
+        for chunk, sizes in list(self._record.sizes.items()):
+            if sizes != [zarr.stored_bytes(chunk) for zarr in zarrs]:
+                self._record.forget(chunk)
+                for zarr in zarrs:
+                    zarr.remove(chunk)
 
     @property
     def into(self) -> dict[str, Any]:
@@ -287,7 +314,8 @@ class StoredPrediction:
 
     def add(self, chunk: Tile, found: Findings) -> None:
         """Write down that a chunk is finished, in all results."""
-        self._record.add(chunk, found)
+        sizes = [zarr.stored_bytes(chunk) for zarr in self._zarrs.values()]
+        self._record.add(chunk, found, sizes)
 
     @property
     def states(self) -> Mapping[PlaneIndex, PlaneState]:
@@ -307,6 +335,8 @@ class StoredPrediction:
                 self._record.complete()
             for zarr in self._zarrs.values():
                 zarr.put_in_place()
+            for path in self._record.paths:  # of an earlier run that wanted more
+                StartedZarr(path, self.image).discard()
             self.model_path.unlink(missing_ok=True)
             self._record.remove()
 
@@ -364,7 +394,7 @@ class _Shape:
 
 
 def job_digest(
-    image: Image, model: TrainedModel, second: Image | None, dtype: Any
+    image: Image, model: TrainedModel, second: Image | None, dtype: Any, source: str
 ) -> str:
     """Digits of all that decides a result: image, model, settings, version."""
     about = [
@@ -373,5 +403,6 @@ def job_digest(
         model_digest(model),
         "" if second is None else image_digest(second),
         str(dtype),
+        source,
     ]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from napari_selfdenoise.compute import fair_memory
@@ -55,6 +56,10 @@ def tile_memory(max_memory: int | None) -> int:
     """
     if max_memory is None:
         return min(_TILE_BYTES, max(_LEAST_BYTES, fair_memory() - _BESIDES))
+    if not isinstance(max_memory, int | np.integer):
+        raise RequestError(
+            f"{max_memory!r} is no number of bytes.", "Give a whole number."
+        )
     if max_memory <= _BESIDES:
         raise RequestError(
             f"{bytes_in_words(max_memory)} of memory are not enough to denoise with.",
