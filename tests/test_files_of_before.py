@@ -8,7 +8,9 @@ import pytest
 
 from napari_selfdenoise import denoise, load_model
 from napari_selfdenoise.config import parse_config, resolve_files
+from napari_selfdenoise.images import UNTURNED
 from napari_selfdenoise.parts.noise_models import load_noise_model
+from napari_selfdenoise.prediction.tile_views import TileViews
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +21,14 @@ SPEC.loader.exec_module(make)
 
 
 @pytest.mark.parametrize("name", make.RECIPES)
-def test_a_model_of_before_predicts_what_it_predicted(name):
+def test_a_model_of_before_predicts_what_it_predicted(name, monkeypatch):
+    """All orientations were averaged then, mirrored ones too."""
+
+    def every_turn(views):
+        flips = views.config.flips
+        return views.config.masking.orientations if flips else (UNTURNED,)
+
+    monkeypatch.setattr(TileViews, "turns", property(every_turn))
     model = load_model(FOLDER / f"{name}.safetensors")
     assert model.config.recipe == name and model.provenance["steps"] == 2
     found = denoise(make.image(), model, device="cpu").denoised.data

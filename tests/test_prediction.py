@@ -98,7 +98,7 @@ def test_the_tiles_do_not_show(shape, axes, flips, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_flips_make_the_prediction_turn_with_the_image():
+def test_orientations_make_the_prediction_turn_with_the_image():
     pixels = counts((32, 32))
     model = model_of(random_network(), pixels, flips=True)
 
@@ -106,8 +106,9 @@ def test_flips_make_the_prediction_turn_with_the_image():
         return denoise(Image(data, "YX"), model, device="cpu").denoised.data
 
     straight = run(pixels)
-    for turned in (lambda a: a.T, lambda a: a[::-1], lambda a: a[:, ::-1]):
-        np.testing.assert_allclose(run(turned(pixels)), turned(straight), rtol=1e-3)
+    for turns in (1, 2, 3):
+        turned = np.rot90(straight, turns)
+        np.testing.assert_allclose(run(np.rot90(pixels, turns)), turned, rtol=1e-3)
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -240,7 +241,7 @@ def test_tiles_tell_how_far_they_are_and_where():
     assert (written == 1).all()
     assert (np.diff(fractions) > 0).all()
     assert fractions[-1] == 1
-    assert len(fractions) == 8 * 6  # orientations × tiles
+    assert len(fractions) == 4 * 6  # orientations × tiles
 
 
 @pytest.mark.usefixtures("small_tiles")
