@@ -153,6 +153,9 @@ def test_one_after_the_other_is_offered(desk, noisy, interrupt, checkpoints):
     (old,) = checkpoints.glob("old-*")
     os.utime(KeptTraining(old).checkpoint, (1.7e9, 1.7e9))
     (elsewhere,) = checkpoints.glob("elsewhere-*")
+    kept = [KeptTraining(one) for one in checkpoints.iterdir()]
+    # Who was interrupted last may hold its folder for a moment more.
+    desk.until(lambda: all(one.is_free() for one in kept))
     with FileLock(elsewhere / "lock"):
         desk.widget._interruptions.look()
         for name in ("second", "first"):
