@@ -186,3 +186,17 @@ def test_the_command_line_denoises_on_a_cluster(
     expected = denoise(image.frame(1), a_model(image), device="cpu").denoised.data
     found = np.asarray(read_image(tmp_path / "out.ome.zarr").data)
     assert np.allclose(found, expected, rtol=1e-6)
+
+
+def test_a_scheduler_that_is_lost_is_named(tmp_path, threads, monkeypatch):
+    """What distributed says then, as it was found by killing a scheduler."""
+    lost = distributed.client.FutureCancelledError("key", "scheduler-connection-lost")
+
+    def spread(*_):
+        raise lost
+        yield
+
+    monkeypatch.setattr(cluster, "_spread", spread)
+    opens, paths = an_input(tmp_path), {"denoised": tmp_path / "a.ome.zarr"}
+    with pytest.raises(DenoisingError, match=r"was lost\. .* what is denoised stays"):
+        run_to_end(cluster_steps(opens, a_model(opens()), paths, threads))

@@ -10,7 +10,7 @@ import psutil
 from napari_selfdenoise.errors import RequestError
 
 _SHARE = 5
-"""One part in so many of what is free is taken, if nothing else is said."""
+"""One part in so many of what is free is taken by default."""
 
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 _USED = Path("/sys/fs/cgroup/memory.current")
@@ -34,7 +34,7 @@ def parse_memory(text: str) -> int:
 
 
 def fair_memory() -> int:
-    """Bytes that this program takes without being told: a fifth of what is free."""
+    """Bytes that this program takes by default: a fifth of what is free."""
     return free_bytes() // _SHARE
 
 

@@ -31,7 +31,7 @@ _PATIENCE = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that train together, as one of them sees it.
+    """The processes that train together, from the place of one of them.
 
     All of them call the same methods in the same order: each waits for the others.
 

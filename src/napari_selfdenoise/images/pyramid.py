@@ -51,7 +51,7 @@ def _every(array: Any, places: list[int], step: int) -> Any:
 
 
 class _Coarse:
-    """Every n-th pixel of what can be sliced like an array, read when it is asked for.
+    """Every n-th pixel of what can be sliced like an array, read on demand.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from napari_selfdenoise.images.image import Image
 from napari_selfdenoise.images.zarr_layout import ValueRange, Version, ZarrLayout
 
 CHUNK_PX = 1024
-"""Longest side of a chunk, which is read at once, if nothing else is said."""
+"""Longest side of a chunk, which is read at once, by default."""
 
 _BLOCK_PX = 2048
 """Side of what is in memory while copies are made, about."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import groupby, islice
 from typing import Any
@@ -112,7 +113,6 @@ def _connected(scheduler: str) -> Iterator[Any]:
     """A client of a scheduler, and sentences for what is wrong with it."""
     try:
         from distributed import Client, KilledWorker
-        from distributed.client import FutureCancelledError
         from distributed.comm import CommClosedError
     except ImportError as error:
         raise RequestError(
@@ -131,7 +131,7 @@ def _connected(scheduler: str) -> Iterator[Any]:
     try:
         with client:
             yield client
-    except (FutureCancelledError, CommClosedError) as error:
+    except (CancelledError, CommClosedError) as error:
         raise DenoisingError(
             f"The scheduler at {scheduler} was lost.",
             "Start it again, and this command: what is denoised stays.",
@@ -174,7 +174,7 @@ def _spread(
             done = future.result()
             if isinstance(done, Learned):
                 _keep_state(stored, done)
-                continue
+                done = []
             for chunk, found in done:
                 stored.add(chunk, found)
                 place = stored.image.slices(chunk.plane, chunk.rows, chunk.columns)
@@ -200,7 +200,7 @@ def _room(client: Any) -> int:
 def _submissions(
     client: Any, task: Task, stored: StoredPrediction, left: list[Tile]
 ) -> Iterator[Any]:
-    """Futures of all tasks, submitted when they are asked for."""
+    """Futures of all tasks, each submitted when it is taken."""
     image, config = stored.image, stored.model.config
     height, width = image.plane_shape
     how = {"retries": _RETRIES, "pure": False}

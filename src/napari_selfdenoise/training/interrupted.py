@@ -136,7 +136,7 @@ class Reopened(NamedTuple):
 class KeptTraining:
     """A folder in which a training keeps what it needs to go on.
 
-    Nothing is made or read until that is asked for.
+    Nothing is made or read before a method needs it.
 
     Parameters
     ----------
