@@ -5,7 +5,7 @@
     python benchmarks/scaling.py kills [--kills 20] [--size 2048]
     python benchmarks/scaling.py workers [--size 4096]
 
-All with `--orientations 8|1` and `--seed N`. memory: `selfdenoise predict` from an
+All with `--orientations 4|1` and `--seed N`. memory: `selfdenoise predict` from an
 OME-Zarr of each size into another, in a process of its own; "peak" is all its resident
 memory, libraries and all, "MiB besides" what it took beyond a run on an image of 256
 px. Results are compared with a prediction in one tile, at the smallest size. training:
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=40)
     parser.add_argument("--budget", default="60s")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--orientations", type=int, choices=(8, 1), default=1)
+    parser.add_argument("--orientations", type=int, choices=(4, 1), default=1)
     parser.add_argument("--width", type=int, default=8, help="of the network")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -109,7 +109,7 @@ def _model(folder: Path, options: argparse.Namespace) -> str:
     """A model of the small image; its name."""
     how = ["--steps", "200", "--network.width", str(options.width), "--patch-size"]
     how += ["64", "--device", "cpu", "--seed", str(options.seed)]
-    how += ["--flips" if options.orientations == 8 else "--no-flips"]
+    how += ["--flips" if options.orientations == 4 else "--no-flips"]
     _run(folder, "train", "small.zarr", "--axes", "YX", "--model", "model", *how)
     return "model"
 

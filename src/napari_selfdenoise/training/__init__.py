@@ -21,9 +21,9 @@ from napari_selfdenoise.training.plane_reader import MAX_TRAINING_PIXELS
 from napari_selfdenoise.training.preview import Preview
 from napari_selfdenoise.training.progress import FINISHING, LEARNING, TrainingProgress
 from napari_selfdenoise.training.requirements import (
-    learnable,
     require_continuable,
     require_trainable,
+    why_not_learned,
 )
 from napari_selfdenoise.training.resolve import PLANES_ALONE, resolve_masking
 from napari_selfdenoise.training.schedule import Schedule
@@ -52,7 +52,6 @@ __all__ = [
     "TrainingProgress",
     "checkpoint_path",
     "last_interrupted",
-    "learnable",
     "preload",
     "read_checkpoint",
     "require_continuable",
@@ -60,4 +59,5 @@ __all__ = [
     "resolve_masking",
     "train",
     "train_steps",
+    "why_not_learned",
 ]

@@ -58,21 +58,8 @@ def require_trainable(
     return list(dict.fromkeys(notes))
 
 
-def learnable(images: Sequence[Image], config: TrainingConfig) -> list[Image]:
-    """Those of several images that can be learned from: the others are too small.
-
-    Raises
-    ------
-    RequestError
-        If none can: why not the first.
-    """
-    found = [image for image in images if not _obstacle(image, config)]
-    if images and not found:
-        require_trainable(images[:1], config)
-    return found
-
-
-def _obstacle(image: Image, config: TrainingConfig) -> str:
+def why_not_learned(image: Image, config: TrainingConfig) -> str:
+    """Why an image cannot be learned from; empty where it can."""
     try:
         require_trainable([image], config)
     except RequestError as error:

@@ -20,7 +20,7 @@ from napari_selfdenoise.plugin.denoise.outcome import outcome_of_several
 from napari_selfdenoise.plugin.docks.worker import sentence
 from napari_selfdenoise.plugin.viewer.layers import denoisable_image
 from napari_selfdenoise.run_time import Portions
-from napari_selfdenoise.training import KeptImage, learnable
+from napari_selfdenoise.training import KeptImage, why_not_learned
 
 _GONE = "The layer was removed."
 
@@ -107,9 +107,16 @@ class Queue:
             If none can.
         """
         images = self.images()
-        found = {id(image) for image in learnable(images, config)}
-        pairs = zip((task.corrections for task in self.tasks), images, strict=True)
-        return [pair for pair in pairs if id(pair[1]) in found]
+        reasons = [why_not_learned(image, config) for image in images]
+        if images and all(reasons):
+            raise RequestError(reasons[0])
+        every = list(zip(self.tasks, images, reasons, strict=True))
+        self._notes += [
+            f"'{task.name}' was not learned from: {why}"
+            for task, _, why in every
+            if why
+        ]
+        return [(task.corrections, image) for task, image, why in every if not why]
 
     def kept_images(self) -> tuple[KeptImage, ...]:
         """The layers, as they can be found again."""
