@@ -22,6 +22,7 @@ from napari_selfdenoise import (
     save_model,
     write_image,
 )
+from napari_selfdenoise.defects import cleaning
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.model import ChannelModel
@@ -130,6 +131,19 @@ def test_a_lost_worker_costs_nothing_but_time(tmp_path):
     expected = denoise(opens(), model, device="cpu").denoised.data
     found = np.asarray(read_image(paths["denoised"]).data)
     assert np.allclose(found, expected, rtol=1e-6)
+
+
+def test_a_worker_looks_for_defects_once_a_plane(tmp_path, threads, monkeypatch):
+    """And not again for every chunk: that would be most of its work."""
+    opens, paths = an_input(tmp_path), {"denoised": tmp_path / "a.ome.zarr"}
+    looks = []
+    monkeypatch.setattr(cleaning, "WHOLE_PIXELS", 0)
+    measure = cleaning.measure_defects
+    monkeypatch.setattr(
+        cleaning, "measure_defects", lambda *raw: looks.append(1) or measure(*raw)
+    )
+    run_to_end(cluster_steps(opens, a_model(opens()), paths, threads))
+    assert len(looks) == 2  # both workers are threads of this process
 
 
 def test_an_error_on_a_worker_is_the_users_sentence(tmp_path, threads):

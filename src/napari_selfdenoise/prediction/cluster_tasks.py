@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from napari_selfdenoise.compute import available_devices
+from napari_selfdenoise.defects import CleanImage
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image, PlaneIndex, StartedZarr, Tile
 from napari_selfdenoise.model import TrainedModel, load_model
 from napari_selfdenoise.prediction.findings import Findings
 from napari_selfdenoise.prediction.grid import Grid
+from napari_selfdenoise.prediction.plane_estimators import without_defects
 from napari_selfdenoise.prediction.plane_state import PlaneState
 from napari_selfdenoise.prediction.predict import plane_state, predict_tiles
 from napari_selfdenoise.prediction.results import image_like
@@ -71,9 +73,9 @@ class Learned(NamedTuple):
 def learn_plane(task: Task, plane: PlaneIndex) -> Learned:
     """Learn of a plane what its chunks have in common."""
     with _ONE_AT_A_TIME:
-        image, model, _ = _opened(task)
-        how: Any = {"device": task.device}
-        return Learned(plane, plane_state(image, model, plane, task.grid, **how))
+        clean, model, _ = _opened(task)
+        how: Any = {"device": task.device, "clean": clean}
+        return Learned(plane, plane_state(clean.image, model, plane, task.grid, **how))
 
 
 def denoise_chunks(
@@ -97,11 +99,12 @@ def denoise_chunks(
     """
     found: Found = []
     with _ONE_AT_A_TIME:
-        image, model, into = _opened(task)
+        clean, model, into = _opened(task)
         known = learned is not None and learned.state is not None
         states = dict([learned]) if known and learned else {}
         how: Any = {"device": task.device, "grid": task.grid, "states": states}
-        for one in predict_tiles(image, model, into=into, chunks=chunks, **how):
+        how |= {"into": into, "chunks": chunks, "clean": clean}
+        for one in predict_tiles(clean.image, model, **how):
             if one.chunk is not None and one.found is not None:
                 found.append((one.chunk, one.found))
     return found
@@ -113,8 +116,8 @@ def first_device() -> str:
 
 
 @lru_cache(maxsize=2)
-def _opened(task: Task) -> tuple[Image, TrainedModel, dict[str, Any]]:
-    """Image, model and results of a job: opened once on each worker."""
+def _opened(task: Task) -> tuple[CleanImage, TrainedModel, dict[str, Any]]:
+    """Image, model and results of a job: opened and examined once on each worker."""
     if not task.model.is_file():
         raise RequestError(
             f"A worker does not find the folder {task.model.parent}, or not what was "
@@ -128,4 +131,4 @@ def _opened(task: Task) -> tuple[Image, TrainedModel, dict[str, Any]]:
         zarr = StartedZarr(path, like, task.grid.chunk)
         zarr.go_on()
         into[name] = zarr.data
-    return image, model, into
+    return without_defects(image, model), model, into

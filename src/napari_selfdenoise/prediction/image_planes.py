@@ -16,7 +16,7 @@ from napari_selfdenoise.compute import (
     give_back_memory,
     lacks_memory,
 )
-from napari_selfdenoise.defects import DefectCount
+from napari_selfdenoise.defects import CleanImage, DefectCount
 from napari_selfdenoise.images import Coverage, Image, PlaneIndex, Tile
 from napari_selfdenoise.long_work import STOP, Command
 from napari_selfdenoise.model import TrainedModel
@@ -115,6 +115,8 @@ class ImagePlanes:
         What is known of planes from an earlier look at them.
     is_limited : bool
         Whether memory that is freed goes back to the system after each chunk.
+    clean : CleanImage, optional
+        The image without its defects from an earlier look at it.
 
     Attributes
     ----------
@@ -132,10 +134,11 @@ class ImagePlanes:
         second: Image | None = None,
         states: Mapping[PlaneIndex, PlaneState] | None = None,
         is_limited: bool = False,
+        clean: CleanImage | None = None,
     ) -> None:
         self._is_limited = is_limited
         self.image, self.model, self.into, self.grid = image, model, into, grid
-        self._estimators = PlaneEstimators(image, model, device, second, states)
+        self._estimators = PlaneEstimators(image, model, device, second, states, clean)
         self.clean = self._estimators.clean
         self.coverage = Coverage(image, grid.stride)
         self._finished: set[Tile] = set()

@@ -38,6 +38,8 @@ class PlaneEstimators:
         A second exposure.
     states : mapping, optional
         What is known of planes from an earlier look at them.
+    clean : CleanImage, optional
+        The image without its defects from an earlier look at it.
 
     Attributes
     ----------
@@ -54,11 +56,11 @@ class PlaneEstimators:
         device: torch.device,
         second: Image | None = None,
         states: Mapping[PlaneIndex, PlaneState] | None = None,
+        clean: CleanImage | None = None,
     ) -> None:
         self.model, self._device, self._states = model, device, states or {}
-        subtract = model.config.line_offsets == "subtract"
-        self.clean = CleanImage(image, subtract)
-        self._second = None if second is None else CleanImage(second, subtract)
+        self.clean = clean or without_defects(image, model)
+        self._second = None if second is None else without_defects(second, model)
         self._generator = torch.Generator(device).manual_seed(model.config.seed)
         self._numbers = {plane: n for n, plane in enumerate(image.planes())}
         # Of the planes that were denoised together last: those of a volume.
@@ -157,6 +159,11 @@ class PlaneEstimators:
             self._estimators[together] = estimator
         while len(self._estimators) > _KEPT_ESTIMATORS:
             self._estimators.popitem(last=False)
+
+
+def without_defects(image: Image, model: TrainedModel) -> CleanImage:
+    """Make the image that a model denoises: without defects, as its config says."""
+    return CleanImage(image, model.config.line_offsets == "subtract")
 
 
 def estimator_of(views: TileViews) -> TileEstimator:

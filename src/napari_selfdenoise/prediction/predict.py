@@ -12,7 +12,7 @@ from napari_selfdenoise.compute import (
     resolve_device,
 )
 from napari_selfdenoise.config import with_estimator
-from napari_selfdenoise.defects import rounding_notes
+from napari_selfdenoise.defects import CleanImage, rounding_notes
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import (
     Coverage,
@@ -62,6 +62,7 @@ def predict_tiles(
     grid: Grid | None = None,
     chunks: Collection[Tile] | None = None,
     states: Mapping[PlaneIndex, PlaneState] | None = None,
+    clean: CleanImage | None = None,
 ) -> Prediction:
     """Denoise an image of any size.
 
@@ -103,6 +104,8 @@ def predict_tiles(
         Chunks of the grid to denoise, in place of whole planes.
     states : mapping, optional
         What is known of planes from `plane_state`, so that it is not learned again.
+    clean : CleanImage, optional
+        The image without its defects, so that they are not measured again.
 
     Yields
     ------
@@ -139,7 +142,7 @@ def predict_tiles(
         side = grid.side if grid else tile_side(model, target, tile_memory(max_memory))
         grid = grid or Grid.of(side, model.config.stride)
         limited = max_memory is not None
-        how = target, second, states, limited
+        how = target, second, states, limited, clean
         planes = ImagePlanes(image, model, into, grid, *how)
         yield from planes.predict(first, Wanted(only, within or _ALL, chunks))
     if own:
@@ -189,6 +192,7 @@ def plane_state(
     grid: Grid,
     *,
     device: str = "auto",
+    clean: CleanImage | None = None,
 ) -> PlaneState | None:
     """Learn of a plane what its tiles have in common; None of a blank one.
 
@@ -204,11 +208,14 @@ def plane_state(
         How planes are cut.
     device : str
         Name of the device.
+    clean : CleanImage, optional
+        The image without its defects, so that they are not measured again.
     """
     target = resolve_device(device)
     model = model.to(target)
     with computing(False), memory_errors_as_sentences("measuring a plane"):
-        return PlaneEstimators(image, model, target).learned(plane, grid)
+        planes = PlaneEstimators(image, model, target, clean=clean)
+        return planes.learned(plane, grid)
 
 
 def ready(
