@@ -22,7 +22,7 @@ FLOORS = [
     {"training"},
     {"prediction"},
     {"run_time", "report", "batch"},
-    {"diagnosis"},
+    {"diagnosis", "export"},
     {"__init__", "former"},  # the public names, and import paths of before
     {"demo"},
     {"cli", "plugin"},

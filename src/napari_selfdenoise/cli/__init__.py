@@ -12,6 +12,7 @@ from napari_selfdenoise.cli.checking import demo_verb, doctor_verb
 from napari_selfdenoise.cli.denoising import denoise_verb, train_verb
 from napari_selfdenoise.cli.diagnosing import diagnose_verb
 from napari_selfdenoise.cli.evaluating import evaluate_verb
+from napari_selfdenoise.cli.exporting import export_verb
 from napari_selfdenoise.cli.inspecting import inspect_verb
 from napari_selfdenoise.cli.intervals import intervals_verb
 from napari_selfdenoise.cli.outputs import OUTPUTS
@@ -46,6 +47,7 @@ for _verb in (
     inspect_verb,
     evaluate_verb,
     intervals_verb,
+    export_verb,
     demo_verb,
     doctor_verb,
 ):

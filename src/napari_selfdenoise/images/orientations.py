@@ -22,12 +22,13 @@ def turned(image: Tensor, turn: Turn) -> Tensor:
     """Transpose, then flip, the last two axes."""
     transpose, *flips = turn
     axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
-    return (image.mT if transpose else image).flip(axes)
+    image = image.transpose(-1, -2) if transpose else image
+    return image.flip(axes) if axes else image
 
 
 def turned_back(image: Tensor, turn: Turn) -> Tensor:
     """Undo `turned`."""
     transpose, *flips = turn
     axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
-    back = image.flip(axes)
-    return back.mT if transpose else back
+    back = image.flip(axes) if axes else image
+    return back.transpose(-1, -2) if transpose else back

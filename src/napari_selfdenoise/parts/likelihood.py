@@ -58,11 +58,16 @@ def log_marginal(
         return prior.log_density(observation)
     if noise.closed_form:
         return predictive(prior, noise).log_density(observation)
-    _, log_joint = _at_nodes(prior, noise, observation)
+    _, log_joint = _at_nodes(prior, noise, observation, _is_points(prior))
     return log_joint.flatten(-2).logsumexp(-1)
 
 
-def posterior(prior: Mixture, noise: NoiseModule, observation: Tensor) -> Mixture:
+def posterior(
+    prior: Mixture,
+    noise: NoiseModule,
+    observation: Tensor,
+    points: bool | None = None,
+) -> Mixture:
     """Distribution of the signal given the context and the observation itself.
 
     Parameters
@@ -73,6 +78,9 @@ def posterior(prior: Mixture, noise: NoiseModule, observation: Tensor) -> Mixtur
         How observations scatter around the signal.
     observation : Tensor
         (...), normalised.
+    points : bool, optional
+        Whether the prior consists of points; else looked up in it, which programs
+        that are exported cannot do.
 
     Returns
     -------
@@ -82,7 +90,8 @@ def posterior(prior: Mixture, noise: NoiseModule, observation: Tensor) -> Mixtur
     """
     if noise.closed_form:
         return _closed_posterior(prior, noise, observation)
-    places, log_joint = _at_nodes(prior, noise, observation)  # (..., M, J)
+    points = _is_points(prior) if points is None else points
+    places, log_joint = _at_nodes(prior, noise, observation, points)  # (..., M, J)
     log_weight = log_joint.logsumexp(-1)
     within = Mixture(
         log_joint.log_softmax(-1), places, torch.full_like(places, -torch.inf)
@@ -120,8 +129,13 @@ def _closed_posterior(
     return flat._replace(log_weight=flat.log_weight.log_softmax(-1))
 
 
+def _is_points(prior: Mixture) -> bool:
+    """Whether no component of a prior has a width."""
+    return bool(prior.log_std.isinf().all())
+
+
 def _at_nodes(
-    prior: Mixture, noise: NoiseModule, observation: Tensor
+    prior: Mixture, noise: NoiseModule, observation: Tensor, points: bool
 ) -> tuple[Tensor, Tensor]:
     """Signals at Gauss-Hermite nodes of each component, and log of prior × likelihood.
 
@@ -131,7 +145,7 @@ def _at_nodes(
     """
     observed = observation[..., None, None]
     log_weight = prior.log_weight.unsqueeze(-1)
-    if bool(prior.log_std.isinf().all()):
+    if points:
         places = prior.mean.unsqueeze(-1)
         return places, log_weight + noise.log_likelihood(
             places, observed.expand_as(places)

@@ -7,6 +7,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Literal
 
 import numpy as np
@@ -406,7 +407,7 @@ class Head(nn.Linear):
     def forward(self, features: Tensor) -> Tensor:
         """Outputs of each pixel, as a linear function of its features."""
         # bfloat16 keeps 8 bits: enough for features, too few for an intensity.
-        with torch.autocast(features.device.type, enabled=False):
+        with _full_precision(features.device):
             output = super().forward(features.float().permute(0, 2, 3, 1))
         return output[..., : self.outputs].permute(0, 3, 1, 2)
 
@@ -432,11 +433,21 @@ class Head(nn.Linear):
         """
         places = positions.unsqueeze(1).expand(-1, features.shape[1], -1)
         picked = features.flatten(2).gather(2, places).mT.float()  # (B, N, C)
-        with torch.autocast(features.device.type, enabled=False):
+        with _full_precision(features.device):
             everywhere = features.float().permute(0, 2, 3, 1)
             mean = F.linear(everywhere, self.weight[:8], self.bias[:8])
             rest = F.linear(picked, self.weight[1:], self.bias[1:])
         return mean[..., :1].permute(0, 3, 1, 2), rest[..., : self.outputs - 1]
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Context in which nothing runs in fewer bits than float32.
+
+    None where nothing would: to export a network, contexts take a minute.
+    """
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 class Up(nn.Module):
@@ -586,10 +597,10 @@ class HalfPlaneModule(nn.Module):
         square = image.shape[-2] == image.shape[-1]
         found: dict[int, Tensor] = {}
         for turns in [(0, 1, 2, 3)] if square else [(0, 2), (1, 3)]:
-            turned = torch.cat([torch.rot90(image, turn, (2, 3)) for turn in turns])
+            turned = torch.cat([_rotated(image, turn) for turn in turns])
             features = self._above(turned).chunk(len(turns))
             for turn, half in zip(turns, features, strict=True):
-                found[turn] = torch.rot90(half, -turn, (2, 3))
+                found[turn] = _rotated(half, -turn)
         return torch.cat([found[turn] for turn in range(4)], dim=1)
 
     def _above(self, image: Tensor) -> Tensor:
@@ -607,6 +618,14 @@ class HalfPlaneModule(nn.Module):
 
 
 NetworkModule = UNetModule | HalfPlaneModule
+
+
+def _rotated(image: Tensor, quarters: int) -> Tensor:
+    """As `torch.rot90` of the last two axes, which ONNX does not have."""
+    flips = {1: (-2,), 2: (-2, -1), 3: (-1,)}
+    quarters %= 4
+    turned = image.transpose(-2, -1) if quarters % 2 else image
+    return turned.flip(flips[quarters]) if quarters else turned
 
 
 def _moved_down(features: Tensor) -> Tensor:

@@ -41,6 +41,9 @@ class SignalHead(BaseModel):
     spreads: ClassVar[bool] = True
     """Whether the head says how sure the network is."""
 
+    points: ClassVar[bool] = False
+    """Whether its distributions consist of points without a width."""
+
     @property
     def outputs(self) -> int:
         """Number of network outputs a pixel."""
@@ -75,6 +78,7 @@ class PointSignal(SignalHead):
 
     kind: Literal["point"] = "point"
     spreads: ClassVar[bool] = False
+    points: ClassVar[bool] = True
 
     @property
     def outputs(self) -> int:
@@ -155,6 +159,7 @@ class SampledSignal(SignalHead):
     model_config = ConfigDict(title="Samples (PN2V)")
 
     kind: Literal["sampled"] = "sampled"
+    points: ClassVar[bool] = True
     samples: int = Field(
         800,
         ge=2,

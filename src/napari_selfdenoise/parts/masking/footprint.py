@@ -176,7 +176,7 @@ def dilated(targets: Tensor, footprint: NDArray[np.bool_]) -> Tensor:
             runs[length] = _stretched(padded, length)
         # y = below is the row of the target, x the left end of a run in the footprint.
         rows = runs[length].narrow(2, 2 * below - y, height)
-        masked |= rows.narrow(3, 2 * across - x, width)
+        masked = masked | rows.narrow(3, 2 * across - x, width)
     return masked
 
 
@@ -194,7 +194,6 @@ def _stretched(targets: Tensor, length: int) -> Tensor:
     done = 1
     while done < length:
         step = min(done, length - done)
-        stretched = targets.clone()
-        stretched[..., step:] |= targets[..., :-step]
-        targets, done = stretched, done + step
+        shifted = F.pad(targets[..., :-step], (step, 0))
+        targets, done = targets | shifted, done + step
     return targets

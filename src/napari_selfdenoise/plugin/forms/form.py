@@ -404,7 +404,7 @@ def editor_for(field: FieldInfo, name: str = "", offers: Offers | None = None) -
 
 
 def _plain_editor(field: FieldInfo, name: str) -> Any:
-    kind = field.annotation
+    kind: Any = field.annotation
     if kind in (int, float):
         return Number(field)
     if kind is bool:
