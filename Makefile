@@ -2,10 +2,10 @@
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lowest pyqt6 demo lint format clean
+.PHONY: help setup test check lowest pyqt6 demo docs packages lint format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the system lacks, make .venv and fill it
 	@scripts/setup
@@ -24,6 +24,12 @@ pyqt6: ## Run the tests with PyQt6 in place of PySide6
 
 demo: ## Set up, then denoise the sample image into demo-output/
 	@scripts/demo $(ARGS)
+
+docs: ## Set up, then build the documentation into build/docs/
+	@scripts/docs $(ARGS)
+
+packages: ## Build wheel and sdist, and run the demo with each, installed elsewhere
+	@scripts/test_packages $(ARGS)
 
 lint: setup ## Check style and types only
 	.venv/bin/ruff check .
