@@ -59,7 +59,7 @@ copybutton_prompt_is_regexp = True
 
 
 def setup(app: Sphinx) -> None:
-    """Adapt pages as they are read, and lead from the top of the site to its contents."""
+    """Adapt pages as they are read, and lead from the site's top to its contents."""
     app.connect("source-read", adapt)
     app.connect("build-finished", lead_to_contents)
 
@@ -109,6 +109,8 @@ def contents(text: str) -> str:
 
 def lead_to_contents(app: Sphinx, error: Exception | None) -> None:
     """Write the page at the top of the site."""
-    page = f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={root_doc}.html">'
+    page = (
+        f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={root_doc}.html">'
+    )
     if app.builder.format == "html" and error is None:
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")

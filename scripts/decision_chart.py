@@ -1,0 +1,93 @@
+"""The chart of docs/choosing-a-method.md: questions, and what each yes leads to.
+
+Run as ``python scripts/decision_chart.py docs/images/decision-chart.svg``.
+"""
+
+from __future__ import annotations
+
+import sys
+from html import escape
+from pathlib import Path
+
+QUESTIONS = (
+    ("A second exposure, or a noise-free image?", "With: that layer"),
+    ("Do neighbours share noise?", "Masking: Automatic"),
+    ("Are planes of the stack much alike?", "Stack: Automatic"),
+    ("Do channels show the same structure?", "Channels: Automatic"),
+    ("Record with these settings again?", "Noise model: calibrated"),
+    ("Must you know how sure a pixel is?", "Posterior mean, mixture"),
+    ("Pixels below half the resolution?", "PSF: Gaussian or optics"),
+    ("Many images, and ten minutes?", "Recipe: best"),
+)
+START, END = "Recipe: fast", "Train"
+
+LEFT, RIGHT, STEP, HEIGHT = 300, 200, 62, 40
+GAP = 70
+WIDTH = LEFT + GAP + RIGHT + 20
+# Boxes have colours of their own, so that the chart suits a dark page and a light one.
+STYLE = """text { font: 14px system-ui, sans-serif; fill: #1b1b1b; text-anchor: middle }
+.word { fill: #808080; font-size: 13px }
+.ask { fill: #dbe7f6; stroke: #5b7fa8 }
+.do { fill: #fbe3c8; stroke: #b97a36 }
+.end { fill: #d9efdc; stroke: #4f8f5b }
+path { stroke: #808080; fill: none; stroke-width: 1.5; marker-end: url(#arrow) }"""
+ARROW = (
+    '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+    'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" '
+    'style="fill: #808080; stroke: none"/></marker>'
+)
+
+
+def box(kind: str, x: float, y: float, width: float, text: str) -> str:
+    """A box with a text in it, by its left upper corner, in px."""
+    return (
+        f'<rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{HEIGHT}" '
+        f'rx="8"/><text x="{x + width / 2}" y="{y + HEIGHT / 2 + 5}">'
+        f"{escape(text)}</text>"
+    )
+
+
+def arrow(line: str, word: str, x: float, y: float) -> str:
+    """An arrow along a line, with a word at a place beside it."""
+    return f'<path d="{line}"/><text class="word" x="{x}" y="{y}">{word}</text>'
+
+
+def chart() -> str:
+    """Return the chart as SVG."""
+    middle, right = 10 + LEFT / 2, 10 + LEFT + GAP
+    rows = [box("end", 10, 10, LEFT, START)]
+    for number, (question, answer) in enumerate(QUESTIONS, 1):
+        top = 10 + number * STEP
+        rows += [
+            arrow(f"M{middle} {top - STEP + HEIGHT}V{top}", "", 0, 0)
+            if number == 1
+            else arrow(
+                f"M{middle} {top - STEP + HEIGHT}V{top}", "no", middle + 16, top - 8
+            ),
+            box("ask", 10, top, LEFT, question),
+            arrow(
+                f"M{10 + LEFT} {top + HEIGHT / 2}H{right}",
+                "yes",
+                right - GAP / 2,
+                top + 14,
+            ),
+            box("do", right, top, RIGHT, answer),
+        ]
+    last = 10 + (len(QUESTIONS) + 1) * STEP
+    rows += [
+        arrow(f"M{middle} {last - STEP + HEIGHT}V{last}", "no", middle + 16, last - 8),
+        box("end", 10, last, LEFT, END),
+    ]
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" '
+            f'viewBox="0 0 {WIDTH} {last + HEIGHT + 10}" width="{WIDTH}">',
+            f"<style>{STYLE}</style><defs>{ARROW}</defs>",
+            *rows,
+            "</svg>\n",
+        )
+    )
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(chart(), encoding="utf-8")
