@@ -65,7 +65,7 @@ class Planes:
 
     @property
     def outer_axes(self) -> str:
-        """The axes that number the planes: all but Y and X, in order."""
+        """Axes that number the planes, which are all but Y and X, in order."""
         return "".join(a for a in self.axes if a not in "YX")
 
     def planes(self, channel: int | None = None) -> Iterator[PlaneIndex]:
