@@ -25,16 +25,16 @@ LEFT, RIGHT, STEP, HEIGHT = 300, 200, 62, 40
 GAP = 70
 WIDTH = LEFT + GAP + RIGHT + 20
 # Boxes have colours of their own, so that the chart suits a dark page and a light one.
-STYLE = """text { font: 14px system-ui, sans-serif; fill: #1b1b1b; text-anchor: middle }
+STYLE = """text { font-family: sans-serif; font-size: 14px; text-anchor: middle }
 .word { fill: #808080; font-size: 13px }
 .ask { fill: #dbe7f6; stroke: #5b7fa8 }
 .do { fill: #fbe3c8; stroke: #b97a36 }
 .end { fill: #d9efdc; stroke: #4f8f5b }
-path { stroke: #808080; fill: none; stroke-width: 1.5; marker-end: url(#arrow) }"""
+path.way { stroke: #808080; fill: none; stroke-width: 1.5; marker-end: url(#arrow) }"""
 ARROW = (
     '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
     'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" '
-    'style="fill: #808080; stroke: none"/></marker>'
+    'fill="#808080"/></marker>'
 )
 
 
@@ -47,43 +47,36 @@ def box(kind: str, x: float, y: float, width: float, text: str) -> str:
     )
 
 
-def arrow(line: str, word: str, x: float, y: float) -> str:
-    """An arrow along a line, with a word at a place beside it."""
-    return f'<path d="{line}"/><text class="word" x="{x}" y="{y}">{word}</text>'
+def arrow(line: str) -> str:
+    """An arrow along a line."""
+    return f'<path class="way" d="{line}"/>'
 
 
 def chart() -> str:
     """Return the chart as SVG."""
     middle, right = 10 + LEFT / 2, 10 + LEFT + GAP
-    rows = [box("end", 10, 10, LEFT, START)]
-    for number, (question, answer) in enumerate(QUESTIONS, 1):
+    boxes = [("end", START), *(("ask", ask) for ask, _ in QUESTIONS), ("end", END)]
+    parts = []
+    for number, (kind, text) in enumerate(boxes):
         top = 10 + number * STEP
-        rows += [
-            arrow(f"M{middle} {top - STEP + HEIGHT}V{top}", "", 0, 0)
-            if number == 1
-            else arrow(
-                f"M{middle} {top - STEP + HEIGHT}V{top}", "no", middle + 16, top - 8
-            ),
-            box("ask", 10, top, LEFT, question),
-            arrow(
-                f"M{10 + LEFT} {top + HEIGHT / 2}H{right}",
-                "yes",
-                right - GAP / 2,
-                top + 14,
-            ),
+        parts.append(box(kind, 10, top, LEFT, text))
+        if number:
+            parts.append(arrow(f"M{middle} {top - STEP + HEIGHT}V{top}"))
+    for number, (_, answer) in enumerate(QUESTIONS, 1):
+        top = 10 + number * STEP
+        level = top + HEIGHT / 2
+        parts += [
+            arrow(f"M{10 + LEFT} {level}H{right}"),
+            f'<text class="word" x="{right - GAP / 2}" y="{level - 6}">yes</text>',
             box("do", right, top, RIGHT, answer),
         ]
-    last = 10 + (len(QUESTIONS) + 1) * STEP
-    rows += [
-        arrow(f"M{middle} {last - STEP + HEIGHT}V{last}", "no", middle + 16, last - 8),
-        box("end", 10, last, LEFT, END),
-    ]
+    height = len(boxes) * STEP
     return "\n".join(
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" '
-            f'viewBox="0 0 {WIDTH} {last + HEIGHT + 10}" width="{WIDTH}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+            f'width="{WIDTH}">',
             f"<style>{STYLE}</style><defs>{ARROW}</defs>",
-            *rows,
+            *parts,
             "</svg>\n",
         )
     )

@@ -211,6 +211,35 @@ def test_the_code_of_a_method_uses_what_is_there(page):
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
+# Choosing a method -----------------------------------------------------------------
+
+
+def rows_of(*names):
+    return {
+        re.sub(r"\s+", " ", row)
+        for name in names
+        for row in re.findall(r"^\|.*\|$", text_of(name), re.MULTILINE)
+    }
+
+
+def test_figures_for_choosing_a_method_are_those_of_the_benchmarks():
+    measured = rows_of("docs/benchmarks.md", "docs/methods/context.md")
+    part = text_of("docs/choosing-a-method.md").split("\n## What each choice gained\n")[
+        1
+    ]
+    tables = [t.splitlines() for t in re.findall(r"(?:^\|.*\n)+", part, re.MULTILINE)]
+    assert len(tables) > 3
+    for row in (row for table in tables for row in table[2:]):
+        assert re.sub(r"\s+", " ", row) in measured, row
+
+
+def test_the_chart_is_made_from_its_questions():
+    chart = runpy.run_path(str(ROOT / "scripts" / "decision_chart.py"))["chart"]()
+    assert text_of("docs/images/decision-chart.svg") == chart, (
+        "run: python scripts/decision_chart.py docs/images/decision-chart.svg"
+    )
+
+
 # The window ------------------------------------------------------------------------
 
 
