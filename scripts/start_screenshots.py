@@ -2,7 +2,7 @@
 
 Run as ``python scripts/start_screenshots.py docs/images/start``; without a screen, put
 ``xvfb-run -s "-screen 0 1600x1000x24"`` before it. The sample image is opened, trained
-on for half a minute, and what was removed is checked, as the page says.
+on, and what was removed is checked, as the page says. Takes seven minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from noise_dock_screenshots import forget_notes, front, open_dock
 from window_screenshots import take, wait
 
 WINDOW = 1280, 800
-BUDGET = "30 s"
+BUDGET = "5 min"  # one suffices where nothing else computes
 
 
 def photograph(viewer: Any, folder: Path) -> None:
@@ -33,7 +33,7 @@ def photograph(viewer: Any, folder: Path) -> None:
     controls.train.click()
     wait(lambda: len(controls.loss_plot.series()["loss"][0]) > 12, 60)
     take(viewer, folder / "2-learning.png")
-    wait(lambda: not controls.stop.isEnabled(), 300)
+    wait(lambda: not controls.stop.isEnabled(), 900)
     wait(lambda: False, 1)
     forget_notes(viewer)
     take(viewer, folder / "3-done.png")
