@@ -7,7 +7,7 @@ from napari_selfdenoise.compute import (
     available_devices,
     computing,
     device,
-    memory_errors_as_sentences,
+    device_errors_as_sentences,
     resolve_device,
     resolve_precision,
 )
@@ -128,7 +128,7 @@ def test_a_number_format_that_a_device_lacks_never_wins(monkeypatch):
 def test_out_of_memory_is_said_with_what_to_try():
     with (
         pytest.raises(DenoisingError, match=r"while training\. Choose a smaller batch"),
-        memory_errors_as_sentences("training"),
+        device_errors_as_sentences("training"),
     ):
         raise torch.OutOfMemoryError
 

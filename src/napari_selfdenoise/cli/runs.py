@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from napari_selfdenoise.cli.screen import Shown, progress_bar, say
 from napari_selfdenoise.config import TrainingConfig
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.long_work import STOP
 
@@ -90,7 +90,7 @@ def drive(
     before = signal.signal(signal.SIGINT, _interrupt)
     try:
         with progress_bar() as show:
-            command, last_text = None, ""
+            command, last_text, warned = None, "", ""
             while True:
                 try:
                     progress = steps.send(command)
@@ -101,6 +101,8 @@ def drive(
                 if found != last_text:
                     last_text = found
                     say(found)
+                if not warned and (warned := getattr(progress, "warning", "")):
+                    say(warned)
                 show(line(progress))
                 command = stop if interrupts else None
     finally:
@@ -120,7 +122,7 @@ def foretell(image: Image, config: TrainingConfig) -> RunClock:
         return RunClock(image)
     try:
         found = estimate_run(image, config)
-    except RequestError:  # the training says what is wrong, too
+    except (RequestError, DenoisingError):  # the training says what is wrong, too
         return RunClock(image)
     say(forecast(found, config.recipe))
     return RunClock(image, found)

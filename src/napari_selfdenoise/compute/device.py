@@ -244,7 +244,34 @@ def lacks_memory(error: BaseException) -> bool:
     return any(words in text for words in _NO_MEMORY)
 
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "STATUS_ALLOC_FAILED",
+)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that a device stopped working, as a GPU that was reset.
+
+    Nothing that lies on it can be read any more, by this process at least.
+    """
+    if lacks_memory(error) or not isinstance(error, RuntimeError):
+        return False
+    kinds = getattr(torch, "AcceleratorError", ())  # of newer versions
+    return isinstance(error, kinds) or any(words in str(error) for words in _LOST)
+
+
+_LOST = (
+    "CUDA error",
+    "HIP error",
+    "cuDNN error",
+    "CUDNN_STATUS",
+    "CUBLAS_STATUS",
+    "device-side assert",
+    "unspecified launch failure",
+)
 
 
 def if_memory_allows(work: Callable[[], Result]) -> Result | None:
@@ -268,15 +295,35 @@ def free_memory() -> None:
 
 
 @contextmanager
-def memory_errors_as_sentences(what: str) -> Iterator[None]:
-    """Turn a device's out-of-memory into a sentence that says what to try."""
+def device_errors_as_sentences(
+    what: str, kept: Callable[[], str] | None = None
+) -> Iterator[None]:
+    """Turn the failure of a device into a sentence that says what to try.
+
+    Parameters
+    ----------
+    what : str
+        What was being done, such as "training".
+    kept : callable, optional
+        Says what is not lost, in a sentence; may give none.
+    """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not lacks_memory(error):
+        rest = kept() if kept else ""
+        if lacks_memory(error):
+            raise DenoisingError(
+                f"The device ran out of memory while {what}.",
+                "Choose a smaller batch or a narrower network, close other programs "
+                f"that use the GPU, or choose the CPU. {rest}".strip(),
+            ) from error
+        if not is_lost(error):
             raise
         raise DenoisingError(
-            f"The device ran out of memory while {what}.",
-            "Choose a smaller batch or a narrower network, close other programs that "
-            "use the GPU, or choose the CPU.",
+            f"The device stopped working while {what}: {_first_line(error)}.",
+            f"Restart the program, or choose the CPU. {rest}".strip(),
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

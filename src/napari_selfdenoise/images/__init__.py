@@ -5,7 +5,12 @@ The lowest room: it imports errors alone. For every other room.
 
 from napari_selfdenoise.images.acquisition import Acquisition
 from napari_selfdenoise.images.amounts import bytes_in_words
-from napari_selfdenoise.images.atomic_write import replacing, require_folder, saving
+from napari_selfdenoise.images.atomic_write import (
+    replacing,
+    require_folder,
+    reserve,
+    saving,
+)
 from napari_selfdenoise.images.axes import (
     axis_letter,
     axis_letters,
@@ -131,6 +136,7 @@ __all__ = [
     "replacing",
     "require_denoisable",
     "require_folder",
+    "reserve",
     "rounded",
     "saving",
     "series_names",

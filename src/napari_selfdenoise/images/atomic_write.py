@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 
@@ -74,3 +76,18 @@ def require_folder(path: Path) -> None:
         raise RequestError(
             f"The folder {path.parent} is not there.", "Make it, or choose another."
         )
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Claim so many bytes of the disk for a file that will be mapped.
+
+    It would else grow while it is written: where the disk is full by then, the system
+    ends the process. Neither Windows nor macOS can do that.
+
+    Raises
+    ------
+    OSError
+        If the disk has no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.acquisition import add_to_tiff as add_acquisition
 from napari_selfdenoise.images.amounts import bytes_in_words
-from napari_selfdenoise.images.atomic_write import replacing
+from napari_selfdenoise.images.atomic_write import replacing, reserve
 from napari_selfdenoise.images.axes import Steps, free_letter
 from napari_selfdenoise.images.channels import imagej_channels, ome_channels, repeated
 from napari_selfdenoise.images.display import Look
@@ -300,8 +299,10 @@ def _as_request_error(path: Path) -> Iterator[None]:
     except (RequestError, DenoisingError):
         raise
     except OSError as error:
+        # numpy knows no more than how many pixels were taken.
+        why = error.strerror or f"the disk did not take all of it ({error})"
         raise DenoisingError(
-            f"{path.name} could not be written: {error.strerror or error}.",
+            f"{path.name} could not be written: {why}.",
             "Check the free space and the rights of the folder, or choose another.",
         ) from error
     except Exception as error:
@@ -361,7 +362,8 @@ def _mapped(path: Path, part: Path, layout: _Layout) -> Iterator[Any]:
         pixels: Any = tifffile.memmap(
             part, shape=layout.shape, dtype=layout.dtype, **layout.options
         )
-        _reserve(part)
+        with part.open("r+b") as file:
+            reserve(file, part.stat().st_size)
     try:
         yield pixels.transpose(np.argsort(layout.order))
         pixels.flush()
@@ -369,13 +371,6 @@ def _mapped(path: Path, part: Path, layout: _Layout) -> Iterator[Any]:
         del pixels  # Windows neither renames nor removes a file that is mapped
     with _as_request_error(path):
         _note_display_range(part, layout)
-
-
-def _reserve(part: Path) -> None:
-    """Claim the disk blocks: a mapped file on a full disk would end the process."""
-    if hasattr(os, "posix_fallocate"):
-        with part.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
 
 
 def _note_display_range(part: Path, layout: _Layout) -> None:

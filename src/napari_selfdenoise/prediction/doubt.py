@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from napari_selfdenoise.compute import (
     computing,
-    memory_errors_as_sentences,
+    device_errors_as_sentences,
     resolve_device,
 )
 from napari_selfdenoise.defects import CleanImage, measure_clipping
@@ -32,6 +32,7 @@ from napari_selfdenoise.prediction.intervals import (
     interval_steps,
     views_of,
 )
+from napari_selfdenoise.prediction.on_device import copied_to
 from napari_selfdenoise.prediction.tile_size import tile_side
 
 Labels = NDArray[np.uint8]
@@ -205,7 +206,7 @@ def doubt_steps(
     if intervals is None:
         return None
     labels = np.zeros(image.shape, np.uint8)
-    with computing(in_background), memory_errors_as_sentences("marking doubts"):
+    with computing(in_background), device_errors_as_sentences("marking doubts"):
         for share in _marked(image, model, intervals, labels, device):
             done = _MEASURING + (1 - _MEASURING) * share
             if (yield IntervalProgress(done)) is STOP:
@@ -222,7 +223,7 @@ def _marked(
 ) -> Iterator[float]:
     """Fill the labels plane by plane; yields the share that is done."""
     target = resolve_device(device)
-    model = model.to(target)
+    model = copied_to(model, target)
     clean = CleanImage(image, model.config.line_offsets == "subtract")
     planes = list(image.planes())
     for number, plane in enumerate(planes):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from napari_selfdenoise.compute import (
     computing,
-    memory_errors_as_sentences,
+    device_errors_as_sentences,
     resolve_device,
 )
 from napari_selfdenoise.defects import CleanImage
@@ -31,6 +31,7 @@ from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.gaussian_mixtures import Mixture
 from napari_selfdenoise.parts.likelihood import in_chunks, log_marginal
 from napari_selfdenoise.prediction.image_noise import ImageNoise
+from napari_selfdenoise.prediction.on_device import copied_to
 from napari_selfdenoise.prediction.posterior import PosteriorOfTile
 from napari_selfdenoise.prediction.tile_views import TileViews
 
@@ -105,11 +106,11 @@ def held_out_bits_steps(
     target = resolve_device(device)
     # One orientation: the network is judged, and eight take eight times as long.
     model = replace(model, config=model.config.model_copy(update={"flips": False}))
-    model = model.to(target)
+    model = copied_to(model, target)
     found = _Looked()
     clean = CleanImage(noisy, subtract=model.config.line_offsets == "subtract")
     tiles = _some_tiles(clean, model)
-    with computing(False), memory_errors_as_sentences("predicting masked pixels"):
+    with computing(False), device_errors_as_sentences("predicting masked pixels"):
         for number, tile in enumerate(tiles):
             lookup = _Lookup(clean, model, tile, target)
             for share in lookup.steps(found):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.compute import (
     computing,
-    memory_errors_as_sentences,
+    device_errors_as_sentences,
     resolve_device,
 )
 from napari_selfdenoise.defects import CleanImage
@@ -35,6 +35,7 @@ from napari_selfdenoise.prediction.held_out import (
     probability_below,
     sample_tiles,
 )
+from napari_selfdenoise.prediction.on_device import copied_to
 from napari_selfdenoise.prediction.residual_shape import ResidualShape
 from napari_selfdenoise.prediction.tile_size import margin_of
 from napari_selfdenoise.prediction.tile_views import TileViews
@@ -194,9 +195,9 @@ def interval_steps(
     """
     require_held_out(image, model)
     target = resolve_device(device)
-    model, clean = model.to(target), CleanImage(image, _subtracts(model))
+    model, clean = copied_to(model, target), CleanImage(image, _subtracts(model))
     plane = plane if plane is not None else _middle_plane(clean, model)
-    with computing(in_background), memory_errors_as_sentences("holding pixels out"):
+    with computing(in_background), device_errors_as_sentences("holding pixels out"):
         hold_out = HoldOut(views_of(clean, model, plane, target))
         steps = hold_out_steps(hold_out, sample_tiles(hold_out.views, plane, _PIXELS))
         while True:

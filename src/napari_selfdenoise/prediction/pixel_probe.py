@@ -11,7 +11,7 @@ import torch
 
 from napari_selfdenoise.compute import (
     computing,
-    memory_errors_as_sentences,
+    device_errors_as_sentences,
     resolve_device,
 )
 from napari_selfdenoise.defects import CleanImage
@@ -27,6 +27,7 @@ from napari_selfdenoise.long_work import STOP, Command
 from napari_selfdenoise.model import TrainedModel
 from napari_selfdenoise.parts.noise_models import TabulatedModule
 from napari_selfdenoise.prediction.evidence import PixelEvidence
+from napari_selfdenoise.prediction.on_device import copied_to
 from napari_selfdenoise.prediction.probed_tile import PlaneNoise, ProbedTile
 from napari_selfdenoise.prediction.tile_probing import TileProbing, tile_at
 from napari_selfdenoise.prediction.tile_size import margin_of, tile_side
@@ -206,7 +207,7 @@ class PixelProbe:
             If the device runs out of memory.
         """
         tile = self.tile_of(plane, row, column)
-        with computing(in_background), memory_errors_as_sentences("probing a pixel"):
+        with computing(in_background), device_errors_as_sentences("probing a pixel"):
             for progress in self._steps(tile):
                 if (yield progress) is STOP:
                     break
@@ -253,7 +254,7 @@ class PixelProbe:
 
     def _new_probing(self, plane: PlaneIndex) -> TileProbing:
         if self._on_device is None:
-            self._on_device = self.model.to(self._device)
+            self._on_device = copied_to(self.model, self._device)
         model, shape = self._on_device, self.image.plane_shape
         number = list(self.image.planes()).index(plane)
         # As `predict_tiles` begins a plane: the same choices follow.

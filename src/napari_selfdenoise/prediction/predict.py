@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_selfdenoise.compute import (
     computing,
-    memory_errors_as_sentences,
+    device_errors_as_sentences,
     resolve_device,
 )
 from napari_selfdenoise.config import with_estimator
@@ -32,6 +32,7 @@ from napari_selfdenoise.prediction.image_planes import (
     TilePrediction,
     Wanted,
 )
+from napari_selfdenoise.prediction.on_device import copied_to
 from napari_selfdenoise.prediction.plane_estimators import PlaneEstimators
 from napari_selfdenoise.prediction.plane_state import PlaneState
 from napari_selfdenoise.prediction.results import (
@@ -131,14 +132,14 @@ def predict_tiles(
     """
     model, second, found = ready(image, model, estimator, pair)
     target = resolve_device(device)
-    model = model.to(target)
+    model = copied_to(model, target)
     shapes = result_shapes(image, model.config)
     own = into is None
     if into is None:
         kept = max_memory and max_memory // (4 * len(shapes))
         into = {name: allocate(shape, kept) for name, shape in shapes.items()}
     require_places(into, shapes)
-    with computing(in_background), memory_errors_as_sentences("denoising a tile"):
+    with computing(in_background), device_errors_as_sentences("denoising a tile"):
         side = grid.side if grid else tile_side(model, target, tile_memory(max_memory))
         grid = grid or Grid.of(side, model.config.stride)
         limited = max_memory is not None
@@ -212,8 +213,8 @@ def plane_state(
         The image without its defects, so that they are not measured again.
     """
     target = resolve_device(device)
-    model = model.to(target)
-    with computing(False), memory_errors_as_sentences("measuring a plane"):
+    model = copied_to(model, target)
+    with computing(False), device_errors_as_sentences("measuring a plane"):
         planes = PlaneEstimators(image, model, target, clean=clean)
         return planes.learned(plane, grid)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import Coverage, Image, bytes_in_words
+from napari_selfdenoise.images import Coverage, Image, bytes_in_words, reserve
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 from napari_selfdenoise.prediction.sure import Blend, summary
@@ -229,6 +229,7 @@ def allocate(
         if 4 * math.prod(shape) <= most:
             return np.zeros(shape, np.float32)
         with tempfile.TemporaryFile(prefix="selfdenoise-") as file:
+            reserve(file, 4 * math.prod(shape))
             return np.memmap(file, np.float32, "w+", shape=shape)
     except (MemoryError, OSError) as error:
         raise DenoisingError(

@@ -11,9 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from napari_selfdenoise.compute import computing, resolve_device, resolve_precision
+from napari_selfdenoise.compute import (
+    AwakeTime,
+    computing,
+    device_errors_as_sentences,
+    resolve_device,
+    resolve_precision,
+)
 from napari_selfdenoise.config import PlanesReach, TrainingConfig, patches_a_step
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import ROTATIONS, Image, tile_grid
 from napari_selfdenoise.long_work import STOP, run_to_end
 from napari_selfdenoise.model import TrainedModel, on_device, run
@@ -62,7 +68,7 @@ _SURE = 0.05
 """Share of a plane from which on its own speed gives the time left."""
 
 _PACE_S = 1.0  # seconds of learning after which it shows how busy the machine is
-_PACES = (0.8, 5.0)  # factors of an estimate that are possible; where steps are much
+_PACES = (0.8, 50.0)  # factors of an estimate that are possible; where steps are much
 # faster than estimated, batches were made smaller
 
 _APART = 1.05
@@ -199,6 +205,8 @@ def estimate_steps(
     ------
     RequestError
         If the config cannot be used.
+    DenoisingError
+        If the device fails, or has no room for the probe.
     """
     network = config.network
     if isinstance(network, UNet):  # as wide as it will be for this image
@@ -206,7 +214,7 @@ def estimate_steps(
         config = config.model_copy(update={"network": chosen})
     key = _what_matters(config).model_dump_json()
     if key not in _known:
-        with computing(in_background):
+        with computing(in_background), device_errors_as_sentences("trying its speed"):
             _known[key] = yield from _probe(_what_matters(config))
     return estimate(image, _usual(config), _known[key])
 
@@ -252,8 +260,8 @@ def with_estimate(
             pass
     except StopIteration as end:
         yield end.value
-    except RequestError:
-        pass  # the training says what is wrong, too
+    except (RequestError, DenoisingError):
+        pass  # the training says what is wrong, too, if anything is
     probe.close()
     return (yield from steps())
 
@@ -469,7 +477,7 @@ class RunClock:
     estimate : RunEstimate, optional
         Made before the run. Without it, the time left is known late.
     now : callable, optional
-        Gives seconds.
+        Gives seconds; `AwakeTime` where it is not given.
 
     Attributes
     ----------
@@ -481,11 +489,11 @@ class RunClock:
         self,
         image: Image,
         estimate: RunEstimate | None = None,
-        now: Callable[[], float] = time.perf_counter,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self.image, self.planes = image, image.plane_count
-        self._estimate, self._now = estimate, now
-        self._began = now()
+        self._estimate, self._now = estimate, now or AwakeTime()
+        self._began = self._now()
         self._fraction = 0.0
         self._config: TrainingConfig | None = None
         self._first: tuple[float, int] | None = None

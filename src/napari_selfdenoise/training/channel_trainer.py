@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_selfdenoise.compute import free_memory, lacks_memory
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.model import ChannelModel, on_device, run
@@ -262,13 +263,11 @@ class ChannelTrainer:
         See `NoiseLearner.bootstrap`; from then on the likelihood teaches the network.
         """
         self._passes.forget()
-        yield from self.noise.bootstrap(
-            self._predictor,
-            self.average,
-            self.patches_per_pass,
-            flop,
-            steps,
-            noise_fraction,
+        how = flop, steps, noise_fraction
+        yield from self._where_there_is_room(
+            lambda patches: self.noise.bootstrap(
+                self._predictor, self.average, patches, *how
+            )
         )
         # What the fit has left would else move the noise model once more.
         self.optimizer.zero_grad(set_to_none=True)
@@ -283,9 +282,26 @@ class ChannelTrainer:
         self._passes.forget()
         if self.phase is Phase.SURE:
             return
-        yield from self.noise.fit_final(
-            self._predictor, self.average, self.patches_per_pass, flop, steps
+        yield from self._where_there_is_room(
+            lambda patches: self.noise.fit_final(
+                self._predictor, self.average, patches, flop, steps
+            )
         )
+
+    def _where_there_is_room(
+        self, fit: Callable[[int], Iterator[None]]
+    ) -> Iterator[None]:
+        """Fit the noise; in smaller passes where the device has no room for it."""
+        while True:
+            try:
+                yield from fit(self.patches_per_pass)
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not lacks_memory(error) or self.patches_per_pass == 1:
+                    raise
+            # Not above: there the error still holds what was computed.
+            free_memory()
+            self.patches_per_pass = max(1, self.patches_per_pass // 2)
 
     # What is known now ----------------------------------------------------------------
 

@@ -35,6 +35,9 @@ _PRECISIONS = ("float32", "bfloat16")
 EVERY_S = 60.0
 """Seconds between two."""
 
+_FIRST_S = 10.0
+"""Seconds until the first one: most trainings are brief, and may fail as well."""
+
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
@@ -206,11 +209,14 @@ class CheckpointWriter:
     ----------
     problem : str
         Why the last one could not be written; else empty.
+    last_step : int
+        Steps that the last one that was written goes on from; 0 where there is none.
     """
 
     def __init__(self, path: Path, config: TrainingConfig, continued: bool) -> None:
         self._path, self._config, self._continued = path, config, continued
-        self._due, self.problem = time.monotonic() + EVERY_S, ""
+        self._due = time.monotonic() + min(_FIRST_S, EVERY_S)
+        self.problem, self.last_step = "", 0
 
     @property
     def is_due(self) -> bool:
@@ -223,6 +229,7 @@ class CheckpointWriter:
         self.problem = ""
         try:
             write_checkpoint(self._path, found)
+            self.last_step = step
         except (RequestError, DenoisingError) as error:
             # A full disk must not end a training of hours.
             self.problem = f"No checkpoint could be written. {error}"

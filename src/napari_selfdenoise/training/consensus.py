@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 
-from napari_selfdenoise.compute import Processes
+from napari_selfdenoise.compute import AwakeTime, Processes
 
 
 class Consensus:
@@ -20,6 +19,8 @@ class Consensus:
     ----------
     processes : Processes
         That train together.
+    clock : AwakeTime, optional
+        Of this process.
 
     Attributes
     ----------
@@ -27,8 +28,10 @@ class Consensus:
         Whether all stop, as one of them was asked to.
     """
 
-    def __init__(self, processes: Processes | None = None) -> None:
-        self._processes = processes or Processes()
+    def __init__(
+        self, processes: Processes | None = None, clock: AwakeTime | None = None
+    ) -> None:
+        self._processes, self._clock = processes or Processes(), clock or AwakeTime()
         self.stopped, self._asked, self._now = False, False, 0.0
         self.renew()
 
@@ -38,8 +41,13 @@ class Consensus:
         return self._processes
 
     def now(self) -> float:
-        """Seconds, of `time.perf_counter` of the first process."""
-        return time.perf_counter() if self._processes.count == 1 else self._now
+        """Seconds that the first process was awake."""
+        return self._clock() if self._processes.count == 1 else self._now
+
+    @property
+    def slept_s(self) -> float:
+        """Seconds that this process slept, which count for nothing."""
+        return self._clock.slept_s
 
     def stop(self) -> None:
         """Ask for a stop: a single process stops at once, several when all know."""
@@ -61,7 +69,7 @@ class Consensus:
         """
         if self._processes.count == 1:
             return raised
-        now = time.perf_counter() if self._processes.is_first else -math.inf
+        now = self._clock() if self._processes.is_first else -math.inf
         mine = now, float(self._asked), float(raised)
         self._now, stopped, any_raised = self._processes.greatest(mine)
         self.stopped = bool(stopped)

@@ -56,6 +56,8 @@ class TrainingProgress:
         What was found of the image and decided by it, in a sentence; may be empty.
     config : TrainingConfig or None
         With the settings that follow the image decided; None before that.
+    warning : str
+        What will spoil the result if nothing is done about it now; may be empty.
     """
 
     stage: str
@@ -72,6 +74,7 @@ class TrainingProgress:
     preview: Preview | None = None
     finding: str = ""
     config: TrainingConfig | None = None
+    warning: str = ""
 
 
 Reporting = Generator[TrainingProgress, Command | FieldOfView | None, None]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+from napari_selfdenoise.compute import if_memory_allows
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import STOP, Command
 from napari_selfdenoise.training.consensus import Consensus
@@ -52,7 +54,9 @@ class Reports:
 
     def hand_out(self, progress: TrainingProgress) -> Reporting:
         """Report, with the preview of the field of view that was sent before."""
-        preview = self._preview(self._field) if self._field else None
-        self._field = None
+        field, self._field = self._field, None
+        # A device may have room to learn, and none for what is shown meanwhile.
+        show = partial(self._preview, field) if field else None
+        preview = if_memory_allows(show) if show else None
         self.receive((yield replace(progress, preview=preview)))
         self._due = self._agreed.now() + _INTERVAL_S

@@ -51,7 +51,15 @@ def restore_trainer(trainer: ChannelTrainer, state: dict[str, Any]) -> None:
     _restore_noise(trainer.noise, state["noise"])
     trainer.recovery.restore(state["recovery"])
     _restore_optimizer(trainer, state["optimizer"])
-    trainer.generator.set_state(state["generator"].cpu())
+    _restore_generator(trainer.generator, state["generator"].cpu())
+
+
+def _restore_generator(generator: torch.Generator, state: Tensor) -> None:
+    """Draw on as before; on another kind of device the numbers are others."""
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state)
+    else:
+        generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
 
 
 def _restore_optimizer(trainer: ChannelTrainer, state: dict[str, Any]) -> None:

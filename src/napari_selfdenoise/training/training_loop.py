@@ -24,6 +24,7 @@ from napari_selfdenoise.training.consensus import Consensus
 from napari_selfdenoise.training.curriculum import moments_of
 from napari_selfdenoise.training.gradient_accumulation import Batch
 from napari_selfdenoise.training.growth import Growth
+from napari_selfdenoise.training.pace import Pace
 from napari_selfdenoise.training.packing import packed, unpacked
 from napari_selfdenoise.training.plan import TrainingPlan
 from napari_selfdenoise.training.preview import show
@@ -120,6 +121,7 @@ class TrainingLoop:
         self._agreed, self.processes = agreed, agreed.processes
         self.plan, self.schedule, self.by_channel = plan, schedule, by_channel
         self._growth, self.writer, self._trained_s = growth, writer, 0.0
+        self._pace, self._slept = Pace(schedule), 0.0
         self.trainers = list(by_channel.values())
         count = len(self.trainers)
         self.batch = Batch(
@@ -148,6 +150,11 @@ class TrainingLoop:
     def step(self) -> int:
         """Steps done: updates of the network of every channel."""
         return self.trainers[-1].updates
+
+    @property
+    def slept_s(self) -> float:
+        """Seconds that the computer slept since the first step."""
+        return self._agreed.slept_s - self._slept
 
     # Interruptions --------------------------------------------------------------------
 
@@ -229,6 +236,7 @@ class TrainingLoop:
         self.reports.receive(command)
         self.follow_first()
         self._agreed.renew()
+        self._slept = self._agreed.slept_s
         self.schedule.begin()
         self.schedule.resume(self._trained_s)
         if self.schedule.is_over(self.step) and self.step:
@@ -283,6 +291,7 @@ class TrainingLoop:
             first.scatter(),
             finding=self.plan.finding,
             config=self.plan.config,
+            warning=self._pace.note(self.step),
         )
         yield from self.reports.hand_out(self._progress)
 

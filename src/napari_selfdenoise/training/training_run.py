@@ -14,8 +14,8 @@ import torch
 from napari_selfdenoise.compute import (
     Processes,
     computing,
+    device_errors_as_sentences,
     lacks_memory,
-    memory_errors_as_sentences,
 )
 from napari_selfdenoise.config import TrainingConfig, resolve_files
 from napari_selfdenoise.errors import RequestError
@@ -137,7 +137,7 @@ def train_steps(
     if processes.is_first:  # the others follow it
         kept = _Kept.of(checkpoint, resume, config, start, processes)
     agreed = Consensus(processes)
-    with computing(in_background), memory_errors_as_sentences("training"):
+    with computing(in_background), device_errors_as_sentences("training", kept.rest):
         how = agreed, max_memory
         return (yield from _train(images, config, start, taught, kept, *how))
 
@@ -166,6 +166,13 @@ class _Kept(NamedTuple):
             require_same_training(found, config, continued, processes.count)
         writer = CheckpointWriter(Path(path), config, continued)
         return cls(writer, found, Path(path))
+
+    def rest(self) -> str:
+        """Sentence on what is kept of a training that failed; may be empty."""
+        step = self.writer.last_step if self.writer else 0
+        if not step:
+            return ""
+        return f"What it had learned by step {step:,} is kept: it can go on from there."
 
 
 def _train(

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.acquisition import Acquisition
+from napari_selfdenoise.images.amounts import bytes_in_words
+from napari_selfdenoise.images.atomic_write import reserve
 from napari_selfdenoise.images.axes import Steps, axis_letter
 
 LAZY_BYTES = 2**30
@@ -140,11 +142,25 @@ def without_length_one(data: Any, letters: str) -> tuple[Any, str]:
 
 
 def scratch(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Zeros to fill with an image; in a temporary file without a name if large."""
-    if math.prod(shape) * dtype.itemsize <= LAZY_BYTES:
+    """Zeros to fill with an image; in a temporary file without a name if large.
+
+    Raises
+    ------
+    DenoisingError
+        If the disk has no room for it.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size <= LAZY_BYTES:
         return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+    try:
+        with tempfile.TemporaryFile() as file:
+            reserve(file, size)
+            return np.memmap(file, dtype, "w+", shape=shape)
+    except OSError as error:
+        raise DenoisingError(
+            f"There is no room for a file of {bytes_in_words(size)}: {error}.",
+            f"Make room in {tempfile.gettempdir()}.",
+        ) from error
 
 
 def with_rows(recorded: Recorded, letters: str) -> tuple[Recorded, str]:

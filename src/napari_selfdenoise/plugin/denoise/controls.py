@@ -82,6 +82,7 @@ from napari_selfdenoise.run_time import (
 )
 from napari_selfdenoise.training import TrainingProgress
 
+_FEW = "Hardly trained: press Stop unless you want this result."
 BUDGETS = ("30 s", "1 min", "2 min", "10 min", "until I stop")
 
 _PARTS = ("masking", "noise_model", "context", "channels", "psf", "estimator")
@@ -240,9 +241,12 @@ class Controls(Panel):
             self.part(name).value = getattr(config, name)
         self.advanced.value = config
         self.budget.setCurrentText(budget_text(config.budget_s))
-        device = self.device.findData(config.device)
-        self.device.setCurrentIndex(max(device, 0))  # else automatic
+        self.choose_device(config.device)
         self._greying.later()
+
+    def choose_device(self, name: str) -> None:
+        """Choose a device; automatic where it is not there."""
+        self.device.setCurrentIndex(max(self.device.findData(name), 0))
 
     def apply(self, changes: Mapping[str, Any]) -> None:
         """Set what a diagnosis asks for, and leave the rest as it is.
@@ -353,13 +357,17 @@ class Controls(Panel):
         if self.clock is not None:
             moment = self.clock.learning(progress)
             text = learning_text(progress, self.clock)
+            text = f"{text} {progress.warning}".strip()
             self._show_moment(text, moment, progress.finding)
 
-    def show_denoising(self, fraction: float, text: str = "") -> None:
+    def show_denoising(
+        self, fraction: float, text: str = "", hardly_trained: bool = False
+    ) -> None:
         """Show a moment of the denoising: which image or layer, and the time left."""
         if self.clock is not None:
             moment = self.clock.denoising(fraction)
-            self._show_moment(text or denoising_text(fraction, self.clock), moment)
+            text = text or denoising_text(fraction, self.clock)
+            self._show_moment(f"{_FEW} {text}" if hardly_trained else text, moment)
 
     def _show_moment(self, text: str, moment: Moment, details: str = "") -> None:
         self.show_fraction(text, moment.fraction, details)

@@ -373,7 +373,10 @@ class DenoiseWidget(Dock):
             layers = self._use_kept(found.images)
             self.controls.resume.setChecked(reopened.start is not None)
             self.model = reopened.start or self.model
+            chosen = self.controls.device.currentData()
             self.controls.fill(reopened.checkpoint.config)
+            if chosen != "auto":  # the one that it ran on may be what failed
+                self.controls.choose_device(chosen)
             device = {"device": self.controls.device.currentData()}
             config = reopened.checkpoint.config.model_copy(update=device)
             self._train(layers, config, kept, resume=True)
@@ -524,8 +527,8 @@ class DenoiseWidget(Dock):
             self._results.refresh()
 
     def _show_denoising(self, fraction: float) -> None:
-        queue = self._queue
-        self.controls.show_denoising(queue.fraction(fraction), queue.text())
+        queue, few = self._queue, self.model is not None and self.model.hardly_trained
+        self.controls.show_denoising(queue.fraction(fraction), queue.text(), few)
 
     def _on_denoised(self, result: Denoised) -> None:
         self._ended()
