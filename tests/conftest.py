@@ -2,6 +2,7 @@ import gc
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 # Small arrays are fastest on one thread, and threads of other runs are left alone.
@@ -64,6 +65,26 @@ def selfdenoise(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         return end.value.code, json.loads(out), err
 
     return run
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """A disk with room for so many bytes of each file: what is more is refused.
+
+    By a limit of this process, which each writer meets as it meets a disk.
+    """
+    resource = pytest.importorskip("resource", reason="Windows has no such limits")
+    kind, before = resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextmanager
+    def full(room: int) -> Iterator[None]:
+        resource.setrlimit(kind, (room, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(kind, before)
+
+    return full
 
 
 class Scene(NamedTuple):

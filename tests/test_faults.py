@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -226,18 +225,6 @@ def test_without_room_for_the_probe_of_its_speed_a_run_goes_on(
 # The disk -----------------------------------------------------------------------------
 
 
-@contextmanager
-def full_disk(room):
-    """A disk with room for so many bytes of each file: what is more is refused."""
-    resource = pytest.importorskip("resource", reason="Windows has no such limits")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def a_noise_model():
     curve = NoiseCurve.line(1.0, 0.0, 20.0, 150.0, 1.0)
     about = (20, 150), (1, 0), 5, {}, []
@@ -267,7 +254,9 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_is_told_and_leaves_no_half_file(scene, model, tmp_path, name):
+def test_a_full_disk_is_told_and_leaves_no_half_file(
+    scene, model, tmp_path, full_disk, name
+):
     path = tmp_path / name
     with full_disk(100), pytest.raises(DenoisingError) as told:
         WRITERS[name](path, scene.image, model)
@@ -283,7 +272,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(scene, model, tmp_path, nam
 
 @pytest.mark.usefixtures("every_step")
 def test_a_disk_that_fills_up_costs_a_training_its_checkpoint_only(
-    scene, brief, tmp_path
+    scene, brief, tmp_path, full_disk
 ):
     with full_disk(100):
         model = train(scene.image, brief, checkpoint=tmp_path / "a")
@@ -293,7 +282,9 @@ def test_a_disk_that_fills_up_costs_a_training_its_checkpoint_only(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_result_that_no_disk_has_room_for_is_told_before_it_begins(monkeypatch):
+def test_a_result_that_no_disk_has_room_for_is_told_before_it_begins(
+    monkeypatch, full_disk
+):
     """A file that grows while it is written ends the process where the disk is full."""
     monkeypatch.setattr(prediction_results, "IN_MEMORY_BYTES", 1000)
     with full_disk(4000), pytest.raises(DenoisingError, match="There is no room for"):
@@ -301,7 +292,9 @@ def test_a_result_that_no_disk_has_room_for_is_told_before_it_begins(monkeypatch
     assert not prediction_results.allocate((64, 64)).any()
 
 
-def test_a_measurement_that_cannot_be_kept_is_made_again(tmp_path, monkeypatch):
+def test_a_measurement_that_cannot_be_kept_is_made_again(
+    tmp_path, monkeypatch, full_disk
+):
     path = tmp_path / "cache" / "measured.json"
     monkeypatch.setattr(measurement_cache, "_path", lambda: path)
     made = iter("ab")

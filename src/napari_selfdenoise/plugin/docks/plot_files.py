@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QMarginsF, QRectF, QSizeF
+from qtpy.QtCore import QBuffer, QMarginsF, QRectF, QSizeF
 from qtpy.QtGui import QPageSize, QPainter, QPdfWriter
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QWidget
@@ -31,16 +33,16 @@ def save_text(text: str, path: Path) -> None:
 
 def save_png(plot: QWidget, path: Path) -> None:
     """Write a plot as it is on the screen."""
-    with saving(path, "picture") as part:
-        if not plot.grab().save(str(part), "PNG"):
-            raise OSError("Qt could not write the file")
+    with _drawing(path, "picture") as buffer:
+        if not plot.grab().save(buffer, "PNG"):
+            raise OSError("Qt could not draw it")
 
 
 def save_svg(plot: Any, path: Path) -> None:
     """Write a pyqtgraph plot as a drawing that other programs can edit."""
-    with saving(path, "drawing") as part:
+    with _drawing(path, "drawing") as buffer:
         drawing = QSvgGenerator()
-        drawing.setFileName(str(part))
+        drawing.setOutputDevice(buffer)
         drawing.setResolution(plot.logicalDpiX())
         drawing.setSize(plot.size())
         drawing.setViewBox(QRectF(plot.rect()))
@@ -50,8 +52,8 @@ def save_svg(plot: Any, path: Path) -> None:
 
 def save_pdf(plot: Any, path: Path) -> None:
     """Write a pyqtgraph plot as a page of its own size."""
-    with saving(path, "drawing") as part:
-        page = QPdfWriter(str(part))
+    with _drawing(path, "drawing") as buffer:
+        page = QPdfWriter(buffer)
         # That of the screen: widths of pens are in dots, and axes are recorded for it.
         page.setResolution(plot.logicalDpiX())
         page.setPageMargins(QMarginsF(0, 0, 0, 0))
@@ -61,11 +63,21 @@ def save_pdf(plot: Any, path: Path) -> None:
         _draw(plot, page)
 
 
+@contextmanager
+def _drawing(path: Path, what: str) -> Iterator[QBuffer]:
+    """Room in memory to draw into, which becomes the file: Qt hides a full disk."""
+    with saving(path, what) as part:
+        buffer = QBuffer()
+        buffer.open(QBuffer.OpenModeFlag.WriteOnly)
+        yield buffer
+        part.write_bytes(bytes(buffer.data()))
+
+
 def _draw(plot: Any, device: Any) -> None:
     """Draw a plot on a device whose dots are those of the screen."""
     painter = QPainter()
     if not painter.begin(device):
-        raise OSError("Qt could not open the file")
+        raise OSError("Qt could not draw it")
     try:
         plot.render(painter, QRectF(plot.rect()), plot.viewport().rect())
     finally:
