@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from napari_selfdenoise import (
     write_image,
 )
 from napari_selfdenoise.compute import AwakeTime, is_lost, measurement_cache
+from napari_selfdenoise.demo.figures import save_loss_figure
 from napari_selfdenoise.images import FieldOfView
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.parts.noise_models import (
@@ -268,6 +270,30 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
     assert not left or name == "b.ome.zarr"  # which goes on from what is there
     WRITERS[name](path, scene.image, model)
     assert path.exists()
+
+
+def test_a_figure_that_does_not_fit_the_disk_is_told(model, tmp_path, full_disk):
+    path = tmp_path / "loss.png"
+    pytest.importorskip("matplotlib")
+    with full_disk(100), pytest.raises(DenoisingError, match="could not be written"):
+        save_loss_figure(model.history, path)
+    assert not list(tmp_path.iterdir())
+    save_loss_figure(model.history, path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has such a file")
+def test_a_log_on_a_full_disk_stops_no_batch(scene, model, tmp_path, selfdenoise):
+    (tmp_path / "in").mkdir()
+    write_image(scene.image, tmp_path / "in" / "noisy.tif")
+    save_model(model, tmp_path / "m")
+    folders = tmp_path / "in", tmp_path / "out"
+    how = "predict", tmp_path / "m.safetensors", *folders, "--log"
+    status, report, told = selfdenoise(*how, "/dev/full")
+    assert (status, report["denoised"]) == (0, 1)
+    assert "The log could not be written: [Errno 28] No space left" in told
+    status, report, _ = selfdenoise(*how, "/dev/full/log.jsonl")
+    assert status == 2
 
 
 @pytest.mark.usefixtures("every_step")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,9 +153,8 @@ class Batch:
             show = stack.enter_context(progress_bar())
             listeners = [outcomes.each.append, _teller(len(self.jobs), show)]
             if self._options.log:
-                log = Path(self._options.log).open("a", encoding="utf-8")  # noqa: SIM115
-                stack.enter_context(log)
-                listeners.append(lambda one: append_line(log, one))
+                begin_log(self._options.log)
+                listeners.append(partial(append_line, self._options.log))
             try:
                 run_jobs(self.jobs, work, listeners, self._skips)
             except KeyboardInterrupt:
@@ -243,11 +243,28 @@ def results_folder(target: str) -> Path:
     return folder
 
 
-def append_line(log: Any, outcome: Outcome) -> None:
+def begin_log(path: str) -> None:
+    """Make a log, where there is none, before anything is denoised.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be made.
+    """
+    try:
+        Path(path).open("a").close()
+    except OSError as error:
+        raise RequestError(
+            f"The log {path} cannot be written: {error.strerror}.",
+            "Name a file in a folder that you may write to.",
+        ) from error
+
+
+def append_line(path: str, outcome: Outcome) -> None:
     """Append an outcome to a log, so that it is there whatever comes."""
     try:
-        log.write(f"{outcome.line()}\n")
-        log.flush()
+        with Path(path).open("a", encoding="utf-8") as log:
+            log.write(f"{outcome.line()}\n")
     except OSError as error:  # what is denoised is worth more than the log
         say(f"The log could not be written: {error}.")
 

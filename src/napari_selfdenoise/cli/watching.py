@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from napari_selfdenoise.batch import (
 from napari_selfdenoise.cli.batch_learning import Each
 from napari_selfdenoise.cli.batches import (
     append_line,
+    begin_log,
     recursive_option,
     require_log,
     results_folder,
@@ -178,24 +178,21 @@ class _Watch:
         """Denoise what arrives, until Ctrl-C or nothing new came for long."""
         outcomes = Outcomes()
         say(f"Watching {self._folder}. Ctrl-C ends it.")
-        with ExitStack() as stack:
-            log = None
-            if self._log:
-                log = Path(self._log).open("a", encoding="utf-8")  # noqa: SIM115
-                stack.enter_context(log)
-            try:
-                for job in self._arriving():
-                    how = each.predict if each.model else each.denoise
-                    outcome = attempt(job, work_of(self._outputs, how))
-                    outcomes.replace(outcome)  # it may have been cut before
-                    text = f"{job.source.name}: {outcome.status}. {outcome.reason}"
-                    say(text.rstrip())
-                    if log:
-                        append_line(log, outcome)
-            except KeyboardInterrupt:
-                say("Stopped watching.")
-            except FileNotFoundError:
-                say(f"Stopped watching: {self._folder} is gone.")
+        if self._log:
+            begin_log(self._log)
+        try:
+            for job in self._arriving():
+                how = each.predict if each.model else each.denoise
+                outcome = attempt(job, work_of(self._outputs, how))
+                outcomes.replace(outcome)  # it may have been cut before
+                text = f"{job.source.name}: {outcome.status}. {outcome.reason}"
+                say(text.rstrip())
+                if self._log:
+                    append_line(self._log, outcome)
+        except KeyboardInterrupt:
+            say("Stopped watching.")
+        except FileNotFoundError:
+            say(f"Stopped watching: {self._folder} is gone.")
         return outcomes
 
     def _arriving(self) -> Iterator[Job]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images import saving
 from napari_selfdenoise.model import LossHistory
 from napari_selfdenoise.parts.noise_models import NoiseCurve
 
@@ -26,7 +27,7 @@ def save_loss_figure(history: LossHistory, path: Path) -> None:
     axes.plot(history.step, history.loss, color="#999999", linewidth=0.7)
     axes.plot(history.step, history.smoothed, color="#0072B2")
     axes.set(xlabel="step", ylabel="loss", title="Training loss")
-    figure.savefig(path, dpi=150)
+    _save(figure, path)
 
 
 def save_noise_figure(curve: NoiseCurve, scatter: Scatter | None, path: Path) -> None:
@@ -40,7 +41,7 @@ def save_noise_figure(curve: NoiseCurve, scatter: Scatter | None, path: Path) ->
         xlabel="signal (raw units)", ylabel="noise std (raw units)", title="Noise curve"
     )
     axes.legend()
-    figure.savefig(path, dpi=150)
+    _save(figure, path)
 
 
 def save_comparison(planes: Mapping[str, NDArray[np.float32]], path: Path) -> None:
@@ -52,7 +53,12 @@ def save_comparison(planes: Mapping[str, NDArray[np.float32]], path: Path) -> No
     ):
         axes.imshow(plane, cmap="gray", vmin=low, vmax=high)
         axes.set(title=title, xticks=[], yticks=[])
-    figure.savefig(path, dpi=150)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with saving(path, "figure") as part:
+        figure.savefig(part, dpi=150, format="png")
 
 
 def require_matplotlib() -> None:

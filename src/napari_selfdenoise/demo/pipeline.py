@@ -22,7 +22,7 @@ from napari_selfdenoise.demo.figures import (
 )
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.evaluation import evaluate
-from napari_selfdenoise.images import fish_average, fish_frame, write_image
+from napari_selfdenoise.images import fish_average, fish_frame, saving, write_image
 from napari_selfdenoise.model import TrainedModel, save_model
 from napari_selfdenoise.prediction import denoise
 from napari_selfdenoise.training import TrainingProgress, train_steps
@@ -87,7 +87,8 @@ def run_demo(
     }
     warnings = _photograph(folder, config, files, say) if window else []
     report |= {"files": {k: str(v) for k, v in files.items()}, "warnings": warnings}
-    (folder / "report.json").write_text(json.dumps(report, indent=2))
+    with saving(folder / "report.json", "report") as part:
+        part.write_text(json.dumps(report, indent=2))
     return report
 
 

@@ -263,12 +263,9 @@ class ChannelTrainer:
         See `NoiseLearner.bootstrap`; from then on the likelihood teaches the network.
         """
         self._passes.forget()
+        fit = partial(self.noise.bootstrap, self._predictor, self.average)
         how = flop, steps, noise_fraction
-        yield from self._where_there_is_room(
-            lambda patches: self.noise.bootstrap(
-                self._predictor, self.average, patches, *how
-            )
-        )
+        yield from _where_there_is_room(self, lambda patches: fit(patches, *how))
         # What the fit has left would else move the noise model once more.
         self.optimizer.zero_grad(set_to_none=True)
         self.enter_next_phase()
@@ -282,26 +279,8 @@ class ChannelTrainer:
         self._passes.forget()
         if self.phase is Phase.SURE:
             return
-        yield from self._where_there_is_room(
-            lambda patches: self.noise.fit_final(
-                self._predictor, self.average, patches, flop, steps
-            )
-        )
-
-    def _where_there_is_room(
-        self, fit: Callable[[int], Iterator[None]]
-    ) -> Iterator[None]:
-        """Fit the noise; in smaller passes where the device has no room for it."""
-        while True:
-            try:
-                yield from fit(self.patches_per_pass)
-                return
-            except (RuntimeError, MemoryError) as error:
-                if not lacks_memory(error) or self.patches_per_pass == 1:
-                    raise
-            # Not above: there the error still holds what was computed.
-            free_memory()
-            self.patches_per_pass = max(1, self.patches_per_pass // 2)
+        fit = partial(self.noise.fit_final, self._predictor, self.average)
+        yield from _where_there_is_room(self, lambda p: fit(p, flop, steps))
 
     # What is known now ----------------------------------------------------------------
 
@@ -345,6 +324,22 @@ class ChannelTrainer:
         return ChannelModel(
             network, noise, self.normalization, self.noise_curve(), self.optics
         )
+
+
+def _where_there_is_room(
+    trainer: ChannelTrainer, fit: Callable[[int], Iterator[None]]
+) -> Iterator[None]:
+    """Fit the noise; in smaller passes where the device has no room for it."""
+    while True:
+        try:
+            yield from fit(trainer.patches_per_pass)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error) or trainer.patches_per_pass == 1:
+                raise
+        # Not above: there the error still holds what was computed.
+        free_memory()
+        trainer.patches_per_pass = max(1, trainer.patches_per_pass // 2)
 
 
 def _make_passes(

@@ -52,7 +52,6 @@ def finished_model(
     notes += [loop.writer.problem] if loop.writer and loop.writer.problem else []
     notes += [few_steps] if few_steps else []
     notes += [_EARLY_NOTE] if schedule.ended_early(step) else []
-    notes += [_slept_note(loop.slept_s)] if loop.slept_s else []
     notes += [note for trainer in loop.trainers for note in notes_of(trainer)]
     about = schedule.elapsed(), notes, loop.processes.count
     provenance = provenance_of(plan, images, start, step, *about)
@@ -62,14 +61,16 @@ def finished_model(
     return model.to(torch.device("cpu"))  # a device may be lost, and all that is on it
 
 
-def _slept_note(seconds: float) -> str:
-    """A note on a computer that slept meanwhile."""
+def slept_notes(seconds: float) -> list[str]:
+    """A note on a computer that slept while it was learned; none for no seconds."""
+    if not seconds:
+        return []
     minutes = max(1, round(seconds / 60))
     time = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.0f} h"
-    return (
+    return [
         f"The computer slept for {time} meanwhile, or was held: that time does not "
         "count, and nothing is lost."
-    )
+    ]
 
 
 def _learned(loop: TrainingLoop) -> TrainingConfig:

@@ -121,7 +121,7 @@ class TrainingLoop:
         self._agreed, self.processes = agreed, agreed.processes
         self.plan, self.schedule, self.by_channel = plan, schedule, by_channel
         self._growth, self.writer, self._trained_s = growth, writer, 0.0
-        self._pace, self._slept = Pace(schedule), 0.0
+        self._pace = Pace(schedule)
         self.trainers = list(by_channel.values())
         count = len(self.trainers)
         self.batch = Batch(
@@ -150,11 +150,6 @@ class TrainingLoop:
     def step(self) -> int:
         """Steps done: updates of the network of every channel."""
         return self.trainers[-1].updates
-
-    @property
-    def slept_s(self) -> float:
-        """Seconds that the computer slept since the first step."""
-        return self._agreed.slept_s - self._slept
 
     # Interruptions --------------------------------------------------------------------
 
@@ -236,7 +231,6 @@ class TrainingLoop:
         self.reports.receive(command)
         self.follow_first()
         self._agreed.renew()
-        self._slept = self._agreed.slept_s
         self.schedule.begin()
         self.schedule.resume(self._trained_s)
         if self.schedule.is_over(self.step) and self.step:

@@ -36,7 +36,11 @@ from napari_selfdenoise.training.growth import Growth
 from napari_selfdenoise.training.plan import TrainingPlan, make_plan
 from napari_selfdenoise.training.progress import READING, TrainingProgress
 from napari_selfdenoise.training.requirements import continued, require_trainable
-from napari_selfdenoise.training.results import few_steps_note, finished_model
+from napari_selfdenoise.training.results import (
+    few_steps_note,
+    finished_model,
+    slept_notes,
+)
 from napari_selfdenoise.training.schedule import Schedule
 from napari_selfdenoise.training.targets import Teaching, as_list, teaching
 from napari_selfdenoise.training.training_data import TrainingData
@@ -210,7 +214,9 @@ def _train(
     yield from loop.catch_up(kept.found.state["advances"] if kept.found else 0)
     if kept.found:
         _restore(loop, kept.found, kept.path)
+    slept_s = agreed.slept_s
     yield from loop.learn(command)
+    warnings = [*warnings, *slept_notes(agreed.slept_s - slept_s)]
     few = "" if start else few_steps_note(loop)
     yield from loop.settle()
     return finished_model(loop, images, start, warnings, few)

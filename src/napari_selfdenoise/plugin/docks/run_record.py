@@ -66,6 +66,9 @@ class RunRecord(QObject):
         """Add a run that has just ended; its model is not kept alive here."""
         if model is not None:
             self._models[run.run] = model
+        last = self.runs[-1] if self.runs else run
+        if last.config == run.config:  # many runs hold the same settings once
+            run = replace(run, config=last.config)
         self.runs.append(run)
         self.added.emit()
         self.changed.emit()
