@@ -70,7 +70,7 @@ def _drawing(path: Path, what: str) -> Iterator[QBuffer]:
         buffer = QBuffer()
         buffer.open(QBuffer.OpenModeFlag.WriteOnly)
         yield buffer
-        part.write_bytes(bytes(buffer.data()))
+        part.write_bytes(bytes(buffer.data().data()))
 
 
 def _draw(plot: Any, device: Any) -> None:
