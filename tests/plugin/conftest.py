@@ -13,6 +13,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QPushButton
 from superqt.utils import WorkerBase
 
+from napari_selfdenoise.model import library
 from napari_selfdenoise.noise.calibration import fit
 from napari_selfdenoise.parts.noise_models import (
     FittedNoise,
@@ -61,6 +62,7 @@ def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Trainings keep what they need to go on in a folder of the test."""
+    monkeypatch.setenv(library.ELSEWHERE, str(tmp_path / "models"))
     folder = tmp_path / "checkpoints"
     monkeypatch.setenv(interrupted.ELSEWHERE, str(folder))
     return folder

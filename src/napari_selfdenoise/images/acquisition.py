@@ -44,6 +44,8 @@ class Acquisition:
         When the image was recorded, as OME writes it.
     text : str
         What else the microscope's software wrote: OME's description, ImageJ's "Info".
+    microscope : str
+        Maker and model, as OME writes them.
     """
 
     axes: str = ""
@@ -51,6 +53,7 @@ class Acquisition:
     units: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
     text: str = ""
+    microscope: str = ""
 
     def frame(self, axis: str, index: int) -> Acquisition:
         """Return what is known of one entry along an axis."""
@@ -119,7 +122,8 @@ def _of_imagej(tif: Any) -> Acquisition | None:
 
 
 def _of_ome(text: str, index: int) -> Acquisition | None:
-    images = ElementTree.fromstring(text).findall("{*}Image")
+    root = ElementTree.fromstring(text)
+    images, instrument = root.findall("{*}Image"), _instrument(root)
     pixels = images[index].find("{*}Pixels") if index < len(images) else None
     if pixels is None:
         return None
@@ -134,10 +138,19 @@ def _of_ome(text: str, index: int) -> Acquisition | None:
     }
     date = images[index].findtext("{*}AcquisitionDate", "")
     words = images[index].findtext("{*}Description", "")
-    if not (values or date or words):
+    if not (values or date or words or instrument):
         return None
     units = {key: _unit(key, planes) for key in values}
-    return Acquisition("".join(long), values, units, date, words)
+    return Acquisition("".join(long), values, units, date, words, instrument)
+
+
+def _instrument(root: ElementTree.Element) -> str:
+    """Maker and model of the first microscope that an OME file names."""
+    found = root.find("{*}Instrument/{*}Microscope")
+    if found is None:
+        return ""
+    words = (found.get("Manufacturer"), found.get("Model"))
+    return " ".join(word.strip() for word in words if word)
 
 
 def _is_within(plane: Any, lengths: Mapping[str, int]) -> bool:

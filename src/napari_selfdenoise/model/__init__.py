@@ -3,6 +3,7 @@
 For training, prediction and what stands above them.
 """
 
+from napari_selfdenoise.model.library import KeptModel, ModelLibrary
 from napari_selfdenoise.model.model_file import (
     SUFFIX,
     load_model,
@@ -22,7 +23,9 @@ from napari_selfdenoise.model.trained_model import (
 __all__ = [
     "SUFFIX",
     "ChannelModel",
+    "KeptModel",
     "LossHistory",
+    "ModelLibrary",
     "Outputs",
     "TrainedModel",
     "load_model",

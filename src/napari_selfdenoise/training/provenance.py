@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,12 @@ def provenance_of(
     processes : int
         That trained together.
     """
+    acquired = images[0].acquisition
     made: dict[str, Any] = {
         "images": [image.name for image in images],
         "axes": images[0].describe(),
+        "microscope": acquired.microscope if acquired else "",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": plan.config.recipe,
         "seed": plan.config.seed,
         "steps": steps,

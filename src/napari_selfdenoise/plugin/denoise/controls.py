@@ -50,6 +50,7 @@ from napari_selfdenoise.plugin.denoise.layers_choice import (
     LayersChoice,
     layers_to_choose,
 )
+from napari_selfdenoise.plugin.denoise.model_menu import ModelMenu
 from napari_selfdenoise.plugin.denoise.pair_choice import PairChoice
 from napari_selfdenoise.plugin.denoise.probe_panel import ProbePanel
 from napari_selfdenoise.plugin.docks.panel import (
@@ -167,7 +168,7 @@ class Controls(Panel):
         self.lay_out(
             self._rows(),
             line(self.train, self.stop, self.cancel),
-            line(self.denoise, self.save_model, self.load_model),
+            line(self.denoise, self.save_model, self.load_model, self.model_menu),
             line(self.resume, self.keep),
             line(self.doubt, self.save_report),
             self.continuing,
@@ -413,6 +414,7 @@ class Controls(Panel):
         self.denoise.setEnabled(layer and model and not running)
         self.save_model.setEnabled(model and not running)
         self.load_model.setEnabled(not running)
+        self.model_menu.has_model, self.model_menu.running = model, running
         self.interrupted.enable(idle=not running)
         self.resume.setEnabled(model and not running)
         self.probe.box.setEnabled(model or self.probe.box.isChecked())
@@ -540,6 +542,7 @@ class Controls(Panel):
         )
         self.save_model = button("save_model", "Save model…", "Keep the model.")
         self.load_model = button("load_model", "Load model…", "Take a saved model.")
+        self.model_menu = ModelMenu()
         self.doubt = DoubtButton()
         self.save_report = button(
             "save_report",

@@ -42,6 +42,7 @@ from napari_selfdenoise.plugin.denoise.kept_images import (
     layer_of_kept,
 )
 from napari_selfdenoise.plugin.denoise.layers_choice import SELECTED, THIS
+from napari_selfdenoise.plugin.denoise.model_menu import Exporter
 from napari_selfdenoise.plugin.denoise.outcome import outcome
 from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
 from napari_selfdenoise.plugin.denoise.queue import Queue
@@ -139,6 +140,7 @@ class DenoiseWidget(Dock):
         self._doubter = Doubter(napari_viewer, self.controls.doubt, self)
         self._prober = Prober(napari_viewer, self.controls.probe, self)
         self._reporter = Reporter(self)
+        self._exporter = Exporter(self)
         self._interruptions = Interruptions(self.controls.interrupted, self)
         self._kept: KeptTraining | None = None
         self._queue = Queue([], self.controls.corrections)
@@ -288,6 +290,11 @@ class DenoiseWidget(Dock):
             self._report_file(f"Saved {save_model(self.model, path)}")
         except (RequestError, DenoisingError) as error:
             self._complain(error)
+
+    def export_model(self) -> None:
+        """Write the model in hand for other programs; asks for a name."""
+        self._forget_files()
+        self._exporter.ask(self.model)
 
     def save_report(self, path: str | Path | None = None) -> None:
         """Save the last run as one HTML page; asks for its name if none is given."""
@@ -697,6 +704,11 @@ class DenoiseWidget(Dock):
         controls.save_model.clicked.connect(lambda: self.save_model())
         controls.load_model.clicked.connect(lambda: self.load_model())
         controls.save_report.clicked.connect(lambda: self.save_report())
+        controls.model_menu.export_wanted.connect(self.export_model)
+        controls.model_menu.chosen.connect(self.load_model)
+        self._exporter.written.connect(self._report_file)
+        self._exporter.failed.connect(self._complain)
+        self._exporter.busy.connect(controls.model_menu.setDisabled)
         self._reporter.written.connect(lambda page: self._report_file(f"Saved {page}"))
         self._reporter.failed.connect(self._complain)
         self._reporter.busy.connect(controls.save_report.setDisabled)
@@ -912,6 +924,7 @@ class DenoiseWidget(Dock):
         self._doubter.close()
         self._prober.close()
         self._reporter.close()
+        self._exporter.close()
         self._interruptions.close()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.viewer.layers.selection.events.active.disconnect(self._follow)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.defects import Corrections
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import Image
-from napari_selfdenoise.model import TrainedModel
+from napari_selfdenoise.model import ModelLibrary, TrainedModel
 from napari_selfdenoise.plugin.denoise.corrections import (
     all_corrected_first,
     corrected_first,
@@ -60,7 +62,20 @@ def kept_training(
     """Train so that a crash loses a minute at most; None about images: go on."""
     if about is not None:
         kept.begin(about, start)
-    return kept.steps(partial(learn, images, **taught), resume=about is None)
+    steps = kept.steps(partial(learn, images, **taught), resume=about is None)
+    return remembered(steps)
+
+
+def remembered(steps: Any) -> Any:
+    """Run a training, and keep its model among the last ones.
+
+    Whoever wants it for good saves it: where it cannot be kept, nothing is lost.
+    """
+    model = yield from steps
+    if model is not None:
+        with suppress(RequestError, DenoisingError):
+            ModelLibrary().add(model)
+    return model
 
 
 def predicting(
