@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_selfdenoise.images import replacing
+from napari_selfdenoise.images import parse_json, replacing
 
 
 def cached(what: str, measure: Callable[[], str]) -> str:
@@ -45,7 +45,7 @@ def _path() -> Path:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        known = json.loads(path.read_text("utf-8"))
+        known = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError):  # not there yet, or damaged
         return {}
     sound = isinstance(known, dict) and all(isinstance(v, str) for v in known.values())

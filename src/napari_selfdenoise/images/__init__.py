@@ -31,6 +31,7 @@ from napari_selfdenoise.images.coverage import Coverage
 from napari_selfdenoise.images.digest import file_stamp, image_digest
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.field_of_view import FieldOfView
+from napari_selfdenoise.images.foreign_text import parse_json, printable, table_cell
 from napari_selfdenoise.images.formats import FORMATS, format_of, is_zarr
 from napari_selfdenoise.images.image import (
     Image,
@@ -127,10 +128,12 @@ __all__ = [
     "levels",
     "likely_axis",
     "means_of_bins",
+    "parse_json",
     "parse_pixel_size",
     "parts_of",
     "pixel_size_text",
     "poisson_gaussian_stack",
+    "printable",
     "read_image",
     "read_padded",
     "replacing",
@@ -144,6 +147,7 @@ __all__ = [
     "sources",
     "spread",
     "storable",
+    "table_cell",
     "tile_grid",
     "to_bins",
     "to_pixels",

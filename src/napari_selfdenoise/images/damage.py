@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
@@ -19,6 +18,7 @@ import numpy as np
 import tifffile
 
 from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.images.foreign_text import parse_json
 
 _DAMAGE = re.compile("invalid page offset|corrupted tag list|corrupted IFD")
 
@@ -216,7 +216,7 @@ def _promised(tif: Any, series: Any | None, first: Any) -> _Outer:
     if tif.is_imagej:
         return _imagej_axes(tif.imagej_metadata)
     with suppress(ValueError, TypeError, AttributeError):
-        text = json.loads(first.description)
+        text = parse_json(first.description)
         axes = text.get("axes") or "I" * len(text["shape"])
         return _without_plane(axes, text["shape"], first)
     # No text: a writer who puts all pixels before the list knows how many there are.

@@ -35,7 +35,7 @@ from napari_selfdenoise.images.damage import (
 )
 from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image, as_line_scan
-from napari_selfdenoise.images.laziness import stays_on_disk
+from napari_selfdenoise.images.laziness import require_bounded, stays_on_disk
 from napari_selfdenoise.images.planes import UNNAMED_AXES
 from napari_selfdenoise.images.series import choose_series
 from napari_selfdenoise.images.stored_axes import of_tiff, with_own_letters
@@ -161,6 +161,15 @@ def _pixels(path: Path, tif: Any, number: int | None, damage: list[str]) -> _Fou
 
 
 def _data(path: Path, series: Any, index: int) -> Any:
+    page = series.keyframe
+    try:
+        piece = math.prod(page.chunks) * page.dtype.itemsize
+        require_bounded(series.shape, 0 if series.dataoffset is not None else piece)
+    except ValueError as error:
+        raise RequestError(
+            f"{path.name} declares more than can be read: {error}.",
+            "Save it in tiles, in the program that wrote it.",
+        ) from error
     if not stays_on_disk(series.nbytes, LAZY_BYTES):
         array = series.asarray()
         return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -136,7 +136,7 @@ class StartedZarr:
     @property
     def is_there(self) -> bool:
         """Whether an earlier run has left it unfinished."""
-        return is_zarr(self.part)
+        return is_zarr(self.part) and not self.part.is_symlink()
 
     def begin(self) -> None:
         """Make it anew, all zero; what an earlier run has left goes.
@@ -160,6 +160,8 @@ class StartedZarr:
         KeyError, OSError, ValueError
             If it is damaged.
         """
+        if self.part.is_symlink():
+            raise ValueError(f"{self.part} leads elsewhere")
         shutil.rmtree(self._whole_numbers, ignore_errors=True)
         self._levels = ZarrLevels.reopen(self.part, self._layout, "0.5")
 
@@ -245,6 +247,8 @@ class StartedZarr:
     def discard(self) -> None:
         """Remove what is there of it, but for what is in place."""
         for folder in (self.part, self._whole_numbers):
+            if folder.is_symlink():  # what it leads to is none of this program's
+                folder.unlink()
             shutil.rmtree(folder, ignore_errors=True)
 
 

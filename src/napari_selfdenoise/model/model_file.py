@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import Normalization, saving
+from napari_selfdenoise.images import Normalization, parse_json, saving
 from napari_selfdenoise.model.trained_model import (
     ChannelModel,
     LossHistory,
@@ -28,6 +29,10 @@ from napari_selfdenoise.parts.psf import Optics
 FORMAT = "napari-selfdenoise model"
 VERSION = 2
 SUFFIX = ".safetensors"
+
+_DOES_NOT_FIT = (LookupError, TypeError, AttributeError, RuntimeError, ValueError)
+_DOES_NOT_FIT = (*_DOES_NOT_FIT, ArithmeticError, MemoryError)
+"""Errors of a file whose content is not what `save_model` writes."""
 
 
 def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
@@ -80,7 +85,7 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         raise
     except (SafetensorError, OSError) as error:
         raise _damaged(path, str(error)) from error
-    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    except _DOES_NOT_FIT as error:
         raise _damaged(path, f"its content does not fit ({error})") from error
 
 
@@ -147,10 +152,10 @@ def _tensors(model: TrainedModel) -> dict[str, Tensor]:
 
 def _parse_description(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
     try:
-        description: dict[str, Any] = json.loads((metadata or {})["selfdenoise"])
-    except (KeyError, json.JSONDecodeError) as error:
+        description: dict[str, Any] = parse_json((metadata or {})["selfdenoise"])
+    except (KeyError, ValueError) as error:
         raise _damaged(path, "it holds no description of the model") from error
-    if description.get("format") != FORMAT:
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise _damaged(path, "it holds something else")
     if description["version"] > VERSION:
         raise RequestError(
@@ -167,13 +172,32 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> Trained
         _rebuild_channel(config, content, number, tensors)
         for number, content in enumerate(description["channels"])
     ]
+    if not channels:
+        raise ValueError("it has no channel")
     history = description["history"]
+    steps, losses = np.array(history["step"], np.int64), np.array(history["loss"])
+    if steps.ndim != 1 or steps.shape != losses.astype(float).shape:
+        raise ValueError("steps and losses differ in length")
     return TrainedModel(
         config,
         tuple(channels),
-        LossHistory(np.array(history["step"]), np.array(history["loss"])),
-        description["provenance"],
+        LossHistory(steps, losses.astype(float)),
+        _sound_provenance(description["provenance"]),
     )
+
+
+def _sound_provenance(found: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of a training, if all that is shown has its type."""
+    kinds: dict[str, Any] = {"steps": int, "seconds": int | float, "versions": dict}
+    kinds |= {"images": list, "warnings": list, "continues": list}
+    kinds |= dict.fromkeys(("precision", "finding", "few_steps", "device"), str)
+    odd = [name for name in kinds if not isinstance(found.get(name), kinds[name])]
+    if set(odd) & set(found):
+        raise TypeError("the training is not described as it should be")
+    texts = [*found.get("images", ()), *found.get("warnings", ())]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("names and warnings must be text")
+    return found
 
 
 def _with_later_settings(config: dict[str, Any]) -> dict[str, Any]:
@@ -192,22 +216,46 @@ def _rebuild_channel(
 ) -> ChannelModel:
     if content.get("empty"):
         return ChannelModel.empty()
+    with torch.device("meta"):  # a file must hold the weights that its settings ask for
+        _require_same(config.build_network(), tensors, f"{number}.network.")
     network = config.build_network()
     _fill(network, tensors, f"{number}.network.")
     norm, floor = Normalization(**content["normalization"]), content["noise_std_floor"]
+    if not 0 < norm.scale < np.inf or not -np.inf < norm.offset < np.inf:
+        raise ValueError("the normalisation is none")
     noise = None
     # One from a file is frozen: the curve says all, and the file may be gone.
     if floor is not None and not config.noise_model.is_given:
+        if not 0 < floor < np.inf:
+            raise ValueError("the least noise must be positive")
         units = NoiseUnits(norm.offset, norm.scale, floor)
         noise = config.noise_model.build(units)
     if noise is not None:
         _fill(noise.eval(), tensors, f"{number}.noise.")
     optics = None
     if config.psf.blurs:
-        kernel = tensors[f"{number}.kernel"].double().numpy()
-        optics = Optics.of(config.psf, kernel, content["background"])
+        kernel = _sound_kernel(tensors[f"{number}.kernel"])
+        optics = Optics.of(config.psf, kernel, float(content["background"]))
     curve = NoiseCurve.from_json(content["noise_curve"])
     return ChannelModel(network.eval(), noise, norm, curve, optics)
+
+
+def _sound_kernel(kernel: Tensor) -> NDArray[np.float64]:
+    """Kernel of a point spread function, (n, n) with n odd."""
+    side = kernel.shape[-1]
+    if kernel.shape != (side, side) or side % 2 == 0 or not kernel.is_floating_point():
+        raise ValueError("the point spread function has no middle")
+    if not bool(torch.isfinite(kernel).all()):
+        raise ValueError("the point spread function is not finite")
+    return np.asarray(kernel.double().numpy())
+
+
+def _require_same(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
+    """Refuse tensors of other names, shapes or types than a module has."""
+    wanted = {f"{prefix}{n}": (v.shape, v.dtype) for n, v in module.state_dict().items()}
+    found = {n: (v.shape, v.dtype) for n, v in tensors.items() if n.startswith(prefix)}
+    if wanted != found:
+        raise ValueError(f"tensors of {prefix} are not those of its settings")
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
@@ -216,6 +264,7 @@ def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
+    _require_same(module, tensors, prefix)
     module.load_state_dict(state)
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise ValueError(f"weights of {prefix} are not finite")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -10,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from napari_selfdenoise.defects import DefectCount
-from napari_selfdenoise.images import PlaneIndex, Tile
+from napari_selfdenoise.images import PlaneIndex, Tile, parse_json
 from napari_selfdenoise.prediction.findings import Findings
 from napari_selfdenoise.prediction.grid import Grid
 from napari_selfdenoise.prediction.plane_state import PlaneState, blend_from
 
-_VERSION = 1
+_VERSION = 2
 
 
 class ChunkRecord:
     """A file of one line a finished chunk, with what was found in it.
 
-    Lines are appended, and a line that was cut off by a kill does not count: what it
-    stands for is done once more.
+    Lines are appended, each with its checksum. One that was cut off by a kill, or was
+    changed, does not count: what it stands for is done once more.
 
     Parameters
     ----------
@@ -71,24 +72,34 @@ class ChunkRecord:
         self.states, self.sizes, self.paths = {}, {}, list(paths)
         head = {"version": _VERSION, "job": job, "grid": list(grid)}
         head["paths"] = [str(path) for path in paths]
-        self.path.write_text(f"{json.dumps(head)}\n", encoding="utf-8")
+        if self.path.is_symlink():  # whatever it leads to is none of this program's
+            self.path.unlink()
+        self.path.write_text(f"{_signed(head)}\n", encoding="utf-8")
 
     def read(self) -> None:
         """Read what an earlier run has written; nothing where that is no record."""
         try:
             text = self.path.read_text(encoding="utf-8", errors="replace")
             head, *lines = text.splitlines()
-            about = json.loads(head)
+            about = _checked(head)
             if about["version"] != _VERSION:
                 return
-            self.paths = [Path(path) for path in about["paths"]]
-            self.job, self.grid = str(about["job"]), Grid(*map(int, about["grid"]))
-        except (OSError, LookupError, TypeError, ValueError):
+            paths = [path for path in map(Path, about["paths"]) if self._beside(path)]
+            job, grid = str(about["job"]), Grid(*map(int, about["grid"]))
+        except (OSError, LookupError, TypeError, ValueError, OverflowError):
             return
+        self.paths, self.job, self.grid = paths, job, grid
         for line in lines:
             # One that a kill has cut off says nothing.
             with suppress(AttributeError, LookupError, TypeError, ValueError):
-                self._take(json.loads(line))
+                self._take(_checked(line))
+
+    def _beside(self, path: Path) -> bool:
+        """Whether a result that the record names lies beside it.
+
+        What is left of it is removed: nothing is removed elsewhere.
+        """
+        return path.parent.resolve() == self.path.parent.resolve()
 
     def _take(self, line: dict[str, Any]) -> None:
         if line.get("complete"):
@@ -158,7 +169,27 @@ class ChunkRecord:
     def _append(self, line: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             # A line that was cut off ends here, so that it does not spoil this one.
-            file.write(f"\n{json.dumps(line)}\n")
+            file.write(f"\n{_signed(line)}\n")
+
+
+def _signed(content: dict[str, Any]) -> str:
+    """A line of the record: its checksum, and JSON."""
+    text = json.dumps(content)
+    return f"{zlib.crc32(text.encode()):08x} {text}"
+
+
+def _checked(line: str) -> Any:
+    """What a line says.
+
+    Raises
+    ------
+    ValueError
+        If it was cut off or changed.
+    """
+    check, _, text = line.partition(" ")
+    if int(check, 16) != zlib.crc32(text.encode("utf-8", "replace")):
+        raise ValueError("the line was changed")
+    return parse_json(text)
 
 
 def _line(plane: PlaneIndex, found: Findings) -> dict[str, Any]:

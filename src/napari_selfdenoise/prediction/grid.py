@@ -43,6 +43,14 @@ class Grid(NamedTuple):
         """All tiles of a plane (Y, X), chunk by chunk."""
         return [t for chunk in self.chunks(plane, shape) for t in self.parts(chunk)]
 
+    def suits(self, usual: Grid) -> bool:
+        """Whether it can have been made for a network whose usual grid is known.
+
+        Tiles of an earlier run may be smaller, where there was less memory.
+        """
+        sound = 0 < self.side <= max(self.chunk, usual.side)
+        return sound and self.stride == usual.stride and self.chunk % self.stride == 0
+
     def halved(self) -> Grid:
         """The same chunks in smaller tiles."""
         return self._replace(side=self.side // 2)

@@ -255,7 +255,7 @@ class StoredPrediction:
         """Open what an earlier run has left; False where it cannot be used."""
         if self._record.is_complete:
             return all(z.is_there or z.path.exists() for z in self._zarrs.values())
-        if self._record.grid is None:
+        if self._record.grid is None or not self._record.grid.suits(self.grid):
             return False
         side = min(self.grid.side, self._record.grid.side)
         self.grid = self._record.grid._replace(side=side)
@@ -269,9 +269,11 @@ class StoredPrediction:
 
     def _forget_lost(self) -> None:
         """Denoise chunks once more that are not there as they were written."""
-        zarrs = self._zarrs.values()
+        zarrs, known = self._zarrs.values(), self._chunks()
         for chunk, sizes in list(self._record.sizes.items()):
-            if sizes != [zarr.stored_bytes(chunk) for zarr in zarrs]:
+            if chunk not in known:
+                self._record.forget(chunk)
+            elif sizes != [zarr.stored_bytes(chunk) for zarr in zarrs]:
                 self._record.forget(chunk)
                 for zarr in zarrs:
                     zarr.remove(chunk)
@@ -304,13 +306,12 @@ class StoredPrediction:
         """Chunks that are not finished."""
         if self._record.is_complete:
             return []
-        shape = self.image.plane_shape
-        return [
-            chunk
-            for plane in self.image.planes()
-            for chunk in self.grid.chunks(plane, shape)
-            if chunk not in self._record.finished
-        ]
+        return [one for one in self._chunks() if one not in self._record.finished]
+
+    def _chunks(self) -> dict[Tile, None]:
+        """All chunks, in their order."""
+        planes, shape = self.image.planes(), self.image.plane_shape
+        return {one: None for plane in planes for one in self.grid.chunks(plane, shape)}
 
     def add(self, chunk: Tile, found: Findings) -> None:
         """Write down that a chunk is finished, in all results."""

@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import saving
+from napari_selfdenoise.images import parse_json, saving
 from napari_selfdenoise.training.packing import packed, unpacked
 
 FORMAT = "napari-selfdenoise checkpoint"
@@ -106,7 +106,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("selfdenoise", "{}"))
+            about = parse_json((file.metadata() or {}).get("selfdenoise", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _rebuilt(path, about, tensors)
     except RequestError:

@@ -23,7 +23,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import saving
+from napari_selfdenoise.images import parse_json, saving
 from napari_selfdenoise.model import TrainedModel, load_model, save_model
 from napari_selfdenoise.training.checkpoint import Checkpoint, read_checkpoint
 from napari_selfdenoise.training.training_run import Training
@@ -246,7 +246,7 @@ class KeptTraining:
         ValueError, LookupError, TypeError, OSError
             If that was not written, or is damaged.
         """
-        found = json.loads((self.folder / _ABOUT).read_text("utf-8"))
+        found = parse_json((self.folder / _ABOUT).read_text("utf-8"))
         images = [one | {"shape": tuple(one["shape"])} for one in found["images"]]
         others = {str(kind): str(name) for kind, name in found["others"].items()}
         return KeptImages(tuple(KeptImage(**one) for one in images), others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import weakref
 from contextlib import suppress
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_selfdenoise.images.axes import Steps
+from napari_selfdenoise.images.foreign_text import parse_json
 from napari_selfdenoise.images.formats.recorded import (
     LAZY_BYTES,
     Listed,
@@ -20,7 +21,7 @@ from napari_selfdenoise.images.formats.recorded import (
     named_or_plane,
     native,
 )
-from napari_selfdenoise.images.laziness import stays_on_disk
+from napari_selfdenoise.images.laziness import require_bounded, stays_on_disk
 from napari_selfdenoise.images.units import positive
 
 _SIZE_UM = "element_size_um"
@@ -43,6 +44,8 @@ def images_in(path: Path) -> list[Listed]:
 
 
 def _may_be_image(node: Any) -> bool:
+    if node.external:  # any file of this machine could be read so
+        return False
     return node.ndim >= 2 and node.dtype.kind in "uifb" and node.size > 0
 
 
@@ -50,6 +53,7 @@ def _read(path: Path, name: str) -> Recorded:
     h5py = library("h5py", "HDF5")
     file = h5py.File(path, "r")
     node = file[name]
+    require_bounded(node.shape, math.prod(node.chunks or ()) * node.dtype.itemsize)
     labels = named_or_plane(_labels(node), node.ndim)
     steps = _steps(node)
     if stays_on_disk(node.nbytes, LAZY_BYTES):
@@ -65,7 +69,7 @@ def _read(path: Path, name: str) -> Recorded:
 def _labels(node: Any) -> list[str]:
     """Labels of the axes: ilastik's or HDF5's own; "" where there are none."""
     with suppress(Exception):  # what cannot be understood is no label
-        tags = json.loads(node.attrs["axistags"])["axes"]
+        tags = parse_json(node.attrs["axistags"])["axes"]
         return [str(tag["key"]) for tag in tags]
     labels = [str(one.label) for one in node.dims]
     volume = node.ndim == 3 and not any(labels) and _SIZE_UM in node.attrs

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import math
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +18,16 @@ from napari_selfdenoise.images.formats.recorded import (
     library,
     native,
 )
-from napari_selfdenoise.images.laziness import stays_on_disk
+from napari_selfdenoise.images.laziness import require_bounded, stays_on_disk
 from napari_selfdenoise.images.units import positive
 
 _PLAIN = (".mrc", ".mrcs", ".st", ".ali", ".rec", ".map", ".ccp4")
 _ZIPPED = (".gz", ".bz2")
+_HEADER = 1024
+_LAST_MODE = 101
+_PIXEL_BYTES = 4
+"""Size of the header, number of the last type of pixels, and their usual size."""
+
 SUFFIXES = (*_PLAIN, *(f"{end}{zipped}" for end in _PLAIN for zipped in _ZIPPED))
 
 
@@ -30,12 +39,28 @@ def images_in(path: Path) -> list[Listed]:
 def _read(path: Path) -> Recorded:
     mrcfile = library("mrcfile", "MRC")
     zipped = path.suffix.lower() in _ZIPPED
+    _require_bounded(path)
     if not zipped and stays_on_disk(path.stat().st_size, LAZY_BYTES):
         with mrcfile.mmap(path, permissive=True) as mrc:  # its array outlives it
             return _recorded(mrc)
     with mrcfile.open(path, permissive=True) as mrc:
         found = _recorded(mrc)
     return replace(found, data=native(found.data))
+
+
+def _require_bounded(path: Path) -> None:
+    """Refuse sizes in the header before anything of that size is made."""
+    opened = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
+    with opened(path, "rb") as file:
+        header = file.read(_HEADER)
+    for order in "<>":  # the wrong one gives sizes that are refused, or too small ones
+        columns, rows, sections, mode = struct.unpack(f"{order}4i", header[:16])
+        (extended,) = struct.unpack(f"{order}i", header[92:96])
+        if 0 <= mode <= _LAST_MODE:
+            shape = sections, rows, columns
+            size = math.prod(shape) * _PIXEL_BYTES
+            zipped = path.suffix.lower() in _ZIPPED
+            require_bounded(shape, max(extended, size if zipped else 0))
 
 
 def _recorded(mrc: Any) -> Recorded:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_selfdenoise.images.formats.recorded import (
     named_or_plane,
     native,
 )
-from napari_selfdenoise.images.laziness import stays_on_disk
+from napari_selfdenoise.images.laziness import require_bounded, stays_on_disk
 from napari_selfdenoise.images.stored_axes import of_zarr, with_own_letters
 from napari_selfdenoise.images.units import positive, unit_symbol
 
@@ -93,6 +94,8 @@ def _as_number(name: str) -> tuple[int, str]:
 
 
 def _read(path: Path, place: str) -> Recorded:
+    if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
+        raise ValueError(f"{place} lies outside of it")
     group = _open(path / place)
     about = _about(group)
     image = about["multiscales"][0]
@@ -160,6 +163,8 @@ def _read_array(path: Path) -> Recorded:
 
 
 def _pixels(array: Any) -> Any:
+    piece = getattr(array, "shards", None) or array.chunks
+    require_bounded(array.shape, math.prod(piece) * array.dtype.itemsize)
     if not stays_on_disk(array.nbytes, LAZY_BYTES):
         return native(np.asarray(array[...]))
     import dask.array

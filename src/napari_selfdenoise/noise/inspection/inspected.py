@@ -188,7 +188,7 @@ def inspect_fitted(name: str, fitted: FittedNoise) -> InspectedNoise:
     kept = fitted.provenance.get("measured")
     try:
         measured = None if kept is None else MeasuredNoise.from_json(kept)
-    except (LookupError, TypeError, ValueError):  # edited by hand: then without
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # edited by hand: then without
         measured = None
     return InspectedNoise(
         name,

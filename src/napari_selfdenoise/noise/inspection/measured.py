@@ -177,11 +177,11 @@ class MeasuredNoise:
             for name in ("signal", "std", "count", "width", "histogram")
         )
         occupied = np.array(content["occupied"], bool)
-        lengths = {len(v) for v in (signal, std, count, width, histogram)}
+        columns = (signal, std, count, width, histogram)
         if (
-            len(lengths) > 1
-            or not (signal.size and occupied.size)
-            or histogram.ndim < 2
+            [v.shape[:1] for v in columns] != [signal.shape] * 5
+            or not (signal.size and occupied.size and histogram.size)
+            or [v.ndim for v in (*columns, occupied)] != [1, 1, 1, 1, 2, 1]
         ):
             raise ValueError("the columns of the measured noise differ in length")
         averaged = int(content["averaged"])

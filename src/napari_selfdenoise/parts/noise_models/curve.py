@@ -170,14 +170,38 @@ class NoiseCurve:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> NoiseCurve:
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            If it is no noise curve, or none that noise can follow.
+        """
         signal, weights, means, stds = (
             np.array(content[key], float)
             for key in ("signal", "weights", "means", "stds")
         )
         fitted = content["poisson_gaussian"]
-        fit = (fitted[0], fitted[1]) if fitted else None
-        return cls(signal, weights, means, stds, fit)
+        fit = (float(fitted[0]), float(fitted[1])) if fitted else None
+        curve = cls(signal, weights, means, stds, fit)
+        curve._require_sound()
+        return curve
+
+    def _require_sound(self) -> None:
+        """Refuse what no noise can follow."""
+        columns = (self.weights, self.means, self.stds)
+        shape = (len(self.signal), self.weights.shape[-1])
+        if any(values.shape != shape for values in columns) or 0 in shape:
+            raise ValueError("the curve's columns differ in length")
+        finite = (self.signal, *columns, self.poisson_gaussian or 0.0)
+        if not all(np.isfinite(values).all() for values in finite):
+            raise ValueError("numbers of the curve are not finite")
+        if (np.diff(self.signal) < 0).any():
+            raise ValueError("the signals of the curve do not increase")
+        if (self.stds < 0).any() or (self.weights < 0).any():
+            raise ValueError("widths and weights must be positive")
+        if not np.isfinite(self.std).all() or not (self.weights.sum(1) > 0).all():
+            raise ValueError("the curve is no noise curve")
 
 
 @torch.no_grad()

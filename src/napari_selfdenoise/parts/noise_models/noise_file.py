@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from napari_selfdenoise.errors import RequestError
-from napari_selfdenoise.images import saving
+from napari_selfdenoise.images import parse_json, saving
 from napari_selfdenoise.parts.noise_models.curve import NoiseCurve
 from napari_selfdenoise.parts.noise_models.fitted_noise import FittedNoise
 from napari_selfdenoise.parts.noise_models.models import NoiseModel
@@ -19,6 +20,9 @@ from napari_selfdenoise.parts.noise_models.models import NoiseModel
 FORMAT = "napari-selfdenoise noise model"
 VERSION = 1
 SUFFIX = ".noise.json"
+
+_LARGEST = 2**27
+"""Bytes of a file: those of this program are far smaller."""
 
 _CONFIG: TypeAdapter[NoiseModel] = TypeAdapter(NoiseModel)
 
@@ -66,8 +70,10 @@ def load_noise_model(path: str | os.PathLike[str]) -> FittedNoise:
     path = path if path.is_file() else _with_suffix(path)
     if not path.is_file():
         raise RequestError(f"There is no noise model file {path}.", "Check its name.")
+    if path.stat().st_size > _LARGEST:
+        raise _damaged(path, "it is far larger than one")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         _require_format(path, content)
         return _rebuild(content)
     except RequestError:
@@ -124,31 +130,27 @@ def _require_format(path: Path, content: Any) -> None:
 def _rebuild(content: dict[str, Any]) -> FittedNoise:
     curve = NoiseCurve.from_json(content["curve"])
     _require_sound(curve)
-    low, high = content["signal_range"]
-    a, b = content["poisson_gaussian"]
+    low, high = map(float, content["signal_range"])
+    a, b = map(float, content["poisson_gaussian"])
+    if not all(map(math.isfinite, (low, high, a, b))) or low > high:
+        raise ValueError("its signals are no range, or its line is none")
     return FittedNoise(
-        content["kind"],
+        str(content["kind"]),
         _CONFIG.validate_python(content["config"]),
         curve,
-        (float(low), float(high)),
-        (float(a), float(b)),
+        (low, high),
+        (a, b),
         float(content["bits_per_pixel"]),
         dict(content["provenance"]),
-        list(content["warnings"]),
+        [str(text) for text in content["warnings"]],
         # Files of before have none.
         {str(name): str(text) for name, text in content.get("notes", {}).items()},
     )
 
 
 def _require_sound(curve: NoiseCurve) -> None:
-    """Refuse what no noise model could say."""
-    gaussians = (curve.weights, curve.means, curve.stds)
-    shape = (len(curve.signal), curve.weights.shape[-1])
-    if any(values.shape != shape for values in gaussians):
-        raise ValueError("the curve's columns differ in length")
-    if not all(np.isfinite(values).all() for values in (curve.signal, *gaussians)):
-        raise ValueError("numbers of the curve are not finite")
+    """Refuse what no calibration has measured."""
     if not (np.diff(curve.signal) > 0).all():
         raise ValueError("the signals of the curve do not increase")
-    if (curve.stds <= 0).any() or (curve.weights < 0).any():
+    if (curve.stds <= 0).any():
         raise ValueError("widths and weights must be positive")
