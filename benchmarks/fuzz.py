@@ -3,18 +3,20 @@
     python benchmarks/fuzz.py [--cases 10000] [--seed 0] [--parts tiff model ...]
         [--only 17] [--limit 20] [--memory 4] [--examples FILE]
 
-Arrays and axes, files of images whose bytes, tags or metadata were changed, files of the
-program (models, noise models, checkpoints, records of chunks), frames for a calibration,
-random settings, random flags of the command line. What is accepted is trained on for one
-step and denoised where it is small, and the result is checked: its shape and type, that
-it is finite wherever the input is, and that its mean lies within the input's range.
+Arrays and axes, files of images whose bytes, tags or metadata were changed, files of
+the program (models, noise models, checkpoints, records of chunks), frames for a
+calibration, random settings, random flags of the command line. What is accepted is
+trained on for one step and denoised where it is small, and the result is checked: its
+shape and type, that it is finite wherever the input is, and that its mean lies within
+the input's range.
 
 Cases run in processes of their own, some hundred in each, which may take so many
-gigabytes more than they have at their start. A case that computes longer than the limit,
-in seconds, or waits six times as long, counts as hang; one that ends the process as crash.
-Each follows from seed, part and number alone: `--parts tiff --only 17` repeats one.
-Fits of the noise are shortened. Settings that make a training slow are not drawn: widths
-above 12, patches above 48 px. Vendor's files are taken from SELFDENOISE_DATA.
+gigabytes more than they have at their start. A case that computes longer than the
+limit, in seconds, or waits six times as long, counts as hang; one that ends the process
+as crash. Each follows from seed, part and number alone: `--parts tiff --only 17`
+repeats one. Fits of the noise are shortened. Settings that make a training slow are not
+drawn: widths above 12, patches above 48 px. Vendors' files are taken from
+SELFDENOISE_DATA.
 """
 
 from __future__ import annotations
@@ -93,7 +95,8 @@ def _make_seeds(home: Path) -> None:
     os.environ["SELFDENOISE_FUZZ_SEEDS"] = home.as_posix()
     data = Path(os.environ.get("SELFDENOISE_DATA", "../shared/data")) / "vendor"
     vendor = f"Path({str(data)!r})" if data.is_dir() else "None"
-    code = f"from pathlib import Path; import fuzz_cases as c; c.make_seeds(c.SEEDS, {vendor})"
+    code = "from pathlib import Path; import fuzz_cases as cases; "
+    code += f"cases.make_seeds(cases.SEEDS, {vendor})"
     here = Path(__file__).parent
     subprocess.run([sys.executable, "-c", code], cwd=here, check=True)
 
@@ -239,7 +242,7 @@ def _outcome(case: Any, rng: Any, folder: Path, limit: int) -> tuple[str, str]:
         return "wrong", str(error)[:500]
     except _HangError:
         return "hang", _where()
-    except BaseException as error:  # noqa: BLE001: that there is none is the point
+    except BaseException as error:  # noqa: BLE001 - that there is none is the point
         kind = "memory" if _ran_out(error) else "other"
         return kind, f"{type(error).__name__}: {str(error)[:300]} {_where()}"
     finally:

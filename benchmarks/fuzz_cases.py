@@ -13,6 +13,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -395,7 +396,7 @@ def some_settings(
     """Names and values of a share of the fields of a model, members' included."""
     for name, field in model.model_fields.items():
         place = f"{prefix}{name}"
-        members = [m for m in _members_of(field.annotation)]
+        members = _members_of(field.annotation)
         if name == "kind" or rng.random() > share or place in _HIDDEN:
             continue
         if members:
@@ -415,8 +416,10 @@ def _members_of(annotation: Any) -> list[type[BaseModel]]:
 def _value(rng: Random, field: Any, place: str) -> Any:
     """A value of a field: mostly one that it takes, none beyond `_LARGEST`."""
     if rng.random() < 0.06:
-        return pick(rng, (None, -1, 0, 1e400, float("nan"), "nan", "", "x", [], {}, 3.7))
-    kinds = [a for a in (field.annotation, *get_args(field.annotation))]
+        return pick(
+            rng, (None, -1, 0, 1e400, float("nan"), "nan", "", "x", [], {}, 3.7)
+        )
+    kinds = (field.annotation, *get_args(field.annotation))
     literal = next((a for a in kinds if get_origin(a) is Literal), None)
     if literal is not None:
         return pick(rng, get_args(literal))
@@ -424,7 +427,9 @@ def _value(rng: Random, field: Any, place: str) -> Any:
         return pick(rng, (True, False, "yes", "no"))
     bounds: dict[str, float] = {}
     for one in field.metadata:
-        bounds |= {n: getattr(one, n) for n in ("ge", "gt", "le", "lt") if hasattr(one, n)}
+        bounds |= {
+            n: getattr(one, n) for n in ("ge", "gt", "le", "lt") if hasattr(one, n)
+        }
     low = bounds.get("ge", bounds.get("gt", 0))
     high = min(bounds.get("le", bounds.get("lt", 100)), _LARGEST.get(place, 1e9))
     number = pick(rng, (low, high, rng.uniform(low, high), rng.uniform(low, high)))
@@ -432,7 +437,9 @@ def _value(rng: Random, field: Any, place: str) -> Any:
         return pick(rng, (int(number), int(number), str(int(number))))
     if float in kinds:
         return pick(rng, (float(number), str(number)))
-    return pick(rng, ("", "auto", "cpu", "5x5", "3x1", "111,010,111", "Z", "1x999", "x"))
+    return pick(
+        rng, ("", "auto", "cpu", "5x5", "3x1", "111,010,111", "Z", "1x999", "x")
+    )
 
 
 # -- The command line ------------------------------------------------------------------
@@ -441,6 +448,9 @@ _VERBS = ("denoise", "train", "predict", "diagnose", "evaluate", "inspect", "pro
 _VERBS += ("intervals", "calibrate")
 _LEFT_OUT = {"--budget", "--help", "--steps", "--device", "--config", "--recursive"}
 _LEFT_OUT |= {"--network.width", "--network.depth", "--patch-size", "--batch-size"}
+
+
+_STARTS_MORE = {"workers", "cluster", "processes", "scheduler"}
 
 
 def flags(rng: Random, folder: Path) -> None:
@@ -454,9 +464,13 @@ def flags(rng: Random, folder: Path) -> None:
     known = {name for option in command.params for name in option.opts}
     for option in command.params:
         name = option.opts[-1]
-        if name.startswith("--") and name not in _LEFT_OUT and rng.random() < 0.04:
-            if "workers" not in name and "cluster" not in name and "process" not in name:
-                words += [name, *_flag_value(rng, option)]
+        offered = name.startswith("--") and name not in _LEFT_OUT
+        if (
+            offered
+            and rng.random() < 0.04
+            and not _STARTS_MORE & {*name[2:].split("-")}
+        ):
+            words += [name, *_flag_value(rng, option)]
     small = ("steps", "network.width", "patch_size", "batch_size", "device")
     given = {f"--{n.replace('_', '-')}": str(SMALL[n]) for n in small}
     words += [w for n, v in given.items() if n in known for w in (n, v)]
@@ -487,7 +501,9 @@ def _arguments(rng: Random, verb: str) -> list[str]:
     image = pick(rng, ("a.tif", "a.tif", "a.tif", "b.tif", "none.tif", "cut.tif", "."))
     model = pick(rng, ("m.safetensors", "m.safetensors", "m", "a.tif", "n.noise.json"))
     noise = pick(rng, ("n.noise.json", "m.safetensors", "n", "a.tif"))
-    target = pick(rng, ("out.tif", "out.ome.tif", "out.ome.zarr", "a.tif", "x/y.tif", "o"))
+    target = pick(
+        rng, ("out.tif", "out.ome.tif", "out.ome.zarr", "a.tif", "x/y.tif", "o")
+    )
     given = {
         "denoise": [image, target],
         "train": [image, "--model", pick(rng, ("new", "a.tif", "x/new"))],
@@ -510,7 +526,16 @@ def _flag_value(rng: Random, option: Any) -> list[str]:
     if isinstance(option.type, click.Choice) and rng.random() < 0.9:
         return [str(pick(rng, list(option.type.choices)))]
     values = ("0", "1", "2", "3", "5", "0.5", "0.1", "-1", "nan", "inf", "1e9", "auto")
-    values += ("", "a.tif", "b.tif", "m.safetensors", "n.noise.json", "YX", "TYX", "1kB")
+    values += (
+        "",
+        "a.tif",
+        "b.tif",
+        "m.safetensors",
+        "n.noise.json",
+        "YX",
+        "TYX",
+        "1kB",
+    )
     return [pick(rng, values)]
 
 
@@ -518,9 +543,7 @@ def _flag_value(rng: Random, option: Any) -> list[str]:
 
 
 def _an_image(rng: Random) -> Image:
-    shape, axes = pick(
-        rng, (((40, 40), "YX"), ((33, 48), "YX"), ((3, 32, 32), "TYX"))
-    )
+    shape, axes = pick(rng, (((40, 40), "YX"), ((33, 48), "YX"), ((3, 32, 32), "TYX")))
     scene = 100 + 50 * np.sin(np.arange(math.prod(shape)).reshape(shape) / 7)
     return Image(rng.poisson(scene).astype(np.uint16), axes)
 
@@ -597,7 +620,9 @@ def _make_others(folder: Path) -> None:
         file["b/c"] = stack
         file["b/c"].attrs["element_size_um"] = [1.0, 0.1, 0.1]
     with h5py.File(folder / "hdf5" / "chunked.h5", "w") as file:
-        made = file.create_dataset("a", data=stack, chunks=(1, 8, 8), compression="gzip")
+        made = file.create_dataset(
+            "a", data=stack, chunks=(1, 8, 8), compression="gzip"
+        )
         made.attrs["axistags"] = json.dumps({"axes": [{"key": k} for k in "tyx"]})
     for name in ("a.mrc", "a.mrc.gz", "a.mrc.bz2"):
         kind = {"": None, "gz": "gzip", "bz2": "bzip2"}[name[6:]]
@@ -634,7 +659,7 @@ def _make_runs(folder: Path) -> None:
     next(running)
     for _ in range(4):
         next(running)
-    with __import__("contextlib").suppress(StopIteration):
+    with suppress(StopIteration):
         running.send(STOP)
     running.close()
     home = folder / "cli"
@@ -644,4 +669,6 @@ def _make_runs(folder: Path) -> None:
     write_image(image, home / "s.tif")
     (home / "cut.tif").write_bytes((home / "a.tif").read_bytes()[:500])
     save_model(model, home / "m")
-    shutil.copy(ROOT / "tests" / "data" / "poisson_gaussian.noise.json", home / "n.noise.json")
+    shutil.copy(
+        ROOT / "tests" / "data" / "poisson_gaussian.noise.json", home / "n.noise.json"
+    )

@@ -80,9 +80,9 @@ def _digits(rng: Random, data: bytearray) -> None:
         one = pick(rng, found)
         new = pick(rng, (b"0", b"-1", b"999999999999", b"nan", b"1e400", b"3.5", b""))
         same = rng.random() < 0.5
-        data[one.start() : one.end()] = new.ljust(len(one[0]))[: len(one[0])] if (
-            same
-        ) else new
+        data[one.start() : one.end()] = (
+            new.ljust(len(one[0]))[: len(one[0])] if (same) else new
+        )
 
 
 _CHANGES = (_flip, _overwrite, _word, _word, _cut, _remove, _repeat, _digits)
@@ -92,7 +92,7 @@ _CHANGES = (_flip, _overwrite, _word, _word, _cut, _remove, _repeat, _digits)
 
 
 def spoiled_tag(rng: Random, content: bytes) -> bytes:
-    """A TIFF, little-endian, with a field of an entry of its first directory changed."""
+    """A little-endian TIFF with a field of its first directory changed."""
     data, big = bytearray(content), content[2:3] == b"+"
     entry, count_size, offset_format = (20, 8, "<Q") if big else (12, 2, "<I")
     try:

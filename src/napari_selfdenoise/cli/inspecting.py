@@ -128,7 +128,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _write(noises: Sequence[InspectedNoise], signal: float | None, path: Path) -> None:
     """Write all figures: model, figure, x, y, unit."""
-    from napari_selfdenoise.images import saving
+    from napari_selfdenoise.images import saving, table_cell
     from napari_selfdenoise.noise.inspection import tables
 
     with saving(path, "table") as part, part.open("w", newline="") as file:
@@ -136,6 +136,7 @@ def _write(noises: Sequence[InspectedNoise], signal: float | None, path: Path) -
         table.writerow(["model", "figure", "x", "y", "unit"])
         for noise in noises:
             at = None if signal is None else noise.from_grey_values(signal)
+            called = table_cell(noise.name)
             for name, (x, y) in tables(noise, at).items():
                 for pair in zip(x.tolist(), y.tolist(), strict=True):
-                    table.writerow([noise.name, name, *pair, noise.unit])
+                    table.writerow([called, name, *pair, noise.unit])

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from napari_selfdenoise.cli.processes import wait_for_first
+from napari_selfdenoise.images import printable
 
 _ONLY_IN_JSON = (
     "noise_curve",
@@ -26,7 +27,7 @@ _ONLY_IN_JSON = (
 def complain(message: str, hint: str, as_json: bool, status: int) -> int:
     """Print what went wrong and what to try; returns the exit status."""
     whose = wait_for_first()
-    click.echo(f"Error: {whose}{message} {hint}".rstrip(), err=True)
+    click.echo(printable(f"Error: {whose}{message} {hint}".rstrip()), err=True)
     if as_json and not whose:
         click.echo(json.dumps({"error": message, "hint": hint}))
     return status
@@ -45,7 +46,7 @@ def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
         report = command(**values)
         text = report.pop("table", None)
         readable = _readable(report) if text is None else text
-        click.echo(json.dumps(_finite(report)) if as_json else readable)
+        click.echo(json.dumps(_finite(report)) if as_json else printable(readable))
         if report.get("failed"):
             raise click.exceptions.Exit(1)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from napari_selfdenoise.images import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -50,7 +52,8 @@ class _Bars:
         def show(shown: Shown) -> None:
             total = None if shown.fraction is None else 1.0
             done = shown.fraction or 0.0
-            progress.update(task, total=total, completed=done, description=shown.text)
+            text = printable(shown.text)
+            progress.update(task, total=total, completed=done, description=text)
 
         try:
             yield show
@@ -66,6 +69,7 @@ _BARS = _Bars()
 
 def say(line: str) -> None:
     """Print a line to stderr, above the bars if there are any."""
+    line = printable(line)
     if _BARS.progress is None:
         click.echo(line, err=True)
     else:

@@ -116,6 +116,8 @@ def measure_motion(
             start = 2 * F.interpolate(steps, (height, width), mode="bilinear")
         steps = _refined(contrast[:1], contrast[1:], start, window, count)
     steps = _where_better(contrast[:1], contrast[1:], steps, window)
+    # Where contrasts are beyond the range of the numbers, no displacement is found.
+    steps = steps.nan_to_num(0.0, 0.0, 0.0)
     return [Motion(one.numpy() * bins, CELL * bins) for one in steps]
 
 

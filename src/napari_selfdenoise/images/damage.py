@@ -19,6 +19,7 @@ import tifffile
 
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images.foreign_text import parse_json
+from napari_selfdenoise.images.laziness import require_bounded
 
 _DAMAGE = re.compile("invalid page offset|corrupted tag list|corrupted IFD")
 
@@ -137,6 +138,8 @@ def whole_part(
     used = math.prod(length for _, length in outer)
     if not count:
         return None
+    if not first.is_contiguous:
+        require_bounded(first.shape, first.nbytes)
     if used > listed:
         planes = _contiguous(path, tif, first, used, lazy_bytes)
     else:

@@ -38,12 +38,12 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """Text with line breaks and tabs, but all else that steers a terminal spelled out.
+    r"""Text with line breaks and tabs, but all else that steers a terminal spelled out.
 
     Examples
     --------
-    >>> printable("cells \\x1b[31m.tif")
-    'cells \\\\x1b[31m.tif'
+    >>> printable("cells \x1b[31m.tif")
+    'cells \\x1b[31m.tif'
     """
     return "".join(one if _is_shown(one) else _spelled(one) for one in text)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_selfdenoise.errors import RequestError
+from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images.acquisition import Acquisition
 from napari_selfdenoise.images.description import describe_axes
 from napari_selfdenoise.images.display import Look
@@ -145,9 +145,24 @@ class Image(Planes):
         self, array: Any, plane: PlaneIndex, rows: slice, columns: slice
     ) -> NDArray[Any]:
         """A region of one plane of an array of this image's shape, (Y, X)."""
-        pixels = np.asarray(array[self.slices(plane, rows, columns)])
+        pixels = self._fetched(array, self.slices(plane, rows, columns))
         columns_first = self.axes.index("X") < self.axes.index("Y")
         return pixels.T if columns_first else pixels
+
+    def _fetched(self, array: Any, index: tuple[int | slice, ...]) -> NDArray[Any]:
+        """A part of an array; a file that turns out to be damaged is a sentence."""
+        if is_in_memory(array):
+            return np.asarray(array[index])
+        try:
+            return np.asarray(array[index])
+        except (RequestError, DenoisingError, MemoryError):
+            raise
+        except Exception as error:
+            raise DenoisingError(
+                f"A part of '{self.name}' could not be read: its file is damaged or "
+                f"gone ({type(error).__name__}).",
+                "Copy it again from where it was acquired.",
+            ) from error
 
     def as_stored(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values of planes, (..., Y, X), in the order of the axes of `data`."""

@@ -32,7 +32,7 @@ def stays_on_disk(size: int, usual: int) -> bool:
     return size > (usual if most is None else min(usual, most))
 
 
-def require_bounded(shape: Sequence[int], piece_bytes: int) -> None:
+def require_bounded(shape: Sequence[int], piece_bytes: int, pieces: int = 1) -> None:
     """Refuse sizes that a file declares but no image has: nothing is allocated yet.
 
     Parameters
@@ -41,6 +41,8 @@ def require_bounded(shape: Sequence[int], piece_bytes: int) -> None:
         Of the image.
     piece_bytes : int
         Of what is read at once: a chunk, a tile, or the whole image.
+    pieces : int
+        How many there are.
 
     Raises
     ------
@@ -49,6 +51,8 @@ def require_bounded(shape: Sequence[int], piece_bytes: int) -> None:
     """
     if min(shape, default=0) < 0 or max(shape, default=0) > _LONGEST_AXIS:
         raise ValueError(f"an axis is {max(shape)} long, 2**24 at most is read")
+    if pieces > _LONGEST_AXIS:
+        raise ValueError(f"it is cut into {pieces} pieces, 2**24 at most are read")
     if piece_bytes > _LARGEST_PIECE:
         size = piece_bytes / 2**30
         raise ValueError(f"{size:.3g} GB must be unpacked at once, 2 GB are at most")

@@ -29,8 +29,8 @@ from napari_selfdenoise.images.formats import (
 )
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.laziness import within_memory
-from napari_selfdenoise.images.series import choose, tiff_series_names
-from napari_selfdenoise.images.tiff_reading import file_stem, read_tiff
+from napari_selfdenoise.images.series import choose
+from napari_selfdenoise.images.tiff_reading import file_stem, read_tiff, tiff_series
 
 _LONGEST = 80
 """Letters of a library's message that are shown."""
@@ -109,7 +109,7 @@ def series_names(path: str | os.PathLike[str]) -> list[str]:
     path = Path(path)
     kind = _require_file(path)
     if kind is None:
-        return tiff_series_names(path)
+        return tiff_series(path)
     with _as_request_error(path, kind):
         return [one.name for one in kind.images_in(path)]
 

@@ -37,7 +37,7 @@ from napari_selfdenoise.images.display import Look
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.laziness import require_bounded, stays_on_disk
 from napari_selfdenoise.images.planes import UNNAMED_AXES
-from napari_selfdenoise.images.series import choose_series
+from napari_selfdenoise.images.series import choose_series, tiff_series_names
 from napari_selfdenoise.images.stored_axes import of_tiff, with_own_letters
 from napari_selfdenoise.images.tiff_pixel_sizes import vendor_steps
 from napari_selfdenoise.images.units import in_micrometres, positive, unit_symbol
@@ -95,10 +95,6 @@ def read_tiff(path: Path, axes: str | None, number: int | None) -> Image:
             channels = 1 if "C" in changed else _channels(found, axes)
             names, tables = channels_of_file(tif, found.index, channels)
             acquired = acquisition.of_tiff(tif, found.index) if not axes else None
-    except PermissionError as error:
-        raise RequestError(
-            f"{path.name} may not be read.", "Check the rights of the file."
-        ) from error
     except RequestError:
         raise
     except Exception as error:
@@ -189,7 +185,28 @@ def _dask(path: Path, index: int) -> Any:
     return dask.array.from_array(planes, chunks=planes.chunks)
 
 
+def tiff_series(path: Path) -> list[str]:
+    """Names of the images of a TIFF, as `series_names` gives them.
+
+    Raises
+    ------
+    RequestError
+        If it is no TIFF that can be read.
+    """
+    try:
+        with damage_noted():
+            return tiff_series_names(path)
+    except RequestError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+
+
 def _unreadable(path: Path, error: Exception) -> RequestError:
+    if isinstance(error, PermissionError):
+        return RequestError(
+            f"{path.name} may not be read.", "Check the rights of the file."
+        )
     if path.stat().st_size == 0:
         return RequestError(f"{path.name} is empty.", "Copy it again.")
     if "not a TIFF file" in str(error):

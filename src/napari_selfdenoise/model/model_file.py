@@ -30,8 +30,14 @@ FORMAT = "napari-selfdenoise model"
 VERSION = 2
 SUFFIX = ".safetensors"
 
-_DOES_NOT_FIT = (LookupError, TypeError, AttributeError, RuntimeError, ValueError)
-_DOES_NOT_FIT = (*_DOES_NOT_FIT, ArithmeticError, MemoryError)
+_DOES_NOT_FIT = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ValueError,
+    ArithmeticError,
+)
 """Errors of a file whose content is not what `save_model` writes."""
 
 
@@ -252,7 +258,8 @@ def _sound_kernel(kernel: Tensor) -> NDArray[np.float64]:
 
 def _require_same(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
     """Refuse tensors of other names, shapes or types than a module has."""
-    wanted = {f"{prefix}{n}": (v.shape, v.dtype) for n, v in module.state_dict().items()}
+    state = {f"{prefix}{name}": v for name, v in module.state_dict().items()}
+    wanted = {name: (v.shape, v.dtype) for name, v in state.items()}
     found = {n: (v.shape, v.dtype) for n, v in tensors.items() if n.startswith(prefix)}
     if wanted != found:
         raise ValueError(f"tensors of {prefix} are not those of its settings")

@@ -55,6 +55,7 @@ class Opening(QWidget):
         self._waiting: list[tuple[str, Any]] = []
         self._docked = self._closed = False
         self.label = QLabel("Starting: this takes a few seconds the first time…")
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setWordWrap(True)
         self.label.setFixedWidth(260)
         self.label.setAlignment(Qt.AlignmentFlag.AlignTop)

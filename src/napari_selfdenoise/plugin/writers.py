@@ -55,11 +55,13 @@ def _save(image: Image, path: str, *notes: str) -> list[str]:
     from napari.utils.notifications import show_info
 
     from napari_selfdenoise.images import write_image
+    from napari_selfdenoise.plugin.docks.plain_text import without_tags
 
     # The name as it was typed may end in ".5 denoised", which is no suffix. napari has
     # asked about a file of that very name only.
     complete = path.lower().endswith(_SUFFIXES)
     place = Path(path if complete else f"{path}.tif")
     write_image(image, place, overwrite=complete)
-    show_info(" ".join([f"Saved {place.name}: {image.describe()}.", *notes]))
+    saved = f"Saved {place.name}: {image.describe()}."
+    show_info(without_tags(" ".join([saved, *notes])))
     return [str(place)]

@@ -30,6 +30,18 @@ _STATE = {"precision", "trained_s", "advances", "moments", "losses", "history"}
 _STATE |= {"batch", "trainers"}
 """What `TrainingLoop.state` holds."""
 
+_DOES_NOT_FIT = (
+    SafetensorError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
+"""Errors of a file whose content is not what `write_checkpoint` writes."""
+
 _PRECISIONS = ("float32", "bfloat16")
 
 EVERY_S = 60.0
@@ -111,7 +123,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _rebuilt(path, about, tensors)
     except RequestError:
         raise
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+    except _DOES_NOT_FIT as error:
         raise damaged(path) from error
 
 

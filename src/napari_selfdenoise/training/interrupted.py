@@ -248,6 +248,8 @@ class KeptTraining:
         """
         found = parse_json((self.folder / _ABOUT).read_text("utf-8"))
         images = [one | {"shape": tuple(one["shape"])} for one in found["images"]]
+        if not images:
+            raise ValueError("it learns from no image")
         others = {str(kind): str(name) for kind, name in found["others"].items()}
         return KeptImages(tuple(KeptImage(**one) for one in images), others)
 
@@ -296,7 +298,7 @@ def _read(kept: KeptTraining) -> Interrupted | None:
         step = read_checkpoint(kept.checkpoint).step
         written = datetime.fromtimestamp(kept.checkpoint.stat().st_mtime)
         return Interrupted(kept, kept.about(), step, written)
-    except (RequestError, OSError, ValueError, LookupError, TypeError):
+    except (RequestError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

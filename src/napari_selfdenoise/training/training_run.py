@@ -222,13 +222,17 @@ def _train(
     return finished_model(loop, images, start, warnings, few)
 
 
+_DOES_NOT_FIT = LookupError, TypeError, ValueError, RuntimeError, AttributeError
+"""Errors of a state that is none of this training."""
+
+
 def _restore(loop: TrainingLoop, found: Checkpoint, path: Path) -> None:
     """Let a training go on from a checkpoint; one that does not fit is damaged."""
     try:
         loop.restore(found.state)
     except RequestError:  # of other images: nothing is damaged
         raise
-    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+    except _DOES_NOT_FIT as error:
         if isinstance(error, RuntimeError) and lacks_memory(error):
             raise
         raise damaged(path) from error

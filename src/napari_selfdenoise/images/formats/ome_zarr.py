@@ -164,7 +164,8 @@ def _read_array(path: Path) -> Recorded:
 
 def _pixels(array: Any) -> Any:
     piece = getattr(array, "shards", None) or array.chunks
-    require_bounded(array.shape, math.prod(piece) * array.dtype.itemsize)
+    count = math.prod(-(-n // m) for n, m in zip(array.shape, piece, strict=True))
+    require_bounded(array.shape, math.prod(piece) * array.dtype.itemsize, count)
     if not stays_on_disk(array.nbytes, LAZY_BYTES):
         return native(np.asarray(array[...]))
     import dask.array

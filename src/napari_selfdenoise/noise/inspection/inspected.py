@@ -188,8 +188,8 @@ def inspect_fitted(name: str, fitted: FittedNoise) -> InspectedNoise:
     kept = fitted.provenance.get("measured")
     try:
         measured = None if kept is None else MeasuredNoise.from_json(kept)
-    except (ArithmeticError, LookupError, TypeError, ValueError):  # edited by hand: then without
-        measured = None
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        measured = None  # edited by hand: then without
     return InspectedNoise(
         name,
         fitted.curve,

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_selfdenoise.diagnosis import Diagnosis
 from napari_selfdenoise.plugin.docks.panel import button, label
 from napari_selfdenoise.plugin.docks.places import EDGE, LEAST_PLOT, BelowImage
+from napari_selfdenoise.plugin.docks.plain_text import plain_tip
 from napari_selfdenoise.plugin.docks.plots import CorrelationPlot
 
 COLUMNS = ("Image", "What was found", "What it means", "What will be done", "")
@@ -87,7 +88,7 @@ class DiagnosisTable(BelowImage):
         self.table.insertRow(number)
         for column, text in enumerate((_titled(subject), *texts)):
             item = QTableWidgetItem(text)
-            item.setToolTip(text)
+            item.setToolTip(plain_tip(text))
             self.table.setItem(number, column, item)
         if changes:
             apply = QPushButton("Apply")

@@ -13,6 +13,7 @@ from napari_selfdenoise.batch import is_like
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.plugin.docks.panel import bare, combo_box
+from napari_selfdenoise.plugin.docks.plain_text import plain_tip
 from napari_selfdenoise.plugin.viewer.layer_choice import is_plain
 from napari_selfdenoise.plugin.viewer.layers import denoisable_image
 
@@ -84,7 +85,8 @@ class LayersChoice(QWidget):
     def _show_names(self) -> None:
         names = [one.name for one in self.value()]
         more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-        self.combo.setToolTip(f"{_TIP} Now: {', '.join([*names[:_NAMED], *more])}.")
+        tip = f"{_TIP} Now: {', '.join([*names[:_NAMED], *more])}."
+        self.combo.setToolTip(plain_tip(tip))
 
 
 def layers_to_choose(

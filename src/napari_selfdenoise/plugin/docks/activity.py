@@ -11,6 +11,8 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QProgressBar
 
+from napari_selfdenoise.plugin.docks.plain_text import without_tags
+
 LONG_S = 30.0
 """Seconds from which on a user may have turned to something else."""
 
@@ -99,4 +101,4 @@ class Activity(QObject):
     def _report(self) -> None:
         if time.monotonic() - self._since >= LONG_S:
             first = re.split(r"(?<=[.!?])\s", self._message(), maxsplit=1)[0]
-            show_info(f"{self._title}: the run has ended. {first}")
+            show_info(without_tags(f"{self._title}: the run has ended. {first}"))

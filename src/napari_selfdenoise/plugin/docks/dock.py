@@ -20,6 +20,7 @@ from napari_selfdenoise.plugin.docks.activity import Activity
 from napari_selfdenoise.plugin.docks.drops import FileWords, refusals
 from napari_selfdenoise.plugin.docks.panel import Panel
 from napari_selfdenoise.plugin.docks.places import become_tab, dock_of
+from napari_selfdenoise.plugin.docks.plain_text import without_tags
 from napari_selfdenoise.plugin.docks.plots import Plot, follow_theme
 from napari_selfdenoise.plugin.docks.series import read_layer, several_note
 from napari_selfdenoise.plugin.docks.worker import Run, sentence
@@ -260,7 +261,7 @@ class Dock(QWidget):
         self._files.notes.append(words)
         self._show_files()
         if self._run is not None:  # whose words come first
-            show_info(words)
+            show_info(without_tags(words))
 
     def _refuse_files(self, error: Exception, *paths: Path) -> None:
         """Add why files cannot be opened to the sentences about the others."""
@@ -359,7 +360,7 @@ def is_in_front(viewer: Any, name: str) -> bool:
 def _notify(error: Exception) -> None:
     """Let napari show an error as well."""
     if isinstance(error, RequestError | DenoisingError):
-        show_error(sentence(error))
+        show_error(without_tags(sentence(error)))
     else:  # with the traceback, for a report
         notification_manager.receive_error(type(error), error, error.__traceback__)
 

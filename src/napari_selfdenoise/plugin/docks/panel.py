@@ -255,5 +255,6 @@ def label(name: str) -> QLabel:
     """Make a label for sentences."""
     made = QLabel()
     made.setObjectName(name)
+    made.setTextFormat(Qt.TextFormat.PlainText)
     made.setWordWrap(True)
     return made

@@ -19,6 +19,8 @@ from qtpy.QtGui import QAction, QFontMetricsF  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.images import table_cell
+from napari_selfdenoise.plugin.docks.plain_text import without_tags
 from napari_selfdenoise.plugin.docks.plot_files import (
     save_pdf,
     save_png,
@@ -138,6 +140,7 @@ class Plot(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
         self.promise = QLabel(promise, self.plot)
+        self.promise.setTextFormat(Qt.TextFormat.PlainText)
         self._set_up_axes()
         self._set_up_promise()
         self._add_actions()
@@ -172,7 +175,8 @@ class Plot(QWidget):
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["series", "x", "y"])
         for name, (x, y) in self.series().items():
-            table.writerows(zip([name] * x.size, x.tolist(), y.tolist(), strict=True))
+            called = table_cell(name)
+            table.writerows(zip([called] * x.size, x.tolist(), y.tolist(), strict=True))
         return text.getvalue()
 
     def _set_up_axes(self) -> None:
@@ -268,7 +272,7 @@ class Plot(QWidget):
         try:
             save(what, path)
         except (RequestError, DenoisingError) as error:
-            show_error(str(error))
+            show_error(without_tags(str(error)))
 
     def _ask_path(self, title: str, kinds: str, suffix: str) -> Path | None:
         name, _ = QFileDialog.getSaveFileName(self, title, "", kinds)

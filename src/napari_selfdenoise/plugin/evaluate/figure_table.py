@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_selfdenoise.evaluation import Figure
+from napari_selfdenoise.plugin.docks.plain_text import plain_tip
 
 _VALUES = 0.45
 """Share of the width that values take at most; what is longer wraps."""
@@ -39,7 +40,7 @@ class FigureTable(QTableWidget):
             about = ": ".join(texts), figure.quantity.meaning, figure.reason
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip("\n".join(filter(None, about)))
+                item.setToolTip(plain_tip("\n".join(filter(None, about))))
                 self.setItem(row, column, item)
         self.setVisible(bool(figures))
         self._fit()

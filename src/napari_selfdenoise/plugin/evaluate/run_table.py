@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
-from napari_selfdenoise.images import saving
+from napari_selfdenoise.images import saving, table_cell
 from napari_selfdenoise.plugin.docks.panel import button, label
 from napari_selfdenoise.plugin.docks.places import EDGE, BelowImage
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, RunRecord
@@ -32,8 +32,6 @@ COLUMNS = ("Run", "Image", "Recipe", "Masking", "Noise model", "Time (s)", "Step
 _ABOUT = "Double-click a run to bring its settings back into the Denoise dock."
 _NONE = "No run has ended yet: press Train in the Denoise dock."
 _VALUE = Qt.ItemDataRole.UserRole
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Beginnings of a text that a spreadsheet would compute."""
 
 
 class RunTable(BelowImage):
@@ -173,11 +171,5 @@ def to_csv(runs: Sequence[FinishedRun]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(header)
-    table.writerows([[_harmless(value) for value in row] for row in rows])
+    table.writerows([[table_cell(value) for value in row] for row in rows])
     return text.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    """A value that a spreadsheet does not take for a formula."""
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{value}" if is_formula else value

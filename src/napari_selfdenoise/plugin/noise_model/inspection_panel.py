@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_selfdenoise.noise.inspection import ELECTRONS, GREY_VALUES
 from napari_selfdenoise.plugin.docks.panel import bare, button, combo_box, label
 from napari_selfdenoise.plugin.docks.places import EDGE, BelowImage
+from napari_selfdenoise.plugin.docks.plain_text import plain_tip
 from napari_selfdenoise.plugin.docks.plots import Plot
 from napari_selfdenoise.plugin.noise_model.inspection_plots import (
     DensityPlot,
@@ -86,7 +87,7 @@ class InspectionPanel(BelowImage):
         item = QListWidgetItem(QIcon(icon), name)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
         item.setCheckState(Qt.CheckState.Checked)
-        item.setToolTip(name)
+        item.setToolTip(plain_tip(name))
         self.models.addItem(item)
         self.models.setCurrentItem(item)
 
@@ -146,6 +147,7 @@ class InspectionPanel(BelowImage):
         )
         self.note = label("inspection_note")
         self.caption = QLabel()
+        self.caption.setTextFormat(Qt.TextFormat.PlainText)
         self.caption.setObjectName("signal_caption")
 
     def _make_plots(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -80,7 +81,8 @@ class InspectionPlot(Plot):
     ) -> pg.PlotDataItem:
         """Draw a line and note it under a name; one without a key has no legend."""
         self._drawn[name] = x, y
-        return self.plot.plot(*_finite(x, y), pen=pen, connect="finite", name=key)
+        shown = None if key is None else html.escape(key)
+        return self.plot.plot(*_finite(x, y), pen=pen, connect="finite", name=shown)
 
     def dots(self, name: str, x: NDArray[Any], y: NDArray[Any], colour: str) -> None:
         """Draw dots and note them under a name."""
@@ -96,7 +98,7 @@ class InspectionPlot(Plot):
 
     def key(self, name: str, item: Any) -> None:
         """Explain a sign in the legend, by an item that is drawn nowhere."""
-        self._names.addItem(item, name)
+        self._names.addItem(item, html.escape(name))
 
     def clear_keys(self) -> None:
         """Take everything out of the legend."""
