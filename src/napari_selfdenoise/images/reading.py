@@ -29,7 +29,7 @@ from napari_selfdenoise.images.formats import (
 )
 from napari_selfdenoise.images.image import Image, as_line_scan
 from napari_selfdenoise.images.laziness import within_memory
-from napari_selfdenoise.images.series import choose
+from napari_selfdenoise.images.series import choose, no_images
 from napari_selfdenoise.images.tiff_reading import file_stem, read_tiff, tiff_series
 
 _LONGEST = 80
@@ -111,7 +111,10 @@ def series_names(path: str | os.PathLike[str]) -> list[str]:
     if kind is None:
         return tiff_series(path)
     with _as_request_error(path, kind):
-        return [one.name for one in kind.images_in(path)]
+        names = [one.name for one in kind.images_in(path)]
+        if not names:
+            raise no_images(path)
+        return names
 
 
 def _require_file(path: Path) -> Format | None:

@@ -66,6 +66,8 @@ def choose(path: Path, found: Sequence[Any], number: int | None) -> tuple[Any, s
     RequestError
         If there is no image of that number.
     """
+    if not found:
+        raise no_images(path)
     if number is None:
         return found[0], _others_note(path, found)
     if not 0 <= number < len(found):
@@ -74,6 +76,14 @@ def choose(path: Path, found: Sequence[Any], number: int | None) -> tuple[Any, s
             f"Choose 0 to {len(found) - 1}." if len(found) > 1 else "Leave it out.",
         )
     return found[number], ""
+
+
+def no_images(path: Path) -> RequestError:
+    """Return the error of a file that holds no image."""
+    return RequestError(
+        f"{path.name} holds no image, or is damaged.",
+        "Copy it again, or choose another file.",
+    )
 
 
 def _is_own_image(series: Any) -> bool:

@@ -95,7 +95,7 @@ def _as_number(name: str) -> tuple[int, str]:
 
 def _read(path: Path, place: str) -> Recorded:
     if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
-        raise ValueError(f"{place} lies outside of it")
+        raise ValueError(f"an image lies outside of it: {place}")
     group = _open(path / place)
     about = _about(group)
     image = about["multiscales"][0]
