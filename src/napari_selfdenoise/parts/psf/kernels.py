@@ -99,6 +99,8 @@ def _airy(v: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _subpixels(size_v: float) -> tuple[NDArray[np.float64], int]:
     """Positions of finer samples along a row of pixels, and the number of pixels."""
+    # The pattern lies within a pixel of that size: larger ones are all the same.
+    size_v = min(size_v, 4 * _RIM_V)
     pixels = 2 * require_radius(_RIM_V / size_v) + 1
     each = max(5, math.ceil(size_v / 0.15))  # 50 samples to the first full ring
     return (np.arange(pixels * each) + 0.5 - pixels * each / 2) * size_v / each, pixels
