@@ -269,7 +269,7 @@ class StoredPrediction:
 
     def _forget_lost(self) -> None:
         """Denoise chunks once more that are not there as they were written."""
-        zarrs, known = self._zarrs.values(), self._chunks()
+        zarrs, known = self._zarrs.values(), _chunks(self.image, self.grid)
         for chunk, sizes in list(self._record.sizes.items()):
             if chunk not in known:
                 self._record.forget(chunk)
@@ -306,12 +306,11 @@ class StoredPrediction:
         """Chunks that are not finished."""
         if self._record.is_complete:
             return []
-        return [one for one in self._chunks() if one not in self._record.finished]
-
-    def _chunks(self) -> dict[Tile, None]:
-        """All chunks, in their order."""
-        planes, shape = self.image.planes(), self.image.plane_shape
-        return {one: None for plane in planes for one in self.grid.chunks(plane, shape)}
+        return [
+            one
+            for one in _chunks(self.image, self.grid)
+            if one not in self._record.finished
+        ]
 
     def add(self, chunk: Tile, found: Findings) -> None:
         """Write down that a chunk is finished, in all results."""
@@ -385,6 +384,12 @@ class StoredPrediction:
                 "Check free space and rights, then run it again: what is denoised "
                 "stays.",
             ) from error
+
+
+def _chunks(image: Image, grid: Grid) -> dict[Tile, None]:
+    """All chunks of an image, in their order."""
+    planes, shape = image.planes(), image.plane_shape
+    return {one: None for plane in planes for one in grid.chunks(plane, shape)}
 
 
 class _Shape:

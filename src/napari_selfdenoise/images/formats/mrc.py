@@ -50,8 +50,8 @@ def _read(path: Path) -> Recorded:
 
 def _require_bounded(path: Path) -> None:
     """Refuse sizes in the header before anything of that size is made."""
-    opened = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
-    with opened(path, "rb") as file:
+    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+    with openers.get(path.suffix.lower(), open)(path, "rb") as file:
         header = file.read(_HEADER)
     for order in "<>":  # the wrong one gives sizes that are refused, or too small ones
         columns, rows, sections, mode = struct.unpack(f"{order}4i", header[:16])

@@ -12,7 +12,7 @@ _TAG = re.compile(r"<(?=[\w/!?])")
 
 def plain_tip(text: str) -> str:
     """Return a tooltip that shows a text as it is, whatever Qt would take it for."""
-    if not Qt.mightBeRichText(text):
+    if not Qt.mightBeRichText(text):  # type: ignore[attr-defined]
         return text
     return f"<qt>{html.escape(text)}</qt>".replace("\n", "<br>")
 
