@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import struct
@@ -154,7 +155,7 @@ def _changed(rng: Random, value: Any) -> Any:
 def _odd(rng: Random, value: Any) -> Any:
     if isinstance(value, int | float) and rng.random() < 0.4:
         return pick(rng, (-value, value * 1000, value + 1, value * 0, value / 3))
-    return pick(rng, _ODD)
+    return copy.deepcopy(pick(rng, _ODD))
 
 
 _ODD: tuple[Any, ...] = (None, True, False, 0, 1, -1, 2, 0.5, 1e-300, 1e300, 1e308)

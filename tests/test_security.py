@@ -22,7 +22,13 @@ from safetensors.torch import save_file
 import napari_selfdenoise
 from napari_selfdenoise import Image, RequestError, load_model, read_image, write_image
 from napari_selfdenoise.batch import find_images
-from napari_selfdenoise.images import parse_json, printable, saving, table_cell
+from napari_selfdenoise.images import (
+    parse_json,
+    printable,
+    saving,
+    series_names,
+    table_cell,
+)
 from napari_selfdenoise.images.zarr_writing import StartedZarr
 from napari_selfdenoise.parts.noise_models import load_noise_model
 from napari_selfdenoise.prediction.chunk_record import ChunkRecord
@@ -375,6 +381,20 @@ def test_sizes_that_no_image_has_are_refused_before_anything_is_made(
         assert tracemalloc.get_traced_memory()[1] < 2**27
     finally:
         tracemalloc.stop()
+
+
+def test_a_list_of_images_without_end_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((2, 24, 24), np.uint8), compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        start, last = (page.offset for page in tif.pages)
+    content = bytearray(path.read_bytes())
+    (tags,) = struct.unpack_from("<H", content, last)
+    struct.pack_into("<I", content, last + 2 + 12 * tags, start)
+    path.write_bytes(content)
+    for read in (read_image, series_names):
+        with pytest.raises(RequestError, match="damaged"):
+            read(path)
 
 
 def test_entities_of_xml_do_not_multiply(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ _FEWEST_LEVELS = 2
 """Series of half and a quarter of the size: one alone may be an image of its own."""
 
 
+_LINKS = 1000
+"""Entries of a list of images that are followed to see whether it has an end."""
+
 _MOST_NAMES = 12
 """Names of images in a sentence: a plate has thousands."""
 
@@ -31,10 +36,33 @@ def tiff_series_names(path: Path) -> list[str]:
 
 
 def all_series(tif: Any) -> list[Any]:
-    """The images of an open TIFF, without previews and smaller copies."""
+    """The images of an open TIFF, without previews and smaller copies.
+
+    Raises
+    ------
+    ValueError
+        If its list of images has no end.
+    """
+    _require_end(tif)
     first, *others = tif.series
     others = [one for one in others if _is_own_image(one)]
     return [first, *others[_levels(first, others) :]]
+
+
+def _require_end(tif: Any) -> None:
+    """Refuse a list of images that leads back to an earlier one: it would never end."""
+    file, form = tif.filehandle, tif.tiff
+    seen: set[int] = set()
+    offset = tif.pages.first.offset
+    with suppress(struct.error, OSError):
+        while offset and len(seen) < _LINKS:
+            if offset in seen:
+                raise ValueError("its list of images has no end")
+            seen.add(offset)
+            file.seek(offset)
+            (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+            file.seek(offset + form.tagnosize + tags * form.tagsize)
+            (offset,) = struct.unpack(form.offsetformat, file.read(form.offsetsize))
 
 
 def choose_series(path: Path, tif: Any, number: int | None) -> tuple[Any, str]:
