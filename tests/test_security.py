@@ -20,7 +20,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import napari_selfdenoise
-from napari_selfdenoise import Image, RequestError, load_model, read_image, write_image
+from napari_selfdenoise import (
+    DenoisingError,
+    Image,
+    RequestError,
+    denoise,
+    load_model,
+    read_image,
+    write_image,
+)
 from napari_selfdenoise.batch import find_images
 from napari_selfdenoise.images import (
     parse_json,
@@ -183,6 +191,18 @@ def test_weights_of_another_type_are_refused(tmp_path, kind):
 
     with pytest.raises(RequestError, match="not a model"):
         load_model(rewritten(tmp_path, tensors=change))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_lead_beyond_the_numbers_are_a_sentence(tmp_path):
+    def enlarge(tensors):
+        for name in tensors:
+            tensors[name] = torch.full_like(tensors[name], 1e30)
+
+    model = load_model(rewritten(tmp_path, tensors=enlarge))
+    image = Image(np.random.default_rng(0).poisson(50, (32, 32)), "YX")
+    with pytest.raises(DenoisingError, match="no finite numbers"):
+        denoise(image, model, device="cpu")
 
 
 @pytest.mark.parametrize("change", ["flatten", "missing", "more", "nan"])

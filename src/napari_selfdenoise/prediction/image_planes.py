@@ -17,6 +17,7 @@ from napari_selfdenoise.compute import (
     lacks_memory,
 )
 from napari_selfdenoise.defects import CleanImage, DefectCount
+from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.images import Coverage, Image, PlaneIndex, Tile
 from napari_selfdenoise.long_work import STOP, Command
 from napari_selfdenoise.model import TrainedModel
@@ -272,7 +273,9 @@ class ImagePlanes:
         if clean.doubtful:
             self._in_chunk.doubtful.add(tile.plane)
         if clean.spotless:
+            _require_numbers(estimates, True)
             return estimates
+        _require_numbers(estimates, ~clean.missing)
         raw = self.image.read_plane(tile.plane, tile.rows, tile.columns)
         kept = {
             name: np.where(clean.missing, raw if name == "denoised" else np.nan, values)
@@ -298,6 +301,16 @@ class ImagePlanes:
                 self.into[name][(..., *index)] = self.image.as_stored(values)
         self.coverage.add(tile)
         return index
+
+
+def _require_numbers(estimates: Estimates, where: Any) -> None:
+    """Raise an error where a result is no number, as with weights that were changed."""
+    found = estimates.get("denoised")
+    if found is not None and not (np.isfinite(found) | ~np.asarray(where)).all():
+        raise DenoisingError(
+            "The model predicts values that are no finite numbers.",
+            "Its file may have been changed: train again, or choose another model.",
+        )
 
 
 def _with_nothing(
