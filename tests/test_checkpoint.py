@@ -330,3 +330,18 @@ def test_without_anything_left_a_training_begins(selfdenoise):
     how = "denoise", "noisy.tif", "out.tif", *FLAGS, "--save-model", "m", "--resume"
     status, report, _ = selfdenoise(*how)
     assert (status, report["steps"]) == (0, 12)
+
+
+def test_moments_of_another_shape_are_damage(tmp_path, every_step):
+    image, config, path = Image(noisy(), "YX"), quick(6), tmp_path / "a.checkpoint"
+    steps = train_steps(image, config, checkpoint=path)
+    while not path.exists():
+        next(steps)
+    steps.close()
+    kept = read_checkpoint(path)
+    (trainer, *_) = kept.state["trainers"]
+    first = next(iter(trainer["optimizer"]["state"].values()))
+    first["step"] = torch.zeros(2)
+    checkpoints.write_checkpoint(path, kept)
+    with pytest.raises(RequestError, match="damaged"):
+        train(image, config, checkpoint=path, resume=True)

@@ -514,7 +514,15 @@ def test_lines_of_a_record_that_were_changed_do_not_count(tmp_path):
 
 @pytest.mark.parametrize(
     "grid",
-    [(0, 4, 64), (64, 0, 64), (64, 4, 66), (-1, 4, 64), (64, 8, 64), (10**12, 4, 64)],
+    [
+        (0, 4, 64),
+        (64, 4, 0),
+        (64, 0, 64),
+        (64, 4, 66),
+        (-1, 4, 64),
+        (64, 8, 64),
+        (10**12, 4, 64),
+    ],
 )
 def test_a_grid_of_another_network_is_not_gone_on_with(grid):
     usual = Grid(64, 4, 1024)

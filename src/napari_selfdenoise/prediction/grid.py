@@ -48,7 +48,7 @@ class Grid(NamedTuple):
 
         Tiles of an earlier run may be smaller, where there was less memory.
         """
-        sound = 0 < self.side <= max(self.chunk, usual.side)
+        sound = 0 < self.side <= max(self.chunk, usual.side) and self.chunk > 0
         return sound and self.stride == usual.stride and self.chunk % self.stride == 0
 
     def halved(self) -> Grid:

@@ -72,8 +72,11 @@ def _restore_optimizer(trainer: ChannelTrainer, state: dict[str, Any]) -> None:
     # side by side, whatever their order is.
     for parameter, known in trainer.optimizer.state.items():
         for name, value in known.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                known[name] = torch.empty_like(parameter).copy_(value)
+            if not isinstance(value, Tensor) or value.ndim == 0:
+                continue
+            if value.shape != parameter.shape:
+                raise ValueError(f"{name} is not of the shape of its weights")
+            known[name] = torch.empty_like(parameter).copy_(value)
 
 
 def fingerprint(trainer: ChannelTrainer) -> int:
