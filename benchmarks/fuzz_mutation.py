@@ -174,6 +174,7 @@ def spoiled_safetensors(rng: Random, content: bytes) -> bytes:
     choice = rng.random()
     if choice < 0.15:
         return spoiled(rng, content)
+    header.get("__metadata__", {}).pop("sha256", None)  # it would notice all else
     if choice < 0.65:
         about = json.loads(header["__metadata__"]["selfdenoise"])
         header["__metadata__"]["selfdenoise"] = spoiled_json(rng, about)

@@ -19,6 +19,8 @@ from napari_selfdenoise import (
 )
 from napari_selfdenoise.model.model_file import VERSION
 
+ROOT = Path(__file__).parent.parent
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("brief_fits")]
 
 
@@ -145,6 +147,7 @@ def weights_that_are_no_numbers(path):
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = file.metadata()
+    del metadata["sha256"]
     next(iter(tensors.values())).fill_(float("nan"))
     save_file(tensors, path, metadata)
 
@@ -171,6 +174,36 @@ def test_a_damaged_or_other_file_is_refused(saved, damage):
     damage(saved)
     with pytest.raises(RequestError, match=r"model\.safetensors is not a model"):
         load_model(saved)
+
+
+def test_one_changed_bit_is_noticed(saved):
+    """Of the weights or of the description; files of before have no checksum."""
+    content = bytearray(saved.read_bytes())
+    content[-9] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(RequestError, match="its checksum does not agree"):
+        load_model(saved)
+    content[-9] ^= 1
+    described = bytes(content).replace(b"gaussian", b"gausSian", 1)
+    saved.write_bytes(described.replace(b'"steps\\": ', b'"sTeps\\": ', 1))
+    with pytest.raises(RequestError):
+        load_model(saved)
+
+
+def test_settings_of_a_later_version_are_named(saved):
+    rewritten(saved, lambda d: d["config"].update(telepathy=True))
+    with pytest.raises(RequestError, match=r"saved by version .*telepathy"):
+        load_model(saved)
+
+
+def test_the_page_on_the_file_names_all_that_it_holds(saved):
+    page = (ROOT / "docs" / "model-file.md").read_text("utf-8")
+    with safe_open(saved, "pt") as file:
+        metadata = file.metadata()
+    description = json.loads(metadata["selfdenoise"])
+    names = [*metadata, *description, *description["channels"][0]]
+    names += [*description["provenance"], *description["channels"][0]["noise_curve"]]
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_a_model_of_an_unknown_kind_is_refused(saved):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from napari_selfdenoise.config import TrainingConfig, parse_config
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Normalization, parse_json, saving
+from napari_selfdenoise.model.integrity import checksum
 from napari_selfdenoise.model.trained_model import (
     ChannelModel,
     LossHistory,
@@ -25,10 +26,12 @@ from napari_selfdenoise.model.trained_model import (
 )
 from napari_selfdenoise.parts.noise_models import NoiseCurve, NoiseUnits
 from napari_selfdenoise.parts.psf import Optics
+from napari_selfdenoise.version import __version__
 
 FORMAT = "napari-selfdenoise model"
 VERSION = 2
 SUFFIX = ".safetensors"
+_CHECKSUM = "sha256"
 
 _DOES_NOT_FIT = (
     LookupError,
@@ -64,9 +67,10 @@ def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
         If the file cannot be written.
     """
     path = _with_suffix(Path(path))
-    metadata = {"selfdenoise": json.dumps(_description(model))}
+    text, tensors = json.dumps(_description(model)), _tensors(model)
+    metadata = {"selfdenoise": text, _CHECKSUM: checksum(text, tensors)}
     with saving(path, "model") as part:
-        part.write_bytes(save(_tensors(model), metadata))
+        part.write_bytes(save(tensors, metadata))
     return path
 
 
@@ -86,7 +90,8 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         with safe_open(path, framework="pt") as file:
             description = _parse_description(path, file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _rebuild(description, tensors)
+            _require_whole(path, file.metadata(), tensors)
+        return _rebuild(path, description, tensors)
     except RequestError:
         raise
     except (SafetensorError, OSError) as error:
@@ -172,8 +177,35 @@ def _parse_description(path: Path, metadata: dict[str, str] | None) -> dict[str,
     return description
 
 
-def _rebuild(description: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedModel:
-    config = parse_config(_with_later_settings(description["config"]))
+def _require_whole(
+    path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]
+) -> None:
+    """Refuse a file whose checksum does not agree; files of before have none."""
+    written = metadata.get(_CHECKSUM)
+    if written and written != checksum(metadata["selfdenoise"], tensors):
+        raise RequestError(
+            f"{path.name} is damaged: its checksum does not agree with its content.",
+            "Copy it again from where it was saved, or train anew.",
+        )
+
+
+def _config(path: Path, description: dict[str, Any]) -> TrainingConfig:
+    """Settings of a model, with a sentence for those of a later version."""
+    try:
+        return parse_config(_with_later_settings(description["config"]))
+    except RequestError as error:
+        made = description["provenance"]["versions"]["napari-selfdenoise"]
+        raise RequestError(
+            f"{path.name} was saved by version {made} of this program, with settings "
+            f"that version {__version__} does not have. {error.message}",
+            "Update napari-selfdenoise.",
+        ) from error
+
+
+def _rebuild(
+    path: Path, description: dict[str, Any], tensors: dict[str, Tensor]
+) -> TrainedModel:
+    config = _config(path, description)
     channels = [
         _rebuild_channel(config, content, number, tensors)
         for number, content in enumerate(description["channels"])
