@@ -2,10 +2,10 @@
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lowest pyqt6 demo docs packages lint format clean
+.PHONY: help setup test check compatibility lowest pyqt6 demo docs packages lint format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the system lacks, make .venv and fill it
 	@scripts/setup
@@ -18,6 +18,9 @@ check: ## Style, types and the quick tests: under two minutes, for while you wor
 
 lowest: ## Run the tests with the lowest versions that pyproject.toml allows
 	@scripts/test_with lowest $(ARGS)
+
+compatibility: ## Run the tests with other Pythons, Qt and versions; prints a table
+	@scripts/compatibility $(ARGS)
 
 pyqt6: ## Run the tests with PyQt6 in place of PySide6
 	@scripts/test_with pyqt6 $(ARGS)

@@ -75,13 +75,14 @@ def _frame(place: str, side: int) -> Image:
     """A part of a frame without its defects: a file does not look for them."""
     image = Image(read(place), "YX")
     plane = CleanImage(image).read_plane(())
-    return Image(np.ascontiguousarray(plane[:side, : side - 11]), "YX")
+    return Image(np.ascontiguousarray(plane[:side, : side - 24]), "YX")
 
 
 def _trained(
     image: Image, changes: dict[str, Any], options: argparse.Namespace
 ) -> TrainedModel:
-    how = {"steps": options.steps, "seed": options.seed, "device": "cpu", **changes}
+    how = {"steps": options.steps, "seed": options.seed, "device": "cpu"}
+    how |= {"precision": "float32", **changes}
     return train(image, recipe("fast").override(how))
 
 

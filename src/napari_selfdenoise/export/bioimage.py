@@ -168,7 +168,20 @@ def _input(spec: Any, folder: Path, model: TrainedModel) -> Any:
         ],
         test_tensor=spec.FileDescr(source=folder / "raw.npy"),
         data=spec.IntervalOrRatioDataDescr(type="float32"),
+        pad=_padding(spec, model),
     )
+
+
+def _padding(spec: Any, model: TrainedModel) -> Any:
+    """What lies beyond the borders, as for a prediction by this program.
+
+    Its mirror image; nothing, which normalised is 0, for networks that are blind.
+    """
+    if not model.config.network.blind:
+        # The mode has to be named: the file would lack it, and is read as another.
+        return spec.ReflectPadding(mode="reflect")
+    offset = model.channels[0].normalization.offset
+    return spec.ConstantPadding(mode="constant", value=offset)
 
 
 def _output(spec: Any, folder: Path, model: TrainedModel, name: str) -> Any:
