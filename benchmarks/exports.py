@@ -73,7 +73,8 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
 
 def _frame(place: str, side: int) -> Image:
     """A part of a frame without its defects: a file does not look for them."""
-    image = Image(read(place), "YX")
+    frames = read(place)
+    image = Image(frames[0] if frames.ndim > 2 else frames, "YX")
     plane = CleanImage(image).read_plane(())
     return Image(np.ascontiguousarray(plane[:side, : side - 24]), "YX")
 
