@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,8 +65,11 @@ def write_package(
     np.save(folder / "raw.npy", raw)
     for name, pixels in zip(names, results, strict=True):
         np.save(folder / f"{name}.npy", pixels)
-    described = _described(folder, model, names, licence, authors)
-    save_bioimageio_package(described, output_path=target)
+    with quiet():
+        described = _described(folder, model, names, licence, authors)
+        save_bioimageio_package(described, output_path=target)
+        del described
+        gc.collect()  # the library leaves files open
 
 
 def require_passes(package: Path) -> None:
@@ -82,6 +86,7 @@ def require_passes(package: Path) -> None:
     logger.disable("bioimageio")
     with quiet():
         summary = test_model(package)
+        gc.collect()
     if summary.status != "passed":
         found = [error.msg for detail in summary.details for error in detail.errors]
         raise DenoisingError(
