@@ -62,7 +62,7 @@ NOT_RUN = {
     r"^pip install ": "changes the environment; tests of the packages install them",
     r"^napari$": "opens a window and waits; tests/plugin opens it",
     r"^make ": "would run this test, or minutes of others",
-    r"^(xvfb-run )?python benchmarks/": "needs minutes, and images that are not part of this",
+    r"^(xvfb-run )?python benchmarks/": "needs minutes, and images that are not here",
     r"^(git|twine) ": "publishes",
     r"^(python -m venv|source) ": "makes an environment",
     r"--scheduler ": "needs a scheduler on another machine: tests/test_cluster.py",
