@@ -209,17 +209,22 @@ def _submissions(
         for chunks in _volumes(image, depth_axis(image, config.context.axis), left):
             yield client.submit(denoise_chunks, task, chunks, **how)
         return
-    for plane, some in groupby(left, key=lambda chunk: chunk.plane):
-        if height * width <= SAMPLE_PIXELS:
-            # To learn of so small a plane is to denoise it.
-            yield client.submit(denoise_chunks, task, list(some), **how)
-            continue
-        state: Any = Learned(plane, stored.states.get(plane))
-        if state.state is None:
-            state = client.submit(learn_plane, task, plane, **how)
-            yield state
+    planes = [(p, list(some)) for p, some in groupby(left, key=lambda c: c.plane)]
+    if height * width <= SAMPLE_PIXELS:
+        for _, some in planes:  # to learn of so small a plane is to denoise it
+            yield client.submit(denoise_chunks, task, some, **how)
+        return
+    states: list[Any] = [Learned(p, stored.states.get(p)) for p, _ in planes]
+    for number, (_, some) in enumerate(planes):
+        # The next plane is learned while the chunks of this one wait or are denoised.
+        for ahead in range(number, min(number + 2, len(planes))):
+            known = states[ahead]
+            if isinstance(known, Learned) and known.state is None:
+                states[ahead] = client.submit(learn_plane, task, known.plane, **how)
+                yield states[ahead]
         for chunk in some:
-            yield client.submit(denoise_chunks, task, [chunk], state, **how)
+            yield client.submit(denoise_chunks, task, [chunk], states[number], **how)
+        states[number] = None
 
 
 def _volumes(image: Image, axis: str, left: list[Tile]) -> list[list[Tile]]:
