@@ -586,7 +586,7 @@ def test_models_of_before_do_not_follow_motion(tmp_path):
         metadata = file.metadata()
     description = json.loads(metadata["selfdenoise"])
     assert description["config"]["context"].pop("motion")
-    metadata["selfdenoise"] = json.dumps(description)
+    metadata = {"selfdenoise": json.dumps(description)}  # none had a checksum
     save_file(load_file(path), path, metadata)
     assert not load_model(path).config.context.motion
     del description["config"]["context"]

@@ -62,7 +62,7 @@ def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Trainings keep what they need to go on in a folder of the test."""
-    monkeypatch.setenv(library.ELSEWHERE, str(tmp_path / "models"))
+    monkeypatch.setenv(library.ELSEWHERE, str(tmp_path / "collection"))
     folder = tmp_path / "checkpoints"
     monkeypatch.setenv(interrupted.ELSEWHERE, str(folder))
     return folder

@@ -168,9 +168,9 @@ class Controls(Panel):
         self.lay_out(
             self._rows(),
             line(self.train, self.stop, self.cancel),
-            line(self.denoise, self.save_model, self.load_model, self.model_menu),
+            line(self.denoise, self.save_model, self.load_model),
             line(self.resume, self.keep),
-            line(self.doubt, self.save_report),
+            line(self.doubt, self.save_report, self.model_menu),
             self.continuing,
             self.bar(),
             # The unfolded settings push nothing out of sight that a run needs but

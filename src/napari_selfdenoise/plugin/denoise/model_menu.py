@@ -44,7 +44,9 @@ class ModelMenu(QPushButton):
         export = menu.addAction("Export model…", self.export_wanted.emit)
         export.setEnabled(self.has_model and not self.running)
         export.setToolTip("For the BioImage Model Zoo, as ONNX, or as TorchScript.")
-        menu.addSection("Last models")
+        menu.addSeparator()
+        # Most styles do not draw the title of a section.
+        menu.addAction("Last models:").setEnabled(False)
         models = ModelLibrary().models()
         for kept in models:
             # An ampersand would underline the letter behind it.
