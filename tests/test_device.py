@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import platformdirs
 import pytest
 import torch
@@ -144,3 +148,22 @@ def test_one_seed_gives_one_model_on_the_gpu(scene, config):
         for _ in range(2)
     )
     assert (one == two).all()
+
+
+@pytest.mark.parametrize(("own", "found"), [(None, "1"), ("0", "0")])
+def test_on_a_mac_what_its_gpu_lacks_runs_on_the_cpu(own, found):
+    """Unless the user has decided otherwise; set before PyTorch is imported."""
+    name = "PYTORCH_ENABLE_MPS_FALLBACK"
+    others = {key: value for key, value in os.environ.items() if key != name}
+    code = (
+        "import os, sys; sys.platform = 'darwin'; import napari_selfdenoise; "
+        f"print(os.environ['{name}'], 'torch' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=others | ({name: own} if own else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == [found, "False"]

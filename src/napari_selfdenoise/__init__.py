@@ -10,6 +10,8 @@ Examples
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from napari_selfdenoise.parts.noise_models import NoiseCurve
     from napari_selfdenoise.prediction import Denoised, denoise, predict_tiles
     from napari_selfdenoise.training import train, train_steps
+
+if sys.platform == "darwin":
+    # What Apple's GPUs lack runs on the CPU then, and no run ends for it. PyTorch reads
+    # this once, when it is imported.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 # Import paths that earlier documentation named are found in a folder of their own.
 __path__ = [*__path__, f"{__path__[0]}/former"]
