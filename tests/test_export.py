@@ -174,6 +174,20 @@ def test_what_cannot_be_in_a_file_is_replaced_and_said(tmp_path, image):
     assert "posterior mean" in export_model(drawn, tmp_path / "card.md").notes[0]
 
 
+def test_random_fills_are_not_exported_and_medians_not_as_onnx(tmp_path, image, capsys):
+    blind = {"estimator": "blind_mean", "masking": "random", **UNET}
+    drawn = a_model(image, {**blind, "masking.fill": "uniform"})
+    assert "at random" in export_model(drawn, tmp_path / "card.md").notes[0]
+    median = a_model(image, {**blind, "masking.fill": "median"})
+    script = export_model(median, tmp_path / "model.pt").path
+    assert apart(programs.run_torchscript(script, raw(image)), image, median) < 1e-4
+    pytest.importorskip("onnx")
+    with pytest.raises(DenoisingError, match="ONNX cannot hold this model: .*median"):
+        export_model(median, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+    assert not capsys.readouterr().out  # stdout is for reports
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

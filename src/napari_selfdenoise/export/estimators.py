@@ -17,6 +17,10 @@ _MEAN = (
     "The file computes the posterior mean ({kind}): the most likely value and samples "
     "cannot be exported."
 )
+_RANDOM = (
+    "The file computes the network's mean ({kind}): masked pixels are filled at random "
+    "with this model, and a file gives the same pixels each time."
+)
 _PER_IMAGE = (
     "The file computes the network's mean ({kind}): the posterior needs the noise of "
     "each image, which is fitted to it and cannot be exported."
@@ -75,6 +79,8 @@ def _why_not(config: TrainingConfig) -> str:
 def _fitting(config: TrainingConfig) -> tuple[Estimator, str]:
     """An estimator that a file can hold, and what to tell of another one."""
     chosen = config.estimator
+    if chosen.masks_pixels and getattr(config.masking, "fill", "") == "uniform":
+        return SinglePass(), _RANDOM
     if chosen.fuses and config.per_image:
         return SinglePass(), _PER_IMAGE
     if chosen.blends:

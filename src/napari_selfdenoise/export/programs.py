@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -67,23 +68,34 @@ def write_onnx(
     ------
     RequestError
         If the package "onnx" is missing.
+    DenoisingError
+        If ONNX lacks something that the model needs.
     """
     require("onnx")
     import onnx
 
     names = ["denoised", "deconvolved"][: 1 + module.deconvolves]
     sides = {0: "batch", 2: "y", 3: "x"}
-    with quiet(), torch.no_grad():
-        torch.onnx.export(
-            module,
-            (example,),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["raw"],
-            output_names=names,
-            dynamic_axes=dict.fromkeys(["raw", *names], sides),
-        )
+    try:
+        # The exporter prints programs that it cannot translate.
+        with quiet(), redirect_stdout(io.StringIO()), torch.no_grad():
+            torch.onnx.export(
+                module,
+                (example,),
+                str(path),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=["raw"],
+                output_names=names,
+                dynamic_axes=dict.fromkeys(["raw", *names], sides),
+            )
+    except RuntimeError as error:
+        # It prints the whole program behind the first line.
+        reason = str(error).strip().partition("\n")[0]
+        raise DenoisingError(
+            f"ONNX cannot hold this model: {reason}",
+            "Export it as TorchScript (.pt), or with --estimator single_pass.",
+        ) from error
     written = onnx.load(str(path))
     onnx.helper.set_model_props(written, dict(about))
     path.write_bytes(written.SerializeToString())
