@@ -182,7 +182,7 @@ def test_random_fills_are_not_exported_and_medians_not_as_onnx(tmp_path, image, 
     script = export_model(median, tmp_path / "model.pt").path
     assert apart(programs.run_torchscript(script, raw(image)), image, median) < 1e-4
     pytest.importorskip("onnx")
-    with pytest.raises(DenoisingError, match="ONNX cannot hold this model: .*median"):
+    with pytest.raises(DenoisingError, match=r"ONNX cannot hold this model: .*median"):
         export_model(median, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
     assert not capsys.readouterr().out  # stdout is for reports
