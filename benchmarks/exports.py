@@ -1,6 +1,6 @@
 """Whether exported models give the pixels that this program gives.
 
-    python benchmarks/exports.py [--steps 200] [--side 256] [--seed 0]
+    python benchmarks/exports.py [--steps 200] [--side 264] [--frames BPAE] [--seed 0]
 
 A model is trained on each of three public frames by three methods: the network's mean,
 the posterior of a half-plane U-Net, and deconvolution. Each is exported as BioImage.IO
@@ -51,7 +51,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--side", type=int, default=256, help="of a frame, pixels")
+    parser.add_argument("--side", type=int, default=264, help="of a frame, pixels")
+    parser.add_argument("--frames", nargs="+", choices=[*FRAMES], default=[*FRAMES])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(describe_machine(**vars(options)), flush=True)
@@ -59,8 +60,8 @@ def main() -> None:
 
 
 def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
-    for frame, place in FRAMES.items():
-        image = _frame(place, options.side)
+    for frame in options.frames:
+        image = _frame(FRAMES[frame], options.side)
         for method, changes in METHODS.items():
             model = _trained(image, changes, options)
             expected = _expected(image, model)
