@@ -52,13 +52,13 @@ def all_series(tif: Any) -> list[Any]:
 def _require_end(tif: Any) -> None:
     """Refuse a list of images that leads back to an earlier one: it would never end."""
     file, form = tif.filehandle, tif.tiff
-    seen: set[int] = set()
+    visited: set[int] = set()
     offset = tif.pages.first.offset
     with suppress(struct.error, OSError):
-        while offset and len(seen) < _LINKS:
-            if offset in seen:
+        while offset and len(visited) < _LINKS:
+            if offset in visited:
                 raise ValueError("its list of images has no end")
-            seen.add(offset)
+            visited.add(offset)
             file.seek(offset)
             (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
             file.seek(offset + form.tagnosize + tags * form.tagsize)
