@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from failing_device import fails_after
 from napari_selfdenoise import (
     DenoisingError,
     Image,
@@ -65,19 +66,6 @@ def brief(config):
 def every_step(monkeypatch):
     """A checkpoint comes after each step."""
     monkeypatch.setattr(checkpoints, "EVERY_S", 0.0)
-
-
-def fails_after(monkeypatch, passes, error):
-    """Let the device fail at the pass that comes after so many."""
-    accumulate, done = ChannelTrainer.accumulate, []
-
-    def failing(self, patches, share):
-        if len(done) == passes:
-            raise error
-        done.append(patches)
-        return accumulate(self, patches, share)
-
-    monkeypatch.setattr(ChannelTrainer, "accumulate", failing)
 
 
 # A device that is lost ----------------------------------------------------------------

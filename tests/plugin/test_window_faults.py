@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QLabel
 from superqt.utils import WorkerBase
 from window_helpers import NAMES, notified, stack, steps_of
 
+from failing_device import fails_after
 from napari_selfdenoise import load_model
 from napari_selfdenoise.compute import AwakeTime
 from napari_selfdenoise.plugin.denoise.widget import DenoiseWidget
@@ -23,19 +24,6 @@ pytestmark = pytest.mark.gl
 
 LOST = RuntimeError("CUDA error: unspecified launch failure\nCompile with …")
 NO_ROOM = torch.OutOfMemoryError("CUDA out of memory.")
-
-
-def fails_after(patch, passes, error):
-    """Let the device fail at the pass that comes after so many."""
-    accumulate, done = ChannelTrainer.accumulate, []
-
-    def failing(self, patches, share):
-        if len(done) == passes:
-            raise error
-        done.append(patches)
-        return accumulate(self, patches, share)
-
-    patch.setattr(ChannelTrainer, "accumulate", failing)
 
 
 # Device and memory --------------------------------------------------------------------
