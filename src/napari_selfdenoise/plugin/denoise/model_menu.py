@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_selfdenoise.export import FORMATS, Exported, export_steps
 from napari_selfdenoise.model import ModelLibrary, TrainedModel
-from napari_selfdenoise.plugin.docks.dock import ignore
-from napari_selfdenoise.plugin.docks.worker import Run
+from napari_selfdenoise.plugin.docks.file_run import FileRun
 
 _FILTERS = ";;".join(f"{name} (*{ending})" for ending, name in FORMATS.items())
 
@@ -57,61 +56,26 @@ class ModelMenu(QPushButton):
             menu.addAction("None yet: train one.").setEnabled(False)
 
 
-class Exporter(QObject):
-    """Exports a model in a worker."""
-
-    written = Signal(str)
-    """A sentence on the file."""
-
-    failed = Signal(object)
-    """The error that there was."""
-
-    busy = Signal(bool)
-    """Whether a model is being exported."""
+class Exporter(FileRun):
+    """Exports a model in a worker; `written` has what became of it."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._window = parent
-        self._run: Run | None = None
 
     def ask(self, model: TrainedModel | None) -> None:
         """Export a model to the file that the user names."""
-        path, chosen = QFileDialog.getSaveFileName(
+        name, chosen = QFileDialog.getSaveFileName(
             self._window, "Export model", "model.zip", _FILTERS
         )
-        if path and model is not None:
-            self.export(model, _with_ending(Path(path), chosen))
+        if name and model is not None:
+            path = _with_ending(Path(name), chosen)
+            self.begin(partial(export_steps, model, path))
 
-    def export(self, model: TrainedModel, path: Path) -> None:
-        """Export a model; one that is being exported comes first."""
-        if self._run is not None:
-            return
-        make = partial(export_steps, model, path)
-        self._run = Run(make, ignore, self._on_written, self._on_error, ignore)
-        self.busy.emit(True)
-        self._run.start()
 
-    def close(self) -> None:
-        """End an export."""
-        if self._run is not None:
-            self._run.abandon()
-        self._run = None
-
-    def _on_written(self, made: Exported | None) -> None:
-        if self._run is None:
-            return
-        self._end()
-        if made is not None:
-            self.written.emit(" ".join([f"Exported {made.path}.", *made.notes]))
-
-    def _on_error(self, error: Exception) -> None:
-        if self._run is not None:
-            self._end()
-            self.failed.emit(error)
-
-    def _end(self) -> None:
-        self._run = None
-        self.busy.emit(False)
+def in_words(made: Exported) -> str:
+    """A sentence on a file that was exported, and what to know of it."""
+    return " ".join([f"Exported {made.path}.", *made.notes])
 
 
 def _with_ending(path: Path, chosen: str) -> Path:

@@ -8,15 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject  # type: ignore[attr-defined]
 
 from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.evaluation import ResidualCheck, check_steps
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.model import TrainedModel
-from napari_selfdenoise.plugin.docks.dock import ignore
-from napari_selfdenoise.plugin.docks.worker import Run
+from napari_selfdenoise.plugin.docks.file_run import FileRun
 from napari_selfdenoise.report import write_report
 
 _REMOVED = "The layers of the run were removed before, so no image is shown."
@@ -56,8 +55,8 @@ class LastRun:
         return replace(self, noisy=None, denoised=None, notes=notes)
 
 
-class Reporter(QObject):
-    """Writes the report of one run.
+class Reporter(FileRun):
+    """Writes the report of one run; `written` has the path of the page.
 
     Attributes
     ----------
@@ -65,19 +64,9 @@ class Reporter(QObject):
         What there is to report on.
     """
 
-    written = Signal(object)
-    """The path of the page."""
-
-    failed = Signal(object)
-    """The error that there was."""
-
-    busy = Signal(bool)
-    """Whether a page is being written."""
-
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.last: LastRun | None = None
-        self._run: Run | None = None
 
     def forget(self, pixels: Any) -> None:
         """Let go of the images of the run if these pixels are of one of them."""
@@ -85,31 +74,14 @@ class Reporter(QObject):
             self.last = self.last.without(pixels)
 
     def write(self, path: Path) -> None:
-        """Write the page; a page that is being written comes first."""
-        if self.last is None or self._run is not None:
-            return
-        make = partial(_reporting, path, self.last)
-        self._run = Run(make, ignore, self._on_written, self._on_error, ignore)
-        self.busy.emit(True)
-        self._run.start()
+        """Write the page."""
+        if self.last is not None:
+            self.begin(partial(_reporting, path, self.last))
 
     def close(self) -> None:
         """End a page that is being written."""
-        if self._run is not None:
-            self._run.abandon()
-        self._run = self.last = None
-
-    def _on_written(self, path: Path | None) -> None:
-        if self._run is not None:
-            self._run = None
-            self.busy.emit(False)
-            self.written.emit(path)
-
-    def _on_error(self, error: Exception) -> None:
-        if self._run is not None:
-            self._run = None
-            self.busy.emit(False)
-            self.failed.emit(error)
+        super().close()
+        self.last = None
 
 
 def _reporting(path: Path, run: LastRun) -> Generator[Any, object, Path]:

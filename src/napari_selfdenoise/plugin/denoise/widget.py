@@ -42,7 +42,7 @@ from napari_selfdenoise.plugin.denoise.kept_images import (
     layer_of_kept,
 )
 from napari_selfdenoise.plugin.denoise.layers_choice import SELECTED, THIS
-from napari_selfdenoise.plugin.denoise.model_menu import Exporter
+from napari_selfdenoise.plugin.denoise.model_menu import Exporter, in_words
 from napari_selfdenoise.plugin.denoise.outcome import outcome
 from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
 from napari_selfdenoise.plugin.denoise.queue import Queue
@@ -706,7 +706,7 @@ class DenoiseWidget(Dock):
         controls.save_report.clicked.connect(lambda: self.save_report())
         controls.model_menu.export_wanted.connect(self.export_model)
         controls.model_menu.chosen.connect(self.load_model)
-        self._exporter.written.connect(self._report_file)
+        self._exporter.written.connect(lambda made: self._report_file(in_words(made)))
         self._exporter.failed.connect(self._complain)
         self._exporter.busy.connect(controls.model_menu.setDisabled)
         self._reporter.written.connect(lambda page: self._report_file(f"Saved {page}"))
