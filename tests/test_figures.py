@@ -158,6 +158,23 @@ def test_the_last_evaluation_wins_and_the_order_stays():
     assert both.figures[-1].quantity.key == "held_out_bits"
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (8.642, 0.0499, "8.64 ± 0.05"),
+        (9.033, 1.2, "9 ± 1"),
+        (9.033, 0.98, "9 ± 1"),
+        (123.4, 23.0, "123 ± 20"),
+        (3.21e-8, 1e-9, "3.21e-08 ± 1e-09"),
+        (math.inf, 0.1, "∞"),
+        (1.23456, None, "1.235"),
+    ],
+)
+def test_a_value_is_written_to_the_digit_that_its_error_begins_at(value, error, text):
+    figure = Figure(QUANTITIES[0], value, error=error)
+    assert figure.text == f"{text} {QUANTITIES[0].unit}"
+
+
 # -- Without a reference ---------------------------------------------------------------
 
 

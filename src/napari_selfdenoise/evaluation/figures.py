@@ -176,9 +176,12 @@ class Figure:
         """Value and unit, such as "38.42 dB"; a dash where there is none."""
         if self.value is None:
             return "–"
-        number = "∞" if math.isinf(self.value) else f"{self.value:.4g}"
-        if self.error is not None and math.isfinite(self.error):
-            number = f"{number} ± {self.error:.1g}"
+        if math.isinf(self.value):
+            number = "∞"
+        elif self.error is None or not math.isfinite(self.error):
+            number = f"{self.value:.4g}"
+        else:
+            number = _with_error(self.value, self.error)
         return f"{number} {self.quantity.unit}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
@@ -259,3 +262,12 @@ def mean_of(quantity: Quantity, values: Sequence[float], reason: str = "") -> Fi
 
 def _aside(reason: str) -> str:
     return f"({reason})" if reason else ""
+
+
+def _with_error(value: float, error: float) -> str:
+    """A value to the digit that its error begins at, such as "8.64 ± 0.05"."""
+    rounded = float(f"{error:.1g}")
+    decimals = max(0, -math.floor(math.log10(rounded))) if rounded > 0 else 9
+    # Numbers with many zeros are read more easily as powers of ten.
+    number = f"{value:.{decimals}f}" if decimals <= 4 else f"{value:.4g}"
+    return f"{number} ± {rounded:g}"
