@@ -184,6 +184,20 @@ def test_the_line_is_dragged_on_the_image(bench):
     assert not list(swipe._on_drag(None, at(50, "mouse_press")))
 
 
+def test_what_to_choose_is_told_until_it_is_chosen(open_desk, noisy):
+    desk = open_desk()
+    desk.viewer.add_image(noisy, name="cells")
+    _, dock = desk.viewer.window.add_plugin_dock_widget(
+        "napari-selfdenoise", "Evaluate"
+    )
+    controls = dock.controls
+    assert not controls.evaluate.isEnabled() and not controls.about.isHidden()
+    assert controls.result.placeholderText() == "none chosen"
+    desk.viewer.add_image(smooth(noisy), name="light")
+    controls.result.setCurrentText("light")
+    assert controls.evaluate.isEnabled() and controls.about.isHidden()
+
+
 def test_what_was_denoised_is_offered_though_a_reference_is_selected(open_desk, noisy):
     """A newcomer opens the reference last, and then the dock."""
     desk = open_desk()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -116,12 +117,27 @@ def test_curve_lies_over_the_points(noise_plot):
 
 def test_axes_are_named_with_units(loss_plot, noise_plot):
     for plot, texts in [
-        (loss_plot, ("step", "training error")),
+        (loss_plot, ("step", "error (training)")),
         (noise_plot, ("signal (grey values)", "noise (std)")),
     ]:
         axes = [plot.plot.getAxis(side) for side in ("bottom", "left")]
         assert tuple(axis.labelText for axis in axes) == texts
         assert plot.minimumHeight() == 160
+
+
+def test_a_short_axis_keeps_the_word_that_says_most(noise_plot):
+    axis = noise_plot.plot.getAxis("left")
+    axis.setLabel("predicted residual (grey values)")
+    found = []
+    for height in (400, 130, 70, 20):
+        axis.resize(40, height)
+        found.append(re.sub("<[^>]*>", "", axis.labelString()))
+    assert found == [
+        "predicted residual (grey values)",
+        "predicted residual",
+        "predicted",
+        "",
+    ]
 
 
 def test_an_empty_plot_says_what_will_come(loss_plot, noise_plot):

@@ -564,7 +564,7 @@ class Controls(Panel):
         form = rows()
         form.addRow(self.interrupted)
         form.addRow("Layer", beside(self.layer, self.pin))
-        form.addRow("", beside(self.axes, self.diagnose))
+        form.addRow(beside(self.axes, self.diagnose))  # from edge to edge: two lines
         form.addRow(self.fixes)
         form.addRow(self.series)
         form.addRow(self.axes_choice)

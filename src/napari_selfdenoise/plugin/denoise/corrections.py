@@ -8,13 +8,12 @@ from typing import Any
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from qtpy.QtWidgets import QWidget
-from superqt import QCollapsible
 
 from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.images import Image
 from napari_selfdenoise.plugin.denoise.axes_choice import AxesChoice
-from napari_selfdenoise.plugin.docks.panel import bare, rows
+from napari_selfdenoise.plugin.docks.panel import Section, bare, rows
 from napari_selfdenoise.plugin.forms.layer_box import layer_box
 from napari_selfdenoise.plugin.viewer.layers import image_from_layer, pixels_of
 from napari_selfdenoise.plugin.viewer.marks import marks
@@ -38,7 +37,7 @@ _PARTS = {
 }
 
 
-class CorrectionsSection(QCollapsible):
+class CorrectionsSection(Section):
     """A folded section with a layer for each correction, of those that fit in size.
 
     Attributes
@@ -51,8 +50,7 @@ class CorrectionsSection(QCollapsible):
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Corrections", parent)
-        self.setObjectName("corrections")
+        super().__init__("corrections", "Corrections", parent)
         self._boxes = {
             name: layer_box(name, tip, none="none") for name, (_, tip) in _PARTS.items()
         }
@@ -63,9 +61,7 @@ class CorrectionsSection(QCollapsible):
         content = QWidget()
         content.setLayout(rows(*zip(titles, self.combos.values(), strict=True)))
         self.axes = AxesChoice(named=True)
-        for layout in (content.layout(), self.layout(), self.content().layout()):
-            bare(layout)
-        bare(self.layout()).setSpacing(0)
+        bare(content.layout())
         self.addWidget(self.axes)
         self.addWidget(content)
 

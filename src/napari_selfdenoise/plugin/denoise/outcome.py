@@ -39,9 +39,9 @@ def outcome(
     Returns
     -------
     str
-        Shown at once, what limits the result first.
+        Shown at once, what limits the result first; a line each.
     str
-        Unfolds: how the result was made.
+        Unfolds: how the result was made; a line each.
     """
     known = model.provenance
     few, finding = known.get("few_steps", ""), known.get("finding", "")
@@ -79,8 +79,9 @@ def outcome_of_several(
 
     Examples
     --------
-    >>> outcome_of_several(1, 2, "", [("b", "The layer was removed.")])
-    "Done: 1 of 2 layers is denoised. Not 'b': The layer was removed."
+    >>> print(outcome_of_several(1, 2, "", [("b", "The layer was removed.")]))
+    Done: 1 of 2 layers is denoised.
+    Not 'b': The layer was removed.
     >>> outcome_of_several(1, 5, "b", [])
     "Stopped: 1 of 5 layers is denoised, 'b' in part. Press Denoise for all of them."
     """
@@ -123,7 +124,7 @@ def _channels_alone(model: TrainedModel) -> str:
 
 
 def _joined(*sentences: str) -> str:
-    return " ".join(filter(None, sentences))
+    return "\n".join(filter(None, sentences))
 
 
 def _unfinished(result: Denoised, as_chosen: bool) -> str:

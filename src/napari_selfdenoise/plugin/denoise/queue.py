@@ -189,4 +189,5 @@ class Queue:
         count = len(self.undo) - bool(self._partly)
         text = outcome_of_several(count, self.total, self._partly, self._failed)
         few = model.provenance.get("few_steps", "")
-        return f"Hardly trained. {few} {text}" if few else text, " ".join(self._notes)
+        notes = "\n".join(self._notes)
+        return f"Hardly trained. {few}\n{text}" if few else text, notes

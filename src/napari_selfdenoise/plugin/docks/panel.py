@@ -195,12 +195,37 @@ def line(*widgets: QWidget) -> QHBoxLayout:
     return across
 
 
-def folded(name: str, title: str, *parts: QWidget | QLayout) -> QCollapsible:
+class Section(QCollapsible):
+    """A part of a dock that is folded at first: ▶ when it is folded, ▼ when it is not.
+
+    Parameters
+    ----------
+    name, title : str
+        Object name, and the words on its button.
+    """
+
+    def __init__(self, name: str, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        self.setObjectName(name)
+        for layout in (self.layout(), self.content().layout()):
+            bare(layout).setSpacing(0)
+        self._draw_arrows()
+
+    def changeEvent(self, event: Any) -> None:
+        """Draw the arrows anew in the text colour of another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self._draw_arrows()
+
+    def _draw_arrows(self) -> None:
+        self.toggleButton().ensurePolished()  # else it has no colours of a theme yet
+        self.setExpandedIcon("▼")
+        self.setCollapsedIcon("▶")
+
+
+def folded(name: str, title: str, *parts: QWidget | QLayout) -> Section:
     """Make a section that is folded at first."""
-    section = QCollapsible(title)
-    section.setObjectName(name)
-    for layout in (section.layout(), section.content().layout()):
-        bare(layout).setSpacing(0)
+    section = Section(name, title)
     for part in parts:
         if isinstance(part, QLayout):
             holder = QWidget()

@@ -72,14 +72,21 @@ class _ZoomBox(pg.ViewBox):
 class _Axis(pg.AxisItem):
     """An axis that counts in plain numbers, few of them where it is logarithmic.
 
-    Where it is too short for its name, the unit is left out, or else the name.
+    Where it is too short for its name, the unit is left out, then all but the first
+    word, or else the name.
     """
+
+    def __init__(self, side: str) -> None:
+        super().__init__(side)
+        # Room for curves: small plots are half names and numbers.
+        self.label.document().setDocumentMargin(0)
 
     def labelString(self) -> str:
         """The name of the axis, as much of it as there is room for."""
         measure = QFontMetricsF(self.label.font()).horizontalAdvance
         style = ";".join(f"{key}: {value}" for key, value in self.labelStyle.items())
-        for text in (self.labelText, self.labelText.split(" (")[0]):
+        without_unit = self.labelText.split(" (")[0]
+        for text in (self.labelText, without_unit, without_unit.split(" ")[0]):
             if measure(text) < self._room():
                 return f"<span style='{style}'>{text}</span>"
         return ""
@@ -288,7 +295,7 @@ class LossPlot(Plot):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(
             "step",
-            "training error",
+            "error (training)",
             parent,
             "Here you will see how the network learns: the lower, the better.",
         )

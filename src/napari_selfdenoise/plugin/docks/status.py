@@ -50,11 +50,12 @@ class Status(QLabel):
 
     def text(self) -> str:
         """Return all sentences, folded ones included."""
-        return " ".join(filter(None, (self._text, self._details, self._second_message)))
+        parts = self._text, self._details, self._second_message
+        return " ".join(map(_in_one, filter(None, parts)))
 
     def shown(self) -> str:
         """Return the sentences without the details."""
-        return self._text
+        return _in_one(self._text)
 
     def setText(self, text: str | None) -> None:
         """Show sentences."""
@@ -68,9 +69,10 @@ class Status(QLabel):
         Parameters
         ----------
         text : str
-            Shown, as far as there is room.
+            Shown, as far as there is room. Its lines become paragraphs when they are
+            unfolded.
         details : str
-            Shown when they are unfolded.
+            Shown when they are unfolded, likewise.
         problem : bool
             Whether something is wrong, which the colour shows.
         second : str
@@ -89,12 +91,13 @@ class Status(QLabel):
             self._lay_out()
 
     def _lay_out(self, *_: object) -> None:
-        shown = [self._fitting(self._text), self._fitting(self._second_message)]
-        whole = [f"{self._text} {self._details}".strip(), self._second_message]
-        self.details.setVisible(shown != whole)
+        messages = _in_one(self._text), _in_one(self._second_message)
+        shown = [self._fitting(message) for message in messages]
+        self.details.setVisible((*shown, self._details) != (*messages, ""))
         self.details.setText("less ▴" if self.details.isChecked() else "details ▾")
-        texts = whole if self.details.isChecked() else shown
-        super().setText("\n".join(filter(None, texts)))
+        if self.details.isChecked():
+            shown = [self._text, self._details, self._second_message]
+        super().setText("\n".join(filter(None, shown)))
 
     def _fitting(self, text: str) -> str:
         """The longest beginning that fits: whole sentences, else words."""
@@ -114,6 +117,11 @@ class Status(QLabel):
             for one in (text, "\n".join(["x"] * lines))
         )
         return needed.height() <= most.height()
+
+
+def _in_one(text: str) -> str:
+    """All lines in one."""
+    return text.replace("\n", " ")
 
 
 def _beginnings(text: str, gap: str) -> Iterator[str]:

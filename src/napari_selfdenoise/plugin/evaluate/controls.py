@@ -14,6 +14,7 @@ from napari_selfdenoise.plugin.docks.panel import (
     Panel,
     button,
     fix_height,
+    label,
     line,
     rows,
 )
@@ -34,6 +35,12 @@ _PLOT_HEIGHT = 140
 """Least height of a plot in px, legend included; the dock scrolls."""
 
 
+_ABOUT = (
+    "Choose an image and what it was denoised to: by the Denoise dock, or by another "
+    "program, opened as a layer."
+)
+
+
 class EvaluateControls(Panel):
     """Choices, buttons, verdict, figures and plots of the Evaluate dock."""
 
@@ -42,6 +49,8 @@ class EvaluateControls(Panel):
         self._make_choices()
         self._make_buttons()
         self._make_plots()
+        self.about = label("about")
+        self.about.setText(_ABOUT)
         self.verdict = Status("verdict")
         self.figures = FigureTable()
         self.lay_out(
@@ -50,6 +59,7 @@ class EvaluateControls(Panel):
                 ("Result", self.result),
                 ("Reference", self.reference),
             ),
+            self.about,
             line(self.evaluate, self.stop, self.show_runs),
             line(self.swipe, self.blink, self.profile),
             self.swipe_position,
@@ -70,6 +80,7 @@ class EvaluateControls(Panel):
 
     def enable(self, *, pair: bool, running: bool) -> None:
         """Enable what can be pressed now."""
+        self.about.setVisible(not pair)
         self.evaluate.setEnabled(pair and not running)
         self.stop.setEnabled(running)
         for one in (self.swipe, self.blink, self.profile):
@@ -77,7 +88,7 @@ class EvaluateControls(Panel):
 
     def show_evaluation(self, found: FullEvaluation) -> None:
         """Show verdict, figures and plots."""
-        self.verdict.setText(" ".join([found.check.verdict, *found.measured.notes]))
+        self.verdict.setText("\n".join([found.check.verdict, *found.measured.notes]))
         self.figures.show_figures(found.measured.figures)
         self.histogram.show_check(found.check)
         self.correlation.show_check(found.check)

@@ -95,10 +95,18 @@ def _above(bound: float, gap: int | None) -> float:
 # Words -------------------------------------------------------------------------------
 
 
+_ABBREVIATIONS = {"sure": "SURE"}
+
+
 def words(name: str) -> str:
     """Write a name as words: `budget_s` as Budget s."""
     text = name.replace("_", " ").strip()
     return text[:1].upper() + text[1:]
+
+
+def choice_words(value: str) -> str:
+    """Write a value that can be chosen as words: `sure` as SURE."""
+    return _ABBREVIATIONS.get(value, value.replace("_", " "))
 
 
 def tooltip(field: FieldInfo) -> str:

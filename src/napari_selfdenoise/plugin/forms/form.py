@@ -23,6 +23,7 @@ from qtpy.QtWidgets import QMenu, QSizePolicy, QWidget
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.plugin.forms.choices import Choice, ChosenFile
 from napari_selfdenoise.plugin.forms.fields import (
+    choice_words,
     default,
     extra,
     member_title,
@@ -412,7 +413,7 @@ def _plain_editor(field: FieldInfo, name: str) -> Any:
     if kind is str:
         return LineEdit()
     if get_origin(kind) is Literal:
-        options = [(str(o).replace("_", " "), o) for o in get_args(kind)]
+        options = [(choice_words(str(o)), o) for o in get_args(kind)]
         return Choice(options, name=name)
     raise TypeError(
         f"No editor for {name} of type {kind}: leave it out of the fields, or set "

@@ -59,5 +59,6 @@ def layer_box(name: str, tip: str, none: str = "") -> LayerBox:
     box = create_widget(annotation=ImageLayer, name=name, options=options)
     assert isinstance(box, LayerBox)
     box.null_string = none
+    box.combo.setPlaceholderText("none chosen")
     box.reset_choices()
     return box

@@ -96,6 +96,7 @@ class NoiseModelControls(Panel):
     def enable(self, *, layer: bool, noise: bool, running: bool) -> None:
         """Enable what can be pressed now."""
         self.comparing.offer(signal=self.signal.currentData() is not None)
+        self.about.setVisible(not noise)  # which leaves its room to the results
         self.calibrate.setEnabled(layer and not running)
         self.bootstrap.setEnabled(layer and not running)
         self.stop.setEnabled(running)

@@ -318,7 +318,7 @@ def in_words(fitted: FittedNoise) -> tuple[str, str]:
         f"Fit: {fitted.bits_per_pixel:.3f} bits per pixel; of several kinds tried on "
         "the same frames, the lowest fits best.",
     ]
-    return " ".join([*fitted.warnings, gain]), " ".join(details)
+    return "\n".join([*fitted.warnings, gain]), "\n".join(details)
 
 
 def _load(path: Path) -> tuple[Path, FittedNoise]:

@@ -1,0 +1,45 @@
+"""Messages that unfold, and sections that fold."""
+
+import pytest
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QLabel
+
+from napari_selfdenoise.plugin.docks.panel import Section
+from napari_selfdenoise.plugin.docks.status import Status
+
+
+@pytest.fixture
+def status(qtbot):
+    made = Status("status")
+    qtbot.addWidget(made)
+    made.resize(280, 100)
+    return made
+
+
+def test_notes_are_paragraphs_once_they_are_unfolded(status):
+    status.say("Done.\nOne pixel was mended.", details="How.\nWhy.", second="A file.")
+    assert QLabel.text(status) == "Done. One pixel was mended.\nA file."
+    assert status.text() == "Done. One pixel was mended. How. Why. A file."
+    status.details.setChecked(True)
+    shown = ["Done.", "One pixel was mended.", "How.", "Why.", "A file."]
+    assert QLabel.text(status).split("\n") == shown
+
+
+def test_two_short_notes_have_nothing_to_unfold(status):
+    status.say("Done.\nOne pixel was mended.")
+    assert status.details.isHidden()
+
+
+def test_arrows_of_a_section_have_the_colour_of_its_words(qtbot):
+    """napari's themes are style sheets: black arrows would vanish on a dark one."""
+    section = Section("method", "Method")
+    qtbot.addWidget(section)
+    for colour in ("#f0f1f2", "#123456"):
+        section.setStyleSheet(f"QPushButton {{ color: {colour}; }}")
+        section.show()
+        for icon in (section.collapsedIcon(), section.expandedIcon()):
+            picture = icon.pixmap(32, 32).toImage()
+            places = range(picture.width()), range(picture.height())
+            pixels = (picture.pixelColor(x, y) for x in places[0] for y in places[1])
+            drawn = [pixel for pixel in pixels if pixel.alpha() == 255]
+            assert drawn and set(map(QColor.name, drawn)) == {colour}
