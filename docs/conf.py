@@ -53,6 +53,8 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 
 html_theme = "furo"
 html_title = "napari-selfdenoise"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_theme_options = {"source_repository": REPOSITORY, "source_branch": "main"}
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True

@@ -21,7 +21,7 @@ QUESTIONS = (
 )
 START, END = "Recipe: fast", "Train"
 
-LEFT, RIGHT, STEP, HEIGHT = 300, 200, 62, 40
+LEFT, RIGHT, STEP, HEIGHT = 330, 200, 62, 40
 GAP = 70
 WIDTH = LEFT + GAP + RIGHT + 20
 # Boxes have colours of their own, so that the chart suits a dark page and a light one.
