@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import imagecodecs
+import numpy as np
 import pytest
 
 from napari_selfdenoise import DenoisingError, Image, RequestError, recipe
@@ -13,6 +14,7 @@ from napari_selfdenoise.config import RECIPES, supervised
 from napari_selfdenoise.evaluation import check_residual
 from napari_selfdenoise.report import methods_paragraph, write_report
 from napari_selfdenoise.report.methods_text import citations
+from napari_selfdenoise.report.plots import plot
 from napari_selfdenoise.version import __version__
 
 
@@ -149,3 +151,29 @@ def test_a_model_alone_has_a_report_without_images(tmp_path, model):
     assert "img" not in page.tags
     with pytest.raises(RequestError, match="folder"):
         write_report(tmp_path / "none" / "m.html", model)
+
+
+@pytest.mark.parametrize(
+    ("ends", "numbers"),
+    [
+        ((1, 27), ["5", "10", "15", "20", "25"]),
+        ((0.313, 2.43), ["0.5", "1", "1.5", "2"]),
+        (
+            (-2e-6, 1e-6),
+            ["-2e-06", "-1.5e-06", "-1e-06", "-5e-07", "0", "5e-07", "1e-06"],
+        ),
+        ((0, 65535), ["0", "20000", "40000", "60000"]),
+    ],
+)
+def test_axes_are_numbered_roundly(ends, numbers):
+    drawn = plot([(np.array(ends, float), np.array([1.0, 2.0]))], "x", "y")
+    below = re.findall(r'class="x">([^<xy]*)</text>', drawn)
+    assert below == numbers
+
+
+def test_what_is_not_known_has_no_row(tmp_path, model):
+    known = model.provenance | {"microscope": "", "seed": 0}
+    page = write_report(tmp_path / "a.html", replace(model, provenance=known))
+    text = page.read_text(encoding="utf-8")
+    assert "<th>microscope</th>" not in text
+    assert "<th>seed</th><td>0</td>" in text

@@ -212,7 +212,7 @@ def test_a_second_layer_goes_with_one_image(cells):
     ("denoised", "partly", "failed", "words"),
     [
         (3, "", [], 'Done: all 3 layers are denoised. See "denoised" above each.'),
-        (2, "", [("c", "No.")], "Done: 2 of 3 layers are denoised. Not 'c': No."),
+        (2, "", [("c", "No.")], "Done: 2 of 3 layers are denoised.\nNot 'c': No."),
         (1, "b", [], "Stopped: 1 of 3 layers is denoised, 'b' in part. Press"),
         (0, "", [("a", "No.")], "Stopped: 0 of 3 layers are denoised. Press"),
     ],

@@ -123,9 +123,14 @@ def _warnings(sentences: Iterable[str]) -> str:
 
 
 def _run(model: TrainedModel, seconds: float | None) -> dict[str, Any]:
-    made = {k: v for k, v in model.provenance.items() if k != "warnings"}
+    known = {k: v for k, v in model.provenance.items() if k != "warnings"}
+    made = {
+        key.replace("_", " "): value
+        for key, value in _flat(known).items()
+        if value not in ("", None)
+    }
     whole = {} if seconds is None else {"seconds of the whole run": round(seconds, 1)}
-    return _flat(made) | whole
+    return made | whole
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ Array = NDArray[np.float64]
 
 _W, _H = 420, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 44
-_TICKS = 5
+_MOST_TICKS = 6
 
 
 def plot(lines: Sequence[tuple[Array, Array]], x_label: str, y_label: str) -> str:
@@ -50,6 +51,15 @@ def _span(values: Array) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
+def _round_numbers(low: float, high: float) -> list[float]:
+    """A few numbers between two ends, 1, 2 or 5 times a power of ten apart."""
+    least = (high - low) / _MOST_TICKS
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= least)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [float(f"{number * step:.6g}") for number in range(first, last + 1)]
+
+
 def _place(
     x: Array | float,
     y: Array | float,
@@ -75,15 +85,13 @@ def _axes(
 ) -> str:
     bottom, right = _H - _BOTTOM, _W - _RIGHT
     parts = [f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>']
-    for value in np.linspace(*across, _TICKS):
+    for value in _round_numbers(*across):
         at = float(_place(value, up[0], across, up)[0])
-        parts.append(
-            f'<text x="{at:.1f}" y="{bottom + 16}" class="x">{value:.3g}</text>'
-        )
-    for value in np.linspace(*up, _TICKS):
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 16}" class="x">{value:g}</text>')
+    for value in _round_numbers(*up):
         at = float(_place(across[0], value, across, up)[1])
         parts.append(
-            f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="y">{value:.3g}</text>'
+            f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="y">{value:g}</text>'
         )
     middle = (_LEFT + right) / 2, (_TOP + bottom) / 2
     parts.append(
