@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FLOOR = re.compile(r"([\w-]+)>=([\w.]+)")
+FLOOR = re.compile(r"([\w.-]+)>=([\w.]+)")
 
 
 def main() -> None:
