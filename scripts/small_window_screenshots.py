@@ -76,7 +76,8 @@ def photograph_denoise(viewer: Any, folder: Path) -> None:
         viewer.theme = theme
         _menu(controls.model_menu, folder / f"denoise-8-menu-{theme}.png")
     controls.doubt.click()
-    wait(lambda: not controls.stop.isEnabled(), 300)
+    wait(lambda: "fish where not to trust" in viewer.layers, 300)
+    wait(lambda: False, 1)
     shot(viewer, folder, "denoise-9-where-not-to-trust")
 
 

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import platformdirs
 import pytest
 import torch
@@ -14,6 +15,7 @@ from napari_selfdenoise.compute import (
     device_errors_as_sentences,
     resolve_device,
     resolve_precision,
+    to_device,
 )
 from napari_selfdenoise.compute.device import (
     compute_threads,
@@ -135,6 +137,22 @@ def test_out_of_memory_is_said_with_what_to_try():
         device_errors_as_sentences("training"),
     ):
         raise torch.OutOfMemoryError
+
+
+def test_tiles_are_not_copied_for_the_cpu():
+    tile = np.arange(12, dtype=np.float32).reshape(3, 4)
+    moved = to_device(tile, CPU)
+    assert moved.shape == (3, 4) and np.shares_memory(moved.numpy(), tile)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_tiles_arrive_whole_though_their_memory_is_used_again():
+    cuda = torch.device("cuda")
+    tiles = [np.full((512, 512), value, np.float32) for value in range(64)]
+    moved = [to_device(tile, cuda) for tile in tiles]
+    assert [float(one.min()) for one in moved] == list(range(64))
+    assert [float(one.max()) for one in moved] == list(range(64))
 
 
 @pytest.mark.gpu

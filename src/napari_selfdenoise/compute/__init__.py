@@ -21,6 +21,7 @@ from napari_selfdenoise.compute.device import (
 from napari_selfdenoise.compute.doctor import examine
 from napari_selfdenoise.compute.memory import fair_memory, parse_memory
 from napari_selfdenoise.compute.processes import Processes
+from napari_selfdenoise.compute.transfer import to_device
 
 __all__ = [
     "AwakeTime",
@@ -41,4 +42,5 @@ __all__ = [
     "records",
     "resolve_device",
     "resolve_precision",
+    "to_device",
 ]

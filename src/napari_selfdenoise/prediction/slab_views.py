@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from napari_selfdenoise.compute import to_device
 from napari_selfdenoise.config import TrainingConfig
 from napari_selfdenoise.context import Slab, Volumes
 from napari_selfdenoise.defects import CleanImage
@@ -111,8 +112,8 @@ class SlabViews:
         """Views of all planes that a slab predicts, on the CPU, with the last share."""
         network = self.network
         size = network.margin, network.config.stride
-        raw = torch.from_numpy(self.volumes.read_padded(slab, tile, *size))
-        image = network.normalization.apply(raw.unsqueeze(1).to(network.device))
+        raw = to_device(self.volumes.read_padded(slab, tile, *size), network.device)
+        image = network.normalization.apply(raw.unsqueeze(1))
         mean, scatter, first = PairwiseMean(), Scatter(), torch.zeros(0)
         turns = network.turns
         for number, turn in enumerate(turns):

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_selfdenoise.compute import to_device
 from napari_selfdenoise.config import PlanesReach
 from napari_selfdenoise.context import ContextSources, Volumes
 from napari_selfdenoise.defects import CleanImage
@@ -116,7 +117,7 @@ class TileViews:
         fill = self.normalization.offset if self.config.network.blind else None
         stride = self.config.stride
         padded, inner = read_padded(self.image, tile, self.margin, stride, fill)
-        self._recorded = torch.from_numpy(padded)[None, None].to(self.device)
+        self._recorded = to_device(padded, self.device)[None, None]
         return self._recorded, inner
 
     def context(self, tile: Tile) -> Tensor | None:
@@ -129,7 +130,7 @@ class TileViews:
             return None
         if self._context is None or self._context[0] != tile:
             planes = self._read_around(tile)
-            raw = torch.from_numpy(planes)[None].to(self.device)
+            raw = to_device(planes, self.device)[None]
             self._context = tile, self.normalization.apply(raw)
         return self._context[1]
 
