@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from napari_selfdenoise.cli import main
 from napari_selfdenoise.export import (
     ExportedModel,
     export_model,
+    export_steps,
+    exporting,
     model_card,
     programs,
 )
@@ -186,6 +189,85 @@ def test_random_fills_are_not_exported_and_medians_not_as_onnx(tmp_path, image, 
         export_model(median, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
     assert not capsys.readouterr().out  # stdout is for reports
+
+
+@pytest.mark.parametrize("end", [".pt", ".onnx"])
+def test_sides_of_one_pixel_are_denoised_too(tmp_path, image, end):
+    model = a_model(image, METHODS["one orientation"])
+    path = export_model(model, tmp_path / f"model{end}").path
+    for data in (image.data[:, :1], image.data[:, :, :1]):
+        line = Image(np.ascontiguousarray(data), "CYX")
+        run = programs.run_torchscript if end == ".pt" else programs.run_onnx
+        assert apart(run(path, raw(line)), line, model) < 1e-4
+
+
+@pytest.mark.parametrize("end", [".pt", ".onnx"])
+def test_models_of_tiny_grey_values_are_exported_and_compared(tmp_path, image, end):
+    tiny = small(image, METHODS["posterior"], 1e-8)
+    assert float(np.ptp(exporting._example(tiny).numpy())) > 1e-7
+    assert export_model(tiny, tmp_path / f"model{end}").path.is_file()
+
+
+def small(image, changes, factor):
+    """A model of an image whose grey values are so many times as large."""
+    model = a_model(image, changes)
+    curve = NoiseCurve.gaussian(CURVE.signal * factor, CURVE.stds[:, 0] * factor)
+    norm = Normalization(model.channels[0].normalization.offset * factor, factor)
+    channels = [
+        replace(one, noise_curve=curve, normalization=norm) for one in model.channels
+    ]
+    return replace(model, channels=tuple(channels))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of a library that is not ours
+def test_what_the_model_zoo_does_not_take_is_a_sentence(tmp_path, image):
+    pytest.importorskip("bioimageio.core")
+    tiny = small(image, METHODS["one orientation"], 1e-8)
+    with pytest.raises(DenoisingError, match=r"Zoo does not take this model: .*small"):
+        export_model(tiny, tmp_path / "model.zip")
+    with pytest.raises(RequestError, match="name of an author"):
+        export_model(tiny, tmp_path / "model.zip", authors=["A/B"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_agreement_looks_at_each_channel_and_allows_for_the_last_digit():
+    one = np.stack([np.linspace(0, 1, 9), np.linspace(0, 1e6, 9)])[None, :, None]
+    other = one.copy()
+    other[0, 0] += 0.5
+    with pytest.raises(DenoisingError, match="other pixels"):
+        programs.require_agreement("ONNX", [one], [other])
+    far = np.linspace(1e7, 1e7 + 50, 9, dtype=np.float32)[None, None, None]
+    programs.require_agreement("ONNX", [far], [far + np.float32(1)])
+
+
+def test_a_folder_of_that_name_is_said_before_anything_is_written(tmp_path, image):
+    (tmp_path / "model.md").mkdir()
+    steps = export_steps(a_model(image, UNET), tmp_path / "model.md")
+    with pytest.raises(RequestError, match="is a folder"):
+        next(steps)
+
+
+def test_capital_endings_and_names_of_odd_bytes_are_exported(tmp_path, image):
+    model = a_model(image, UNET)
+    model.provenance["images"] = ["cell\udcff"]
+    made = export_model(model, tmp_path / "model.MD")
+    assert made.kind == "model card"
+    assert r"cell\udcff" in made.path.read_text("utf-8")
+
+
+def test_a_file_that_could_not_be_compared_says_so(tmp_path, image, monkeypatch):
+    pytest.importorskip("onnx")
+    monkeypatch.setattr(programs, "runs_onnx", lambda: False)
+    monkeypatch.setattr(exporting, "runs_onnx", lambda: False)
+    model = a_model(image, METHODS["one orientation"])
+    made = export_model(model, tmp_path / "model.onnx")
+    assert "was not compared" in made.notes[0]
+
+
+def test_the_card_tells_what_becomes_of_gaps_and_blank_images(tmp_path, image):
+    text = export_model(a_model(image, UNET), tmp_path / "a.md").path.read_text()
+    assert "(NaN) spoils" in text and "Blank images" in text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -127,14 +128,21 @@ def require_new(outputs: Iterable[Path], sources: Iterable[str]) -> None:
                 f"The result would lie inside {source}, which is read.",
                 "Choose a place beside it.",
             )
-    there = [path for path in outputs if path.exists()]
-    read = [source for source in map(Path, sources) if source.exists()]
+    there = [path for path in outputs if _is_there(path)]
+    read = [source for source in map(Path, sources) if _is_there(source)]
     for path, source in itertools.product(there, read):
         if source.resolve().is_relative_to(path.resolve()) or path.samefile(source):
             raise RequestError(
                 f"The result would overwrite {source}, which would be lost.",
                 "Choose another name for the result.",
             )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; there is none where its name is too long."""
+    with suppress(OSError):
+        return path.exists()
+    return False
 
 
 def require_given(config: TrainingConfig, paths: dict[str, Path]) -> None:

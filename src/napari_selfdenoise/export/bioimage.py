@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def write_package(
     ------
     RequestError
         If the package "bioimageio.core" is missing.
+    DenoisingError
+        If it does not take the model.
     """
     require("bioimageio.core")
     from bioimageio.core import save_bioimageio_package
@@ -65,11 +68,27 @@ def write_package(
     np.save(folder / "raw.npy", raw)
     for name, pixels in zip(names, results, strict=True):
         np.save(folder / f"{name}.npy", pixels)
-    with quiet():
+    with quiet(), _refusals_as_sentences():
         described = _described(folder, model, names, licence, authors)
         save_bioimageio_package(described, output_path=target)
         del described
         gc.collect()  # the library leaves files open
+
+
+@contextmanager
+def _refusals_as_sentences() -> Iterator[None]:
+    """Raise a DenoisingError where the library finds a description invalid."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        reasons = "; ".join(one["msg"] for one in error.errors())
+        raise DenoisingError(
+            f"The BioImage Model Zoo does not take this model: {reasons}.",
+            "Export it as ONNX or TorchScript. Where values are too small, multiply "
+            "the grey values before training.",
+        ) from error
 
 
 def require_passes(package: Path) -> None:
@@ -108,6 +127,21 @@ def require_licence(licence: str) -> None:
             f"{licence!r} is no licence that the BioImage Model Zoo knows.",
             "Give an SPDX identifier, such as CC-BY-4.0, CC0-1.0 or BSD-3-Clause.",
         ) from error
+
+
+def require_authors(authors: Sequence[str]) -> None:
+    """Raise a RequestError for a name that a package cannot hold."""
+    require("bioimageio.core")
+    from bioimageio.spec.model import v0_5 as spec
+
+    for name in authors:
+        try:
+            spec.Author(name=name)
+        except ValueError as error:
+            raise RequestError(
+                f"{name!r} cannot be the name of an author in the BioImage Model Zoo.",
+                "Write it without slashes; for several authors, name each by itself.",
+            ) from error
 
 
 def halo_of(model: TrainedModel) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_selfdenoise.config import TITLES
+from napari_selfdenoise.images import printable
 from napari_selfdenoise.model import ChannelModel, TrainedModel
 from napari_selfdenoise.report import methods_paragraph
 
@@ -66,7 +67,8 @@ def model_card(
         "## Limits",
         _listed(_LIMITS),
     ]
-    return "\n\n".join(parts) + "\n"
+    # Names of files may hold bytes that no text can be written with.
+    return printable("\n\n".join(parts) + "\n")
 
 
 def model_name(model: TrainedModel) -> str:

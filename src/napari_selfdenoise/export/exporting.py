@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 from napari_selfdenoise.errors import RequestError
 from napari_selfdenoise.export.bioimage import (
     halo_of,
+    require_authors,
     require_licence,
     require_passes,
     tile_step,
@@ -30,10 +31,11 @@ from napari_selfdenoise.export.programs import (
     run_module,
     run_onnx,
     run_torchscript,
+    runs_onnx,
     write_onnx,
     write_torchscript,
 )
-from napari_selfdenoise.images import saving
+from napari_selfdenoise.images import require_no_folder, saving
 from napari_selfdenoise.long_work import run_to_end
 from napari_selfdenoise.model import ChannelModel, TrainedModel
 from napari_selfdenoise.parts.estimators import Estimator
@@ -111,21 +113,27 @@ def export_steps(
     Raises
     ------
     RequestError
-        If the ending is unknown, a package is missing, the licence is unknown, or the
-        model predicts from other planes or channels.
+        If the ending is unknown, a package is missing, the licence or the name of an
+        author suits no package, a folder has the name of the file, or the model
+        predicts from other planes or channels.
     DenoisingError
         If the file cannot be written, or gives other pixels than the model.
     """
     path = Path(path)
     kind = format_of(path)
-    if path.suffix == ".zip":
+    ending = path.suffix.lower()
+    require_no_folder(path)
+    if ending == ".zip":
         require_licence(licence)
+        require_authors(authors)
     model, notes = exportable(model.to(torch.device("cpu")), estimator)
+    if ending in (".zip", ".onnx") and not runs_onnx():
+        notes.append(_NOT_COMPARED)
     card = model_card(model, licence=licence, authors=authors, notes=[*_USE, *notes])
     work = _Work(model, card, licence, tuple(authors))
     yield f"writing the {kind}"
     with saving(path, kind) as part:
-        yield from _WRITERS[path.suffix](work, part)
+        yield from _WRITERS[ending](work, part)
     return Exported(path, kind, tuple(notes))
 
 
@@ -145,21 +153,28 @@ def format_of(path: Path) -> str:
     RequestError
         If it has no known ending.
     """
-    if path.suffix in FORMATS:
-        return FORMATS[path.suffix]
+    if path.suffix.lower() in FORMATS:
+        return FORMATS[path.suffix.lower()]
     known = ", ".join(f"{end} ({name})" for end, name in FORMATS.items())
     raise RequestError(
-        f"{path.name} does not say in which format to export.",
+        f"{path} does not say in which format to export.",
         f"End its name with one of {known}.",
     )
 
 
+_NOT_COMPARED = (
+    'The ONNX program was not compared with the model, as the package "onnxruntime" '
+    "is not installed."
+)
+
 _USE = (
     "Pixels go in and come out as grey values, float32, with the axes batch, channel, "
-    "y, x, of any size from 2 px.",
+    "y, x, of any size.",
     "Normalisation, borders and orientations are in the file.",
     "Hot pixels, offsets of lines and pixels without a value are not looked for: "
     "napari-selfdenoise does so before it denoises.",
+    "A pixel without a value (NaN) spoils the pixels around it. Blank images are "
+    "denoised like others, where napari-selfdenoise keeps them as they are.",
 )
 
 
@@ -251,4 +266,5 @@ def _noisy(
     share = (hills - hills.min()) / np.ptp(hills)
     signal = curve.signal[0] + share * (curve.signal[-1] - curve.signal[0])
     std = curve.std_at(signal.astype(np.float32))
-    return np.asarray(np.round(signal + std * rng.standard_normal(signal.shape)))
+    # Not rounded: images of small numbers would be blank, and show no difference.
+    return np.asarray(signal + std * rng.standard_normal(signal.shape))

@@ -53,7 +53,8 @@ def span(image: Tensor, axis: int, margin: int, stride: int) -> Span:
     before = -(-margin // stride) * stride
     after = before + -length % stride
     place = torch.arange(before + length + after, device=image.device) - before
-    period = max(2 * (length - 1), 1)
+    # 1 for a side of one pixel; max() would be that of the example
+    period = 2 * (length - 1) + 1 // length
     place = place % period
     return Span(torch.minimum(place, period - place), before, length)
 

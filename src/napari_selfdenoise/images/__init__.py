@@ -8,6 +8,7 @@ from napari_selfdenoise.images.amounts import bytes_in_words
 from napari_selfdenoise.images.atomic_write import (
     replacing,
     require_folder,
+    require_no_folder,
     reserve,
     saving,
 )
@@ -139,6 +140,7 @@ __all__ = [
     "replacing",
     "require_denoisable",
     "require_folder",
+    "require_no_folder",
     "reserve",
     "rounded",
     "saving",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -72,10 +72,22 @@ def saving(path: Path, what: str) -> Iterator[Path]:
 
 def require_folder(path: Path) -> None:
     """Raise a RequestError if the folder of a file is not there."""
-    if not path.parent.is_dir():
+    folder = path.parent
+    if folder.is_file():
+        raise RequestError(f"{folder} is a file, and no folder.", "Choose another.")
+    if not folder.is_dir():
         raise RequestError(
-            f"The folder {path.parent} is not there.", "Make it, or choose another."
+            f"The folder {folder} is not there.", "Make it, or choose another."
         )
+
+
+def require_no_folder(path: Path) -> None:
+    """Raise a RequestError if there is a folder where a file is to be written."""
+    with suppress(OSError):  # of names that are too long
+        if path.is_dir():
+            raise RequestError(
+                f"{path} is a folder, and not a file.", "Choose another name."
+            )
 
 
 def reserve(file: IO[bytes], size: int) -> None:
