@@ -1,6 +1,8 @@
 """More: a model is exported from the window, and the last ones are found again."""
 
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.model import ModelLibrary, load_model
 from napari_selfdenoise.model.library import _KEPT
+
+DATA = Path(__file__).parents[1] / "data"
 
 pytestmark = pytest.mark.gl
 
@@ -50,6 +54,39 @@ def test_a_trained_model_is_exported_and_found_again(
     desk.press("denoise")
     desk.finish()
     np.testing.assert_allclose(desk.layer("cells & co denoised").data, denoised)
+
+
+def test_a_file_with_the_ending_added_is_not_replaced_unasked(
+    desk, tmp_path, monkeypatch
+):
+    (tmp_path / "cells.md").write_text("mine")
+    starts, typed = [], [tmp_path / "cells", ""]
+
+    def dialog(parent, title, start, kinds):
+        starts.append(start)
+        return str(typed[len(starts) - 1]), "model card (*.md)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", dialog)
+    desk.widget.export_model()
+    assert starts == ["model.zip", str(tmp_path / "cells.md")]
+    assert (tmp_path / "cells.md").read_text() == "mine"
+
+
+def test_files_of_the_user_in_the_folder_stay(tmp_path):
+    files = [tmp_path / f"mine {number}.safetensors" for number in range(_KEPT + 3)]
+    for file in files:
+        file.write_bytes((DATA / "fast.safetensors").read_bytes())
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.safetensors")
+    library, model = ModelLibrary(tmp_path), load_model(files[0])
+    for number in range(_KEPT + 3):
+        model.provenance["images"] = [f"image\n{number} " + 300 * "x"]
+        library.add(model)
+    assert all(file.is_file() for file in files)
+    found = library.models()
+    assert len(found) == _KEPT
+    assert all("\n" not in str(one) and len(str(one)) < 100 for one in found)
+    assert len(list(tmp_path.glob("image-*"))) == _KEPT
 
 
 def test_the_last_models_stay_and_the_oldest_go(desk, noisy, tmp_path):

@@ -8,6 +8,7 @@ from napari_selfdenoise.model.model_file import (
     SUFFIX,
     load_model,
     model_digest,
+    model_path,
     save_model,
 )
 from napari_selfdenoise.model.trained_model import (
@@ -30,6 +31,7 @@ __all__ = [
     "TrainedModel",
     "load_model",
     "model_digest",
+    "model_path",
     "on_device",
     "run",
     "run_at",

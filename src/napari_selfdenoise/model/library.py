@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import platformdirs
 from safetensors import SafetensorError, safe_open
 
+from napari_selfdenoise.images import printable
 from napari_selfdenoise.model.model_file import SUFFIX, model_digest, save_model
 from napari_selfdenoise.model.trained_model import TrainedModel
 
@@ -22,6 +24,12 @@ ELSEWHERE = "SELFDENOISE_MODELS"
 
 _KEPT = 20
 """How many are kept, the last ones."""
+
+_NAME = re.compile(rf"[A-Za-z0-9-]+-[0-9a-f]{{8}}{re.escape(SUFFIX)}")
+"""Names of their files, as `ModelLibrary.add` gives them."""
+
+_LINE = 60
+"""Letters of a name in a list."""
 
 _MOST_BYTES = 2**30
 """Bytes that all of them may take."""
@@ -53,7 +61,7 @@ class KeptModel:
 
     def __str__(self) -> str:
         """One line for a list."""
-        words = [self.image or "an image", self.microscope, self.recipe]
+        words = map(_short, [self.image or "an image", self.microscope, self.recipe])
         return f"{self.date:%d %b %Y, %H:%M}: {', '.join(filter(None, words))}"
 
 
@@ -90,14 +98,18 @@ class ModelLibrary:
         return path
 
     def models(self) -> list[KeptModel]:
-        """All that are there, the newest first; what cannot be read is left out."""
+        """The last ones, the newest first; what cannot be read is left out."""
         files = sorted(self._files(), key=_modified, reverse=True)
-        return [one for path in files if (one := _kept(path)) is not None]
+        return list(islice(filter(None, map(_kept, files)), _KEPT))
 
     def _forget(self, newest: Path) -> None:
-        """Remove the oldest beyond what is kept, but never the newest."""
+        """Remove the oldest beyond what is kept, but never the newest.
+
+        Nor what has a name that is not given here: the folder may be one of the user.
+        """
         total = 0
-        for number, path in enumerate(sorted(self._files(), key=_modified)[::-1]):
+        given = (path for path in self._files() if _NAME.fullmatch(path.name))
+        for number, path in enumerate(sorted(given, key=_modified)[::-1]):
             with suppress(OSError):
                 total += path.stat().st_size
                 if path != newest and (number >= _KEPT or total > _MOST_BYTES):
@@ -105,7 +117,8 @@ class ModelLibrary:
 
     def _files(self) -> Iterator[Path]:
         with suppress(OSError):
-            yield from self.folder.glob(f"*{SUFFIX}")
+            # A pipe would be waited for.
+            yield from (p for p in self.folder.glob(f"*{SUFFIX}") if p.is_file())
 
 
 def _usual_folder() -> Path:
@@ -118,6 +131,12 @@ def _slug(model: TrainedModel) -> str:
     """Name of the first image, in letters that all systems allow in names of files."""
     images = model.provenance.get("images") or ["image"]
     return re.sub(r"[^A-Za-z0-9]+", "-", str(images[0])).strip("-")[:40] or "image"
+
+
+def _short(text: str) -> str:
+    """A name as one line that fits a list."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _LINE else f"{line[: _LINE - 1]}…"
 
 
 def _modified(path: Path) -> float:
@@ -138,5 +157,5 @@ def _kept(path: Path) -> KeptModel | None:
         return KeptModel(path, str(images[0]), microscope, str(recipe), date)
     except (SafetensorError, OSError, ValueError, LookupError, TypeError):
         return None
-    except (AttributeError, RecursionError):
+    except (AttributeError, RecursionError, OverflowError):
         return None

@@ -66,7 +66,7 @@ def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
     DenoisingError
         If the file cannot be written.
     """
-    path = _with_suffix(Path(path))
+    path = model_path(Path(path))
     text, tensors = json.dumps(_description(model)), _tensors(model)
     metadata = {"selfdenoise": text, _CHECKSUM: checksum(text, tensors)}
     with saving(path, "model") as part:
@@ -83,7 +83,7 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         If the file is not there, is no such model, or is damaged.
     """
     path = Path(path)
-    path = path if path.is_file() else _with_suffix(path)
+    path = path if path.is_file() else model_path(path)
     if not path.is_file():
         raise RequestError(f"There is no model file {path}.", "Check its name.")
     try:
@@ -110,7 +110,8 @@ def model_digest(model: TrainedModel) -> str:
     return found.hexdigest()
 
 
-def _with_suffix(path: Path) -> Path:
+def model_path(path: Path) -> Path:
+    """A path with the ending of model files."""
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 

@@ -41,6 +41,7 @@ from napari_selfdenoise.parts.noise_models.models import (
 from napari_selfdenoise.parts.noise_models.noise_file import (
     SUFFIX,
     load_noise_model,
+    noise_model_path,
     save_noise_model,
 )
 from napari_selfdenoise.parts.noise_models.tabulated import TabulatedModule
@@ -72,6 +73,7 @@ __all__ = [
     "binned_means",
     "load_noise_model",
     "noise_distribution",
+    "noise_model_path",
     "raw_curve",
     "save_noise_model",
     "variance_line",

@@ -51,7 +51,7 @@ def save_noise_model(fitted: FittedNoise, path: str | os.PathLike[str]) -> Path:
     DenoisingError
         If the file cannot be written.
     """
-    path = _with_suffix(Path(path))
+    path = noise_model_path(Path(path))
     text = json.dumps(_description(fitted), allow_nan=False)
     with saving(path, "noise model") as part:
         part.write_text(text, encoding="utf-8")
@@ -67,7 +67,7 @@ def load_noise_model(path: str | os.PathLike[str]) -> FittedNoise:
         If the file is not there, is no such noise model, or is damaged.
     """
     path = Path(path)
-    path = path if path.is_file() else _with_suffix(path)
+    path = path if path.is_file() else noise_model_path(path)
     if not path.is_file():
         raise RequestError(f"There is no noise model file {path}.", "Check its name.")
     if path.stat().st_size > _LARGEST:
@@ -86,7 +86,8 @@ def load_noise_model(path: str | os.PathLike[str]) -> FittedNoise:
         raise _damaged(path, f"its content does not fit ({error})") from error
 
 
-def _with_suffix(path: Path) -> Path:
+def noise_model_path(path: Path) -> Path:
+    """A path with the ending of noise model files."""
     name = path.name.removesuffix(".json").removesuffix(".noise")
     return path.with_name(name + SUFFIX)
 

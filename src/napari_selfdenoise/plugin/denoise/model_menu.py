@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
 from napari_selfdenoise.export import FORMATS, Exported, export_steps
 from napari_selfdenoise.model import ModelLibrary, TrainedModel
 from napari_selfdenoise.plugin.docks.file_run import FileRun
+from napari_selfdenoise.plugin.docks.save_dialog import ask_where_to_save
 
 _FILTERS = ";;".join(f"{name} (*{ending})" for ending, name in FORMATS.items())
 
@@ -65,11 +66,10 @@ class Exporter(FileRun):
 
     def ask(self, model: TrainedModel | None) -> None:
         """Export a model to the file that the user names."""
-        name, chosen = QFileDialog.getSaveFileName(
-            self._window, "Export model", "model.zip", _FILTERS
+        path = ask_where_to_save(
+            self._window, "Export model", "model.zip", _FILTERS, _with_ending
         )
-        if name and model is not None:
-            path = _with_ending(Path(name), chosen)
+        if path is not None and model is not None:
             self.begin(partial(export_steps, model, path))
 
 
@@ -80,7 +80,7 @@ def in_words(made: Exported) -> str:
 
 def _with_ending(path: Path, chosen: str) -> Path:
     """A path with the ending of the format that was chosen, where it has none."""
-    if path.suffix in FORMATS:
+    if path.suffix.lower() in FORMATS:
         return path
     ending = chosen.rpartition("*")[2].rstrip(")") or ".zip"
     return path.with_name(path.name + ending)

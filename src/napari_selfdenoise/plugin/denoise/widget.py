@@ -23,7 +23,13 @@ from napari_selfdenoise.config import (
 from napari_selfdenoise.defects import Corrections, ways_out
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import IN_VIEW, Image, PlaneIndex, chosen_planes
-from napari_selfdenoise.model import SUFFIX, TrainedModel, load_model, save_model
+from napari_selfdenoise.model import (
+    SUFFIX,
+    TrainedModel,
+    load_model,
+    model_path,
+    save_model,
+)
 from napari_selfdenoise.parts.estimators import Estimator
 from napari_selfdenoise.parts.noise_models import SUFFIX as NOISE_SUFFIX
 from napari_selfdenoise.parts.noise_models import load_noise_model
@@ -50,6 +56,7 @@ from napari_selfdenoise.plugin.denoise.reporting import LastRun, Reporter
 from napari_selfdenoise.plugin.denoise.work import kept_training, predicting, training
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, record_of
+from napari_selfdenoise.plugin.docks.save_dialog import ask_where_to_save, with_ending
 from napari_selfdenoise.plugin.docks.series import layer_of
 from napari_selfdenoise.plugin.docks.worker import Run
 from napari_selfdenoise.plugin.forms.fields import member_title
@@ -280,8 +287,12 @@ class DenoiseWidget(Dock):
     def save_model(self, path: str | Path | None = None) -> None:
         """Save the model in hand to a file; asks for its name where none is given."""
         if path is None:
-            path, _ = QFileDialog.getSaveFileName(
-                self, "Save model", f"model{SUFFIX}", f"Models (*{SUFFIX})"
+            path = ask_where_to_save(
+                self,
+                "Save model",
+                f"model{SUFFIX}",
+                f"Models (*{SUFFIX})",
+                lambda path, _: model_path(path),
             )
         if not path or self.model is None:
             return
@@ -299,13 +310,16 @@ class DenoiseWidget(Dock):
     def save_report(self, path: str | Path | None = None) -> None:
         """Save the last run as one HTML page; asks for its name if none is given."""
         if path is None:
-            path, _ = QFileDialog.getSaveFileName(
-                self, "Save report", "report.html", "Web pages (*.html)"
+            path = ask_where_to_save(
+                self,
+                "Save report",
+                "report.html",
+                "Web pages (*.html)",
+                lambda path, _: with_ending(path, ".html"),
             )
         if path:
             self._forget_files()
-            path = Path(path)
-            self._reporter.write(path if path.suffix else path.with_suffix(".html"))
+            self._reporter.write(with_ending(Path(path), ".html"))
 
     def use_run_settings(self, config: Mapping[str, Any]) -> None:
         """Set the form as it was for a run.

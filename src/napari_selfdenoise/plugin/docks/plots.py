@@ -16,7 +16,7 @@ from napari.utils.theme import get_theme
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QAction, QFontMetricsF  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import table_cell
@@ -27,6 +27,7 @@ from napari_selfdenoise.plugin.docks.plot_files import (
     save_svg,
     save_text,
 )
+from napari_selfdenoise.plugin.docks.save_dialog import ask_where_to_save, with_ending
 
 # Okabe and Ito's colours that stand out from napari's dark and light background alike.
 VERMILLION = "#D55E00"
@@ -282,11 +283,9 @@ class Plot(QWidget):
             show_error(without_tags(str(error)))
 
     def _ask_path(self, title: str, kinds: str, suffix: str) -> Path | None:
-        name, _ = QFileDialog.getSaveFileName(self, title, "", kinds)
-        if not name:
-            return None
-        path = Path(name)
-        return path if path.suffix else path.with_suffix(suffix)
+        return ask_where_to_save(
+            self, title, "", kinds, lambda path, _: with_ending(path, suffix)
+        )
 
 
 class LossPlot(Plot):

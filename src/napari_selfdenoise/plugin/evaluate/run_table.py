@@ -10,7 +10,6 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QTableWidget,
@@ -24,6 +23,7 @@ from napari_selfdenoise.images import saving, table_cell
 from napari_selfdenoise.plugin.docks.panel import button, label
 from napari_selfdenoise.plugin.docks.places import EDGE, BelowImage
 from napari_selfdenoise.plugin.docks.run_record import FinishedRun, RunRecord
+from napari_selfdenoise.plugin.docks.save_dialog import ask_where_to_save, with_ending
 from napari_selfdenoise.plugin.docks.status import PROBLEM
 from napari_selfdenoise.plugin.docks.worker import sentence
 
@@ -96,13 +96,16 @@ class RunTable(BelowImage):
     def save(self, path: str | Path | None = None) -> None:
         """Save the table as it is sorted; asks for the file where none is given."""
         if path is None:
-            path, _ = QFileDialog.getSaveFileName(
-                self, "Save the table of runs", "runs.csv", "CSV (*.csv)"
+            path = ask_where_to_save(
+                self,
+                "Save the table of runs",
+                "runs.csv",
+                "CSV (*.csv)",
+                lambda path, _: with_ending(path, ".csv"),
             )
         if not path:
             return
-        path = Path(path)
-        path = path if path.suffix else path.with_suffix(".csv")
+        path = with_ending(Path(path), ".csv")
         try:
             with saving(path, "table of runs") as part:
                 part.write_text(to_csv(self._shown()), encoding="utf-8")

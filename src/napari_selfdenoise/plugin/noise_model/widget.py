@@ -17,9 +17,11 @@ from napari_selfdenoise.parts.noise_models import (
     SUFFIX,
     FittedNoise,
     load_noise_model,
+    noise_model_path,
     save_noise_model,
 )
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, open_dock
+from napari_selfdenoise.plugin.docks.save_dialog import ask_where_to_save
 from napari_selfdenoise.plugin.forms.fields import member_title
 from napari_selfdenoise.plugin.noise_model.bootstrapping import denoised_of, is_blind
 from napari_selfdenoise.plugin.noise_model.controls import NoiseModelControls
@@ -104,8 +106,12 @@ class NoiseModelWidget(Dock):
         """
         if path is None:
             start = f"{self._measured_in() or 'camera'}{SUFFIX}"
-            path, _ = QFileDialog.getSaveFileName(
-                self, "Save noise model", start, _FILES
+            path = ask_where_to_save(
+                self,
+                "Save noise model",
+                start,
+                _FILES,
+                lambda path, _: noise_model_path(path),
             )
         if not path or self.fitted is None:
             return False
