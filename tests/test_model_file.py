@@ -255,3 +255,27 @@ def test_a_folder_that_may_not_be_written_to_is_said(model, tmp_path):
             save_model(model, tmp_path / "model")
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 400])
+def test_names_that_no_file_can_have_are_not_there(name):
+    if not name:
+        with pytest.raises(RequestError, match="is a folder"):
+            load_model(name)
+        return
+    with pytest.raises(RequestError, match="no model file"):
+        load_model(name)
+
+
+def test_a_folder_and_a_file_that_may_not_be_read_are_told_apart(tmp_path, monkeypatch):
+    with pytest.raises(RequestError, match="is a folder"):
+        load_model(tmp_path)
+
+    def denied(*_, **__):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"x")
+    monkeypatch.setattr("napari_selfdenoise.model.model_file.safe_open", denied)
+    with pytest.raises(RequestError, match="you may not read it"):
+        load_model(path)

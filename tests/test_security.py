@@ -205,7 +205,7 @@ def test_weights_that_lead_beyond_the_numbers_are_a_sentence(tmp_path):
         denoise(image, model, device="cpu")
 
 
-@pytest.mark.parametrize("change", ["flatten", "missing", "more", "nan"])
+@pytest.mark.parametrize("change", ["flatten", "missing", "more", "channel", "nan"])
 def test_weights_that_do_not_fit_are_refused(tmp_path, change):
     def spoil(tensors):
         name = max(tensors, key=lambda key: tensors[key].numel())
@@ -215,6 +215,8 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, change):
             del tensors[name]
         elif change == "more":
             tensors["0.network.more"] = torch.zeros(3)
+        elif change == "channel":
+            tensors["7.network.more"] = torch.zeros(3)
         else:
             tensors[name] = tensors[name] * torch.nan
 
@@ -241,6 +243,10 @@ def test_settings_do_not_make_a_network_larger_than_its_file(tmp_path, network):
 
 def on_cpu(value):
     return value.numel() if value is not None and value.device.type == "cpu" else 0
+
+
+def nothing_learned(about):
+    about["channels"][0]["empty"] = True
 
 
 def curve_of_nan(about):
@@ -274,6 +280,7 @@ def lines_of_text(about):
 @pytest.mark.parametrize(
     "change",
     [
+        nothing_learned,
         curve_of_nan,
         no_scale,
         infinite_offset,

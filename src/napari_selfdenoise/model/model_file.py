@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,7 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
     RequestError
         If the file is not there, is no such model, or is damaged.
     """
-    path = Path(path)
-    path = path if path.is_file() else model_path(path)
-    if not path.is_file():
-        raise RequestError(f"There is no model file {path}.", "Check its name.")
+    path = _found(Path(path))
     try:
         with safe_open(path, framework="pt") as file:
             description = _parse_description(path, file.metadata())
@@ -94,6 +92,12 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         return _rebuild(path, description, tensors)
     except RequestError:
         raise
+    except (PermissionError, FileNotFoundError) as error:
+        # The library says for both that it is not there.
+        raise RequestError(
+            f"{path} could not be opened: you may not read it, or it was just removed.",
+            "Check its permissions.",
+        ) from error
     except (SafetensorError, OSError) as error:
         raise _damaged(path, str(error)) from error
     except _DOES_NOT_FIT as error:
@@ -108,6 +112,21 @@ def model_digest(model: TrainedModel) -> str:
         found.update(name.encode())
         found.update(tensor.contiguous().numpy().tobytes())
     return found.hexdigest()
+
+
+def _found(path: Path) -> Path:
+    """The file of a model that is named with its ending or without."""
+    is_folder = False
+    with suppress(OSError, ValueError):  # of names that no file can have
+        is_folder = path.is_dir()
+        for one in (path, model_path(path)):
+            if one.is_file():
+                return one
+    if is_folder:
+        raise RequestError(
+            f"{path} is a folder, and no model file.", f"Choose a {SUFFIX} file."
+        )
+    raise RequestError(f"There is no model file {path}.", "Check its name.")
 
 
 def model_path(path: Path) -> Path:
@@ -213,6 +232,9 @@ def _rebuild(
     ]
     if not channels:
         raise ValueError("it has no channel")
+    learned = {str(n) for n, one in enumerate(channels) if not one.is_empty}
+    if {name.partition(".")[0] for name in tensors} != learned:
+        raise ValueError("its tensors are those of other channels")
     history = description["history"]
     steps, losses = np.array(history["step"], np.int64), np.array(history["loss"])
     if steps.ndim != 1 or steps.shape != losses.astype(float).shape:
