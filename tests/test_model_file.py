@@ -218,10 +218,9 @@ def test_a_model_of_a_newer_version_is_refused(saved):
         load_model(saved)
 
 
-@pytest.mark.parametrize("name", ["missing.safetensors", "."])
-def test_a_file_that_is_not_there_is_refused(tmp_path, name):
+def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(RequestError, match="There is no model file"):
-        load_model(tmp_path / name)
+        load_model(tmp_path / "missing.safetensors")
 
 
 def test_a_folder_that_is_not_there_is_refused(model, tmp_path):
@@ -257,19 +256,16 @@ def test_a_folder_that_may_not_be_written_to_is_said(model, tmp_path):
         tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "x" * 400])
+@pytest.mark.parametrize("name", ["a\0b", "x" * 400])
 def test_names_that_no_file_can_have_are_not_there(name):
-    if not name:
-        with pytest.raises(RequestError, match="is a folder"):
-            load_model(name)
-        return
     with pytest.raises(RequestError, match="no model file"):
         load_model(name)
 
 
 def test_a_folder_and_a_file_that_may_not_be_read_are_told_apart(tmp_path, monkeypatch):
-    with pytest.raises(RequestError, match="is a folder"):
-        load_model(tmp_path)
+    for folder in (tmp_path, ""):
+        with pytest.raises(RequestError, match="is a folder"):
+            load_model(folder)
 
     def denied(*_, **__):
         raise FileNotFoundError(2, "No such file or directory")
