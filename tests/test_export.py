@@ -237,6 +237,8 @@ def test_the_agreement_looks_at_each_channel_and_allows_for_the_last_digit():
     other[0, 0] += 0.5
     with pytest.raises(DenoisingError, match="other pixels"):
         programs.require_agreement("ONNX", [one], [other])
+    with pytest.raises(DenoisingError, match="no finite numbers"):
+        programs.require_agreement("ONNX", [one * np.nan], [one])
     far = np.linspace(1e7, 1e7 + 50, 9, dtype=np.float32)[None, None, None]
     programs.require_agreement("ONNX", [far], [far + np.float32(1)])
 

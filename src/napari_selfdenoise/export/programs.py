@@ -134,9 +134,16 @@ def require_agreement(name: str, expected: Images, found: Images | None) -> None
     Raises
     ------
     DenoisingError
-        If it does, by more than 1e-4 of the range of a channel.
+        If it does, by more than 1e-4 of the range of a channel, or if the model makes
+        no finite numbers.
     """
     for mine, other in zip(expected, found or expected, strict=True):
+        if not np.isfinite(mine).all():
+            raise DenoisingError(
+                "The model gives no finite numbers for grey values that it learned "
+                "from.",
+                "Train anew, or export another model.",
+            )
         apart = max(map(_apart, mine[0], other[0]))
         if not apart <= _AGREES:
             raise DenoisingError(
