@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 def to_device(values: NDArray[Any], device: torch.device) -> torch.Tensor:
     """Copy an array to a device; on the CPU, the tensor shares its memory.
 
-    A CUDA device takes pixels from pinned memory, which it copies while the program goes
-    on. PyTorch keeps that memory until the copy is done, and then for the next tile.
+    A CUDA device takes pixels from pinned memory, and copies them while the program
+    goes on. PyTorch keeps that memory until then, and uses it for the next tile.
 
     Parameters
     ----------
