@@ -1,5 +1,6 @@
 """Files of microscopes, and others that are no TIFF: pixels, axes, sizes, names."""
 
+import gc
 import json
 import os
 import shutil
@@ -198,6 +199,10 @@ def test_a_large_array_of_hdf5_stays_on_disk(tmp_path, hdf5, monkeypatch):
     found = read_image(tmp_path / "a.h5", axes="TYX")
     assert not found.in_memory
     assert np.array_equal(found.read_stored((2,)), data[2])
+    turned = found.data.transpose(2, 0, 1)
+    del found
+    gc.collect()
+    assert np.array_equal(np.asarray(turned), data.transpose(2, 0, 1))
 
 
 def test_an_hdf5_file_without_an_image_is_refused(tmp_path, hdf5):

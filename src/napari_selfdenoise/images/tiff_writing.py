@@ -177,7 +177,8 @@ def _with_ranges(
     shift = SIGNED_SHIFT if dtype == np.int16 else 0
     ranges = tuple((low + shift, high + shift) for low, high in shown)
     if "imagej" in options and len(ranges) == image.channels > 1:
-        options["metadata"]["Ranges"] = list(itertools.chain(*ranges))
+        # tifffile takes a list for one entry each, up to some version: a tuple is one.
+        options["metadata"]["Ranges"] = tuple(itertools.chain(*ranges))
     return ranges
 
 

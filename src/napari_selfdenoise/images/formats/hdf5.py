@@ -60,7 +60,8 @@ def _read(path: Path, name: str) -> Recorded:
         import dask.array
 
         lazy = dask.array.from_array(node, lock=True)
-        weakref.finalize(lazy, file.close)  # the file is open as long as it is read
+        # Open as long as any array that dask makes of this one.
+        weakref.finalize(node, file.close)
         return Recorded(lazy, labels, steps)
     with file:
         return Recorded(native(np.asarray(node[...])), labels, steps)
