@@ -11,23 +11,19 @@ from typing import Any, ClassVar
 from napari.layers import Image as ImageLayer
 from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog
 
 from napari_selfdenoise.config import (
-    TITLES,
     TrainingConfig,
     parse_config,
     supervised,
-    with_estimator,
 )
-from napari_selfdenoise.defects import Corrections, ways_out
+from napari_selfdenoise.defects import Corrections
 from napari_selfdenoise.errors import DenoisingError, RequestError
 from napari_selfdenoise.images import IN_VIEW, Image, PlaneIndex, chosen_planes
 from napari_selfdenoise.model import (
     SUFFIX,
     TrainedModel,
     load_model,
-    model_path,
     save_model,
 )
 from napari_selfdenoise.parts.estimators import Estimator
@@ -36,6 +32,13 @@ from napari_selfdenoise.parts.noise_models import load_noise_model
 from napari_selfdenoise.plugin.denoise.controls import Controls
 from napari_selfdenoise.plugin.denoise.diagnosing import Diagnoser
 from napari_selfdenoise.plugin.denoise.doubting import Doubter
+from napari_selfdenoise.plugin.denoise.estimating import estimating
+from napari_selfdenoise.plugin.denoise.file_dialogs import (
+    ask_for_model,
+    ask_where_to_save_model,
+    ask_where_to_save_report,
+)
+from napari_selfdenoise.plugin.denoise.finished import finished_run
 from napari_selfdenoise.plugin.denoise.fixes import Mender
 from napari_selfdenoise.plugin.denoise.forecast import Forecast
 from napari_selfdenoise.plugin.denoise.interrupted import (
@@ -52,14 +55,19 @@ from napari_selfdenoise.plugin.denoise.model_menu import Exporter, in_words
 from napari_selfdenoise.plugin.denoise.outcome import outcome
 from napari_selfdenoise.plugin.denoise.probing import Prober, Subject
 from napari_selfdenoise.plugin.denoise.queue import Queue
+from napari_selfdenoise.plugin.denoise.readiness import (
+    axes_text,
+    image_of,
+    why_not_continued,
+    why_not_trained,
+)
 from napari_selfdenoise.plugin.denoise.reporting import LastRun, Reporter
 from napari_selfdenoise.plugin.denoise.work import kept_training, predicting, training
 from napari_selfdenoise.plugin.docks.dock import IMAGES, Dock, ignore, loading
-from napari_selfdenoise.plugin.docks.run_record import FinishedRun, record_of
-from napari_selfdenoise.plugin.docks.save_dialog import ask_where_to_save, with_ending
+from napari_selfdenoise.plugin.docks.run_record import record_of
+from napari_selfdenoise.plugin.docks.save_dialog import with_ending
 from napari_selfdenoise.plugin.docks.series import layer_of
 from napari_selfdenoise.plugin.docks.worker import Run
-from napari_selfdenoise.plugin.forms.fields import member_title
 from napari_selfdenoise.plugin.viewer.in_view import channel_in_view
 from napari_selfdenoise.plugin.viewer.layer_choice import is_plain
 from napari_selfdenoise.plugin.viewer.layers import (
@@ -68,8 +76,6 @@ from napari_selfdenoise.plugin.viewer.layers import (
     image_from_layer,
     layer_from_image,
     pixels_of,
-    understood,
-    unnamed_axes,
 )
 from napari_selfdenoise.plugin.viewer.results import Results
 from napari_selfdenoise.plugin.viewer.sources import sources
@@ -85,8 +91,6 @@ from napari_selfdenoise.training import (
     KeptTraining,
     TrainingProgress,
     preload,
-    require_continuable,
-    require_trainable,
 )
 
 PREVIEW_EVERY_S = 2.0
@@ -104,8 +108,6 @@ _STOP_DENOISING = (
 _NOT_CHOSEN = (
     "Choose an image. Results and reference images are never chosen by themselves."
 )
-
-_CHOOSE_AXES = "Confirm or choose below what they are: time, depth or channels."
 
 
 class DenoiseWidget(Dock):
@@ -229,7 +231,7 @@ class DenoiseWidget(Dock):
                 raise RequestError("There is no model yet.", "Train, or load one.")
             self.model.require_fits(image)
             estimator = self.controls.part("estimator").value
-            config = _estimating(self.model, estimator)
+            config = estimating(self.model, estimator)
             taught = self.controls.pairing.value()
             results = self._take(queue, config, estimator, taught)
         except (RequestError, DenoisingError) as error:
@@ -287,13 +289,7 @@ class DenoiseWidget(Dock):
     def save_model(self, path: str | Path | None = None) -> None:
         """Save the model in hand to a file; asks for its name where none is given."""
         if path is None:
-            path = ask_where_to_save(
-                self,
-                "Save model",
-                f"model{SUFFIX}",
-                f"Models (*{SUFFIX})",
-                lambda path, _: model_path(path),
-            )
+            path = ask_where_to_save_model(self)
         if not path or self.model is None:
             return
         self._forget_files()
@@ -310,13 +306,7 @@ class DenoiseWidget(Dock):
     def save_report(self, path: str | Path | None = None) -> None:
         """Save the last run as one HTML page; asks for its name if none is given."""
         if path is None:
-            path = ask_where_to_save(
-                self,
-                "Save report",
-                "report.html",
-                "Web pages (*.html)",
-                lambda path, _: with_ending(path, ".html"),
-            )
+            path = ask_where_to_save_report(self)
         if path:
             self._forget_files()
             self._reporter.write(with_ending(Path(path), ".html"))
@@ -337,9 +327,7 @@ class DenoiseWidget(Dock):
     def load_model(self, path: str | Path | None = None) -> None:
         """Take a model from a file; asks for it where none is given."""
         if path is None:
-            path, _ = QFileDialog.getOpenFileName(
-                self, "Load model", "", f"Models (*{SUFFIX})"
-            )
+            path = ask_for_model(self)
         if path:
             self._forget_files()
             self._load_model(Path(path))
@@ -807,7 +795,7 @@ class DenoiseWidget(Dock):
 
     def _show_state(self, *_: Any) -> None:
         layer = self.controls.layer.currentData()
-        self._mender.examine(_image_of(layer))
+        self._mender.examine(image_of(layer))
         self.controls.show_layer(layer, [] if layer is None else self.viewer.layers)
         self._show_layers()
         self._show_readiness()
@@ -842,7 +830,7 @@ class DenoiseWidget(Dock):
         obstacle = self._obstacle(layer) if ready else ""
         other = self._other_settings(layer) if ready and not obstacle else ""
         self.controls.continuing.say(other)
-        text = _NOT_CHOSEN if nothing else _axes_text(layer, _image_of(layer))
+        text = _NOT_CHOSEN if nothing else axes_text(layer, image_of(layer))
         self.controls.show_axes(
             obstacle or text,
             problem=bool(obstacle) or (layer is not None and not ready),
@@ -862,11 +850,7 @@ class DenoiseWidget(Dock):
             config = self._supervised(self.controls.settings())
         except (RequestError, DenoisingError):
             return self._mender.obstacle  # Train shows what is wrong with the settings
-        try:
-            require_trainable([image_from_layer(layer)], config)
-        except (RequestError, DenoisingError) as error:
-            return str(error)
-        return self._mender.obstacle
+        return why_not_trained(layer, config) or self._mender.obstacle
 
     def _supervised(self, config: TrainingConfig) -> TrainingConfig:
         """Settings that go with the second layer that is chosen, if there is one."""
@@ -880,11 +864,7 @@ class DenoiseWidget(Dock):
             config = self._supervised(self.controls.settings())
         except (RequestError, DenoisingError):
             return ""  # Train shows what is wrong with them
-        try:
-            require_continuable(image_from_layer(layer), config, self.model)
-        except (RequestError, DenoisingError) as error:
-            return str(error)
-        return ""
+        return why_not_continued(layer, config, self.model)
 
     def _use_model_settings(self) -> None:
         if self.model is not None:
@@ -944,62 +924,3 @@ class DenoiseWidget(Dock):
         self.viewer.layers.selection.events.active.disconnect(self._follow)
         self.viewer.layers.selection.events.changed.disconnect(self._show_layers)
         self.controls.list_layers([], None)
-
-
-def finished_run(
-    results: Results, model: TrainedModel, config: TrainingConfig, seconds: float
-) -> FinishedRun:
-    """What the record of the viewer keeps of a run: no pixels.
-
-    Parameters
-    ----------
-    results : Results
-        Of the run.
-    model : TrainedModel
-        That denoised.
-    config : TrainingConfig
-        As the form had it: what a training decided from it is in the model.
-    seconds : float
-        Of the whole run.
-    """
-    return FinishedRun(
-        results.run,
-        results.source_id,
-        results.name,
-        TITLES.get(config.recipe, config.recipe),
-        member_title(type(config.masking)),
-        member_title(type(config.noise_model)),
-        seconds,
-        int(model.provenance.get("steps", 0)),
-        config.model_dump(mode="json"),
-    )
-
-
-def _image_of(layer: ImageLayer | None) -> Image | None:
-    """The pixels of a layer, also where they cannot be denoised."""
-    return None if layer is None or layer.ndim < 2 else image_from_layer(layer)
-
-
-def _axes_text(layer: ImageLayer | None, image: Image | None) -> str:
-    """How axes were understood, and what can be done below where that is too little."""
-    text = understood(layer, {} if image is None else ways_out(image))
-    unnamed = layer is not None and fits(layer) and unnamed_axes(layer)
-    return f"{text} {_CHOOSE_AXES}" if unnamed else text
-
-
-def _estimating(model: TrainedModel, estimator: Estimator) -> TrainingConfig:
-    """The model's settings with another estimator, where it can do that."""
-    try:
-        return with_estimator(model.config, estimator)
-    except RequestError as error:
-        name = member_title(type(estimator))
-        if estimator.fuses and not model.config.signal.spreads:
-            raise RequestError(
-                "This model knows single values, not how sure they are, as the "
-                f"estimator '{name}' needs.",
-                "Choose the estimator Automatic, or train with a recipe such as PN2V.",
-            ) from error
-        raise RequestError(
-            f"This model cannot be used with the estimator {name}. {error.message}",
-            error.hint,
-        ) from error
