@@ -56,6 +56,13 @@ def photograph(folder: Path, theme: str, pixels: Any, model: Path) -> None:
     wait(lambda: hasattr(dock, "controls") and dock.controls.train.isEnabled(), 60)
     viewer.window.resize(1280, 800)
     dock.load_model(model)
+    point(viewer, dock, layer)
+    take(viewer, folder / f"pixel-probe-{theme}.png")
+    viewer.close()
+
+
+def point(viewer: Any, dock: Any, layer: Any) -> None:
+    """Point at the pixel, as a mouse does, and wait for its curves."""
     wait(lambda: dock.controls.probe.box.isEnabled(), 60)
     dock.controls.probe.box.click()
     wait(lambda: False, 0.5)
@@ -64,8 +71,6 @@ def photograph(folder: Path, theme: str, pixels: Any, model: Path) -> None:
         callback(viewer, event)
     wait(lambda: f"y {PIXEL[0]}," in dock.controls.probe.words.text(), 60)
     wait(lambda: False, 1.0)
-    take(viewer, folder / f"pixel-probe-{theme}.png")
-    viewer.close()
 
 
 def main() -> None:

@@ -14,16 +14,15 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import noise_dock_screenshots as docks
 import numpy as np
 from noise_plot_pictures import healthy
+from probe_screenshots import point
 from window_screenshots import take, wait
 
 docks.WINDOW = 1100, 700
-PIXEL = (40, 60)
 STEPS = 60
 PARTS_OF_PROBE = {
     "signal": "mixture",
@@ -69,7 +68,7 @@ def photograph_denoise(viewer: Any, folder: Path) -> None:
     controls.status.details.click()
     shot(viewer, folder, "denoise-6-details")
     controls.status.details.click()
-    _point(viewer, dock, layer)
+    point(viewer, dock, layer)
     shot(viewer, folder, "denoise-7-probe")
     controls.probe.box.click()
     for theme in docks.THEMES:
@@ -157,17 +156,6 @@ def _train_with_curves(dock: Any) -> None:
     controls.budget.setCurrentText("until I stop")
     wait(controls.train.isEnabled, 60)
     controls.train.click()
-
-
-def _point(viewer: Any, dock: Any, layer: Any) -> None:
-    """Point at a pixel, as a mouse does."""
-    wait(lambda: dock.controls.probe.box.isEnabled(), 60)
-    dock.controls.probe.box.click()
-    wait(lambda: False, 0.5)
-    event = SimpleNamespace(position=layer.data_to_world(PIXEL))
-    for callback in list(viewer.mouse_move_callbacks):
-        callback(viewer, event)
-    wait(lambda: f"y {PIXEL[0]}," in dock.controls.probe.words.text(), 60)
 
 
 def _menu(button: Any, path: Path) -> None:
