@@ -20,7 +20,7 @@ import noise_dock_screenshots as docks
 import numpy as np
 from noise_plot_pictures import healthy
 from probe_screenshots import point
-from window_screenshots import take, wait
+from window_screenshots import reduce_colours, take, wait
 
 docks.WINDOW = 1100, 700
 STEPS = 60
@@ -168,6 +168,7 @@ def _menu(button: Any, path: Path) -> None:
     menu.popup(button.mapToGlobal(QPoint(0, button.height())))
     wait(lambda: False, 0.7)
     QApplication.primaryScreen().grabWindow(0).save(str(path), "PNG")
+    reduce_colours(path)
     menu.close()
 
 

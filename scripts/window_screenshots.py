@@ -67,7 +67,6 @@ def take(viewer: Any, path: Path) -> None:
 
 def take_parts(path: Path, *widgets: Any) -> None:
     """Save the part of the window that some widgets lie in, with 256 colours."""
-    from PIL import Image
     from qtpy.QtCore import QPoint, QRect
 
     wait(lambda: False, 0.3)
@@ -75,6 +74,13 @@ def take_parts(path: Path, *widgets: Any) -> None:
     for widget in widgets:
         part |= QRect(widget.mapTo(window, QPoint(0, 0)), widget.size())
     window.grab(part).save(str(path), "PNG")
+    reduce_colours(path)
+
+
+def reduce_colours(path: Path) -> None:
+    """Leave 256 colours in a picture, for a small file."""
+    from PIL import Image
+
     with Image.open(path) as picture:
         # By the range of colours: by their frequency, curves would lose theirs.
         method, none = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
