@@ -63,7 +63,8 @@ def clear(viewer: Any) -> None:
     run_record._RECORDS.pop(viewer, None)
     viewer.keymap.clear()
     viewer.dims.reset()
-    viewer.scene.reset()
+    # Before there were scenes, the camera was all that is looked with.
+    (viewer.scene if hasattr(viewer, "scene") else viewer.camera).reset()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
 
