@@ -194,7 +194,7 @@ class Plot(QWidget):
             # Raw units are counts: "kilo-counts" on an axis would only confuse.
             self.plot.getAxis(side).enableAutoSIPrefix(False)
         # pyqtgraph puts the label 5 px below its axis, and its top number higher.
-        self.plot.getPlotItem().layout.setContentsMargins(2, 8, 8, 6)
+        self.plot.getPlotItem().layout.setContentsMargins(2, 8, 8, 8)
         self.plot.setToolTip(
             "Drag to zoom in, double-click to see all, right-click to save."
         )
