@@ -69,7 +69,7 @@ def test_story(open_desk, noisy, clean, tmp_path, monkeypatch, qtbot):
 
     result, std, distribution = map(desk.layer, NAMES)
     assert look(source)["scale"] == (0.1, 0.1)
-    assert [f"{unit:~}" for unit in source.units] == ["µm", "µm"]
+    assert [str(unit) for unit in source.units] == ["micrometer"] * 2
     assert look(result) == look(source)
     assert result.data.dtype == np.float32
     assert result.data.shape == std.data.shape == noisy.shape

@@ -281,7 +281,7 @@ def test_posterior_std_and_samples_appear(desk, noisy):
     assert std.contrast_limits == [std.data.min(), std.data.max()]
     assert drawn.data.shape == (3, *noisy.shape)
     assert drawn.axis_labels == ("sample", *source.axis_labels)
-    assert [f"{unit:~}" for unit in drawn.units[1:]] == ["µm", "µm"]
+    assert [str(unit) for unit in drawn.units[1:]] == ["micrometer"] * 2
     assert drawn.contrast_limits == source.contrast_limits
     for corner in ((0, 0), (0, 63), (63, 0), (63, 63)):
         place = drawn.data_to_world((2, *corner))

@@ -1,11 +1,15 @@
 """A core generator in a thread gets every stop, and no error of it is lost."""
 
+import importlib.util
+import sys
 import time
+from types import ModuleType
 
 import pytest
 from qtpy.QtCore import QObject
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.plugin.docks import triton
 from napari_selfdenoise.plugin.docks.worker import Mailbox, Run, sentence
 
 
@@ -120,3 +124,43 @@ def test_nobody_is_called_who_is_gone(qtbot):
     qtbot.wait(50)
     assert len(seen) == count
     run.send("stop", final=True)
+
+
+MESA = "7f00-7f01 r-xp 0 fe:00 1 /usr/lib/x86_64-linux-gnu/libLLVM-15.so.1\n"
+
+
+@pytest.fixture
+def libraries(tmp_path, monkeypatch):
+    """The libraries of a process in which PyTorch has not looked for triton yet."""
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    path = tmp_path / "maps"
+    path.write_text("")
+    monkeypatch.setattr(triton, "LIBRARIES", path)
+    yield path
+    sys.modules.pop("triton", None)  # before what was there comes back
+
+
+def test_triton_is_left_out_beside_the_llvm_of_mesa(libraries, listener, qtbot):
+    """Else the process ends without a word, as triton is imported."""
+    libraries.write_text(MESA)
+    run = listener.run(echo)
+    run.send("stop", final=True)
+    run.start()
+    qtbot.waitUntil(lambda: bool(listener.results))
+    with pytest.raises(ImportError):
+        importlib.import_module("triton")
+    assert importlib.util.find_spec("triton") is None
+
+
+def test_triton_stays_where_it_does_no_harm(libraries, monkeypatch):
+    triton.keep_triton_out()
+    assert "triton" not in sys.modules
+    libraries.write_text(MESA)
+    there = ModuleType("triton")  # before the window: in that order, both live
+    monkeypatch.setitem(sys.modules, "triton", there)
+    triton.keep_triton_out()
+    assert sys.modules["triton"] is there
+    monkeypatch.delitem(sys.modules, "triton")
+    libraries.unlink()  # another system than Linux
+    triton.keep_triton_out()
+    assert "triton" not in sys.modules

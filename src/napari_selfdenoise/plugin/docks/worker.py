@@ -8,6 +8,7 @@ from typing import Any
 from superqt.utils import GeneratorWorker
 
 from napari_selfdenoise.errors import DenoisingError, RequestError
+from napari_selfdenoise.plugin.docks.triton import keep_triton_out
 
 _CANCEL = object()
 """A message that is not for the generator: it is closed."""
@@ -100,6 +101,7 @@ def _translated(
     make: Callable[[], Generator[Any, Any, Any]], next_message: Callable[[], Any]
 ) -> Generator[Any, Any, Any]:
     """Run the generator; its RuntimeError, lost in workers, becomes another error."""
+    keep_triton_out()  # now, not once: a driver is loaded when something is drawn
     try:
         generator = make()
         progress = next(generator)

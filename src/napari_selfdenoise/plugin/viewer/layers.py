@@ -18,6 +18,7 @@ from napari_selfdenoise.images import (
     axis_letter,
     parse_pixel_size,
     require_denoisable,
+    unit_symbol,
     with_pixel_size,
 )
 from napari_selfdenoise.model import TrainedModel
@@ -48,7 +49,8 @@ def image_from_layer(layer: ImageLayer) -> Image:
         )
     axes = axes_of(tuple(layer.axis_labels))
     scale = tuple(float(step) for step in layer.scale)
-    units = tuple(f"{unit:~}" if unit else "pixel" for unit in layer.units)
+    # pint writes µ with either of two letters, by its version.
+    units = tuple(unit_symbol(f"{unit:~}") if unit else "pixel" for unit in layer.units)
     if layer.rgb:
         axes, scale, units = axes + "S", (*scale, 1.0), (*units, "pixel")
     found = layer.metadata.get(FILE_KEY, {})
