@@ -82,7 +82,7 @@ def test_the_menu_items_are_called_as_written(page, count):
     assert len(widgets) == 3
     for widget in widgets[:count]:
         item = f"{widget['display_name']} ({plugin})"
-        assert f"**Plugins > {item}**" in words
+        assert f"**Plugins > {plugin} > {item}**" in words
         assert f"**Layers > Filter > {item}**" in words
     assert "File > Open Sample > " + plugin in " ".join(text_of("README.md").split())
 

@@ -315,6 +315,24 @@ def test_samples_open(make_napari_viewer, key, shape):
     assert noisy.data.dtype.kind == "u"
 
 
+def test_the_menu_of_plugins_has_the_docks_below_the_plugin(make_napari_viewer):
+    """As README and pages say: Plugins > Self-Denoise > Denoise (Self-Denoise)."""
+    window = make_napari_viewer().window._qt_window
+
+    def below(menu, title):
+        (found,) = (
+            a.menu() for a in menu.actions() if a.text().replace("&", "") == title
+        )
+        return found
+
+    plugins = below(window.menuBar(), "Plugins")
+    plugins.aboutToShow.emit()
+    ours = below(plugins, "Self-Denoise")
+    titles = [action.text() for action in ours.actions()]
+    for dock in ("Denoise", "Noise model", "Evaluate"):
+        assert f"{dock} (Self-Denoise)" in titles
+
+
 @pytest.mark.parametrize("title", ["Denoise", "Noise model"])
 def test_menu_opens_the_dock(make_napari_viewer, title):
     from napari._app_model import get_app_model
