@@ -53,6 +53,25 @@ def test_source_data_replaced_while_training(desk, noisy, shape):
     assert "the result is of the image as it was" in desk.status()
 
 
+def test_source_calibrated_and_moved_while_training(desk, noisy):
+    """Results lie on the image where it is by then, and have its pixel size."""
+    layer = desk.viewer.add_image(noisy, name="cells")
+    desk.endless()
+    desk.begin()
+    layer.scale, layer.units = (0.1, 0.2), ("um", "um")
+    layer.translate, layer.axis_labels = (5, 7), ("y", "x")
+    desk.qtbot.wait(300)
+    desk.press("stop")
+    desk.finish()
+    for name in ("cells denoised", "cells noise std"):
+        result = desk.layer(name)
+        np.testing.assert_array_equal(result.scale, (0.1, 0.2))
+        np.testing.assert_array_equal(result.translate, (5, 7))
+        assert result.units == layer.units and result.axis_labels == ("y", "x")
+    drawn = desk.layer("cells noise distribution").extent.world
+    np.testing.assert_allclose(drawn, layer.extent.world, atol=0.3)
+
+
 def test_source_data_replaced_while_denoising(desk, noisy, monkeypatch):
     begun, replaced = threading.Event(), threading.Event()
 

@@ -34,6 +34,7 @@ from napari_selfdenoise.plugin.viewer.layers import (
     distribution_layer,
     known_of,
     pixels_of,
+    place_of,
     provenance,
     result_appearance,
 )
@@ -213,6 +214,7 @@ class Results:
             self._replaced = [] if keep else self._origin.earlier(layers)
             for layer in self._replaced:
                 layers.remove(layer)
+            self._follow_source()
             self.show()
             self._complete(model, result)
         if self._alone:
@@ -222,6 +224,17 @@ class Results:
         """Return what takes the layers away and brings back those they replaced."""
         # Without the arrays of this run, which its layers alone hold.
         return partial(_bring_back, self.viewer, self._origin, self._replaced)
+
+    def _follow_source(self) -> None:
+        """Take the place of the source, if it was calibrated or moved meanwhile."""
+        source = self._source()
+        if source is None or self.source_is_changed:
+            return
+        place = place_of(source)
+        self._look, self._box = self._look | place, bounding_box(source)
+        if self._layer is not None:
+            for name, value in place.items():
+                setattr(self._layer, name, value)
 
     def _complete(self, model: TrainedModel, result: Denoised) -> None:
         """Bring the denoised layer to its end, and add the others."""
