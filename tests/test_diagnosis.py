@@ -257,6 +257,21 @@ def test_saturated_pixels_have_a_row(frames):
     assert "lowest value 112" in row.found
 
 
+def test_few_saturated_pixels_are_not_denied(frames):
+    plane = frames[0].astype(np.uint16)
+    plane[::9, :2] = 4000  # below the share from which a message is due
+    assert (
+        "hardly any cut off" in diagnose(Image(plane, "YX")).finding("clipping").found
+    )
+
+
+def test_of_planes_that_were_not_looked_at_nothing_is_claimed(frames):
+    movie = np.stack([*frames[:4], *(0 * f for f in frames[:4]), frames[0]])
+    row = diagnose(Image(movie, "TYX")).finding("not recorded")
+    assert "4 planes looked at" in row.found
+    assert row.meaning == "All pixels of these hold a signal."
+
+
 def test_coarse_grey_values_have_a_row(frames):
     coarse = np.rint(frames[0] / 60) * 60
     row = diagnose(Image(coarse, "YX")).finding("grey values")

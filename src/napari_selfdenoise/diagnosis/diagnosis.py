@@ -149,9 +149,11 @@ def diagnose(image: Image, channel: int = 0) -> Diagnosis:
 def _require(image: Image, channel: int) -> None:
     require_denoisable(image)
     if not 0 <= channel < image.channels:
+        one = image.channels == 1
         raise RequestError(
-            f"There is no channel {channel}: there are {image.channels}.",
-            f"Choose 0 to {image.channels - 1}.",
+            f"There is no channel {channel}: "
+            f"{'the image has one' if one else f'there are {image.channels}'}.",
+            "Leave it out." if one else f"Choose 0 to {image.channels - 1}.",
         )
 
 

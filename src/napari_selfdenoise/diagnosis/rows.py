@@ -239,7 +239,8 @@ def _clipping(known: Measurements) -> Finding | None:
     if clipped is None:
         return None
     if not clipped.low and not clipped.high:
-        found = f"Values from {clipped.lowest:g} to {clipped.highest:g}; none cut off."
+        ends = f"Values from {clipped.lowest:g} to {clipped.highest:g}"
+        found = f"{ends}; hardly any cut off, if at all."
         return Finding("clipping", found, "The noise is whole at both ends.")
     parts = []
     if clipped.low:
@@ -314,10 +315,10 @@ def _missing(known: Measurements) -> Finding | None:
     lost = known.losses
     parts = list(_lost_parts(known))
     if not parts:
-        found = f"None in the {lost.planes} planes looked at."
         if lost.planes == 1:
-            found = "None."
-        return Finding("not recorded", found, "All pixels hold a signal.")
+            return Finding("not recorded", "None.", "All pixels hold a signal.")
+        found = f"None in the {lost.planes} planes looked at."
+        return Finding("not recorded", found, "All pixels of these hold a signal.")
     everything = lost.blank == lost.planes or not known.sample.planes
     return Finding(
         "not recorded",
