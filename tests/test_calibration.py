@@ -541,6 +541,13 @@ def test_files_that_are_no_noise_model_are_refused_with_a_sentence(fitted, tmp_p
             load_noise_model(path)
 
 
+def test_an_image_that_is_given_as_noise_model_holds_no_text(tmp_path):
+    path = tmp_path / "cells.tif"
+    path.write_bytes(b"II*\0\xb6\xff")
+    with pytest.raises(RequestError, match="damaged: it does not hold text"):
+        load_noise_model(path)
+
+
 def test_a_file_that_is_not_there_is_told(fitted, tmp_path):
     with pytest.raises(RequestError, match="There is no noise model file"):
         load_noise_model(tmp_path / "gone")

@@ -78,6 +78,8 @@ def load_noise_model(path: str | os.PathLike[str]) -> FittedNoise:
         return _rebuild(content)
     except RequestError:
         raise
+    except UnicodeDecodeError as error:
+        raise _damaged(path, "it does not hold text") from error
     except json.JSONDecodeError as error:
         raise _damaged(path, "its text is cut off or was changed") from error
     except ValidationError as error:
