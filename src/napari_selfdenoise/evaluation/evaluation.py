@@ -173,7 +173,8 @@ class _Comparison:
         if self.noisier > (self.count - self.left_out) / 2:
             notes.append(
                 "The reference is noisier than the prediction, which limits all "
-                "figures. Are the two files swapped?"
+                "figures. So it is with an average of few frames; or the two are "
+                "swapped."
             )
         return notes
 
