@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,12 @@ PLOT_HEIGHT = 80, 190
 _SPACING = 5
 """Between the parts of a panel, in pixels."""
 
+_MOST_TURNS = 8
+"""How often the scroll bar may come and go in a row."""
+
+_TURN_S = 0.5
+"""Seconds from one to the next, at most, if they are of one row."""
+
 
 class Panel(QScrollArea):
     """A column of controls that scrolls up and down, with progress and status.
@@ -55,6 +62,7 @@ class Panel(QScrollArea):
         self.eta.setWordWrap(False)
         self._content = QWidget()
         self._filtering = False
+        self._earlier_width, self._turned_at, self._turns = 0, 0.0, 0
         self._message, self._of_files = ("", "", False), ("", False)
 
     # ---- Showing ----
@@ -136,6 +144,8 @@ class Panel(QScrollArea):
         """
         if watched is self._content and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
+        if watched is self._content and event.type() == QEvent.Type.Resize:
+            self._calm(event.oldSize().width(), event.size().width())
         if self._filtering:
             return False
         self._filtering = True
@@ -143,6 +153,20 @@ class Panel(QScrollArea):
             return bool(super().eventFilter(watched, event))
         finally:
             self._filtering = False
+
+    def _calm(self, old: int, new: int) -> None:
+        """Keep the scroll bar where it comes and goes without end: napari would hang.
+
+        With the bar, sentences may take a line less than without it, or a plot shrink.
+        """
+        if old == new:
+            return
+        now = time.monotonic()
+        back = new == self._earlier_width and now - self._turned_at < _TURN_S
+        self._turns = self._turns + 1 if back else 0
+        self._earlier_width, self._turned_at = old, now
+        if self._turns == _MOST_TURNS:
+            self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
 
     def minimumSizeHint(self) -> QSize:
         """Ask for the width of the form: it scrolls up and down only."""
