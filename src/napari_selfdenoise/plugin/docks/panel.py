@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -144,7 +145,7 @@ class Panel(QScrollArea):
         """
         if watched is self._content and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
-        if watched is self._content and event.type() == QEvent.Type.Resize:
+        if watched is self._content and isinstance(event, QResizeEvent):
             self._calm(event.oldSize().width(), event.size().width())
         if self._filtering:
             return False
