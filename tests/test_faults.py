@@ -252,7 +252,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
         WRITERS[name](path, scene.image, model)
     why = "File too large", "disk did not take all of it"
     assert any(words in told.value.message for words in why)
-    assert told.value.hint
+    assert told.value.hint and "Errno" not in told.value.message
     assert not path.exists()
     left = [one.name for one in tmp_path.iterdir()]
     assert not left or name == "b.ome.zarr"  # which goes on from what is there

@@ -65,7 +65,7 @@ def saving(path: Path, what: str) -> Iterator[Path]:
             yield part
     except OSError as error:
         raise DenoisingError(
-            f"The {what} could not be written to {path}: {error}.",
+            f"The {what} could not be written to {path}: {error.strerror or error}.",
             "Choose a folder you may write to, on a disk with room.",
         ) from error
 

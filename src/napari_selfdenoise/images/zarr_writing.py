@@ -285,8 +285,9 @@ def writing_errors_as_sentences(
     except (RequestError, DenoisingError):
         raise
     except errors as error:
+        why = getattr(error, "strerror", None) or error
         raise DenoisingError(
-            f"{path.name} could not be written: {error}.",
+            f"{path.name} could not be written: {why}.",
             "Check the free space and the rights of the folder, or choose another.",
         ) from error
 

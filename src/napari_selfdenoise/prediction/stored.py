@@ -380,7 +380,8 @@ class StoredPrediction:
             yield
         except OSError as error:
             raise DenoisingError(
-                f"{next(iter(self._paths.values()))} could not be written: {error}.",
+                f"{next(iter(self._paths.values()))} could not be written: "
+                f"{error.strerror or error}.",
                 "Check free space and rights, then run it again: what is denoised "
                 "stays.",
             ) from error
