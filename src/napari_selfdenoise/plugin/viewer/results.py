@@ -318,7 +318,12 @@ def _add_made(
     # First: whoever lists the layers knows at once that it is no image to denoise.
     origin.mark(layer, layer.name, made)
     note_edits(layer)
+    hidden = not layer.visible and viewer.dims.ndisplay == 3
+    if hidden:  # napari below 0.9 cannot add it so to the volume view
+        layer.visible = True
     viewer.layers.insert(origin.place(list(viewer.layers)), layer)
+    if hidden:
+        layer.visible = False
 
 
 def _done(result: Denoised) -> dict[str, Any]:
