@@ -345,3 +345,9 @@ def test_moments_of_another_shape_are_damage(tmp_path, every_step):
     checkpoints.write_checkpoint(path, kept)
     with pytest.raises(RequestError, match="damaged"):
         train(image, config, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_model_without_a_name_has_no_checkpoint(name):
+    with pytest.raises(RequestError, match="names no model file"):
+        checkpoint_path(name)

@@ -74,8 +74,19 @@ class Checkpoint:
 
 
 def checkpoint_path(model_path: str | Path) -> Path:
-    """Where the checkpoint of a training lies whose model is to be a file."""
+    """Where the checkpoint of a training lies whose model is to be a file.
+
+    Raises
+    ------
+    RequestError
+        If it has no name.
+    """
     path = Path(model_path)
+    if not path.name:
+        raise RequestError(
+            f"{str(model_path)!r} names no model file.",
+            "Name one, such as model.safetensors.",
+        )
     return path.with_name(path.name.removesuffix(".safetensors") + SUFFIX)
 
 

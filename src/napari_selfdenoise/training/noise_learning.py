@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_selfdenoise.config import TrainingConfig
+from napari_selfdenoise.errors import DenoisingError
 from napari_selfdenoise.images import Normalization
 from napari_selfdenoise.noise import (
     Differences,
@@ -269,6 +270,11 @@ class NoiseLearner:
         observation = signal + (observation - signal - bias) * shrunk
         low, high = (_normalised(value, norm) for value in np.percentile(raw, clip))
         inside = (signal >= low) & (signal <= high)
+        if not bool(inside.any()):  # predictions that are no numbers
+            raise DenoisingError(
+                "The noise model could not be fitted: the predictions are no numbers.",
+                "Train anew, with a smaller learning rate.",
+            )
         yield from self.module.fit(
             signal[inside],
             observation[inside],
