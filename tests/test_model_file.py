@@ -275,3 +275,9 @@ def test_a_folder_and_a_file_that_may_not_be_read_are_told_apart(tmp_path, monke
     monkeypatch.setattr("napari_selfdenoise.model.model_file.safe_open", denied)
     with pytest.raises(RequestError, match="you may not read it"):
         load_model(path)
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_model_is_not_saved_without_a_name(model, name):
+    with pytest.raises(RequestError, match="names no model file"):
+        save_model(model, name)

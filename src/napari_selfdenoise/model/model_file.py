@@ -67,7 +67,12 @@ def save_model(model: TrainedModel, path: str | os.PathLike[str]) -> Path:
     DenoisingError
         If the file cannot be written.
     """
-    path = model_path(Path(path))
+    path = Path(path)
+    if not path.name:
+        raise RequestError(
+            f"{str(path)!r} names no model file.", f"Name one, such as model{SUFFIX}."
+        )
+    path = model_path(path)
     text, tensors = json.dumps(_description(model)), _tensors(model)
     metadata = {"selfdenoise": text, _CHECKSUM: checksum(text, tensors)}
     with saving(path, "model") as part:
